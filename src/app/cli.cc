@@ -1,0 +1,289 @@
+#include "app/cli.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <ostream>
+#include <span>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "app/config_file.h"
+#include "app/config_keys.h"
+#include "app/config_value.h"
+#include "app/listen_overlap.h"
+#include "app/wording.h"
+
+namespace finhold::app {
+namespace {
+
+constexpr int bad_usage = 2;
+
+constexpr const char* either_form =
+    "  finhold run --config FILE\n"
+    "  finhold run --listen ADDRESS:PORT --server HOST:PORT\n";
+
+// A flag that stands for a key of the configuration file.
+struct Flag {
+  const char* name;
+  const char* type;
+  std::string_view table;
+  std::string_view key;
+  bool of_route;  // describes the one route that is given without a file
+};
+
+constexpr std::array<Flag, 7> flags{{
+    {"--listen", "ADDRESS:PORT", "route", "listen", true},
+    {"--server", "HOST:PORT", "route", "server", true},
+    {"--crosses", "LEG", "route", "crosses", true},
+    {"--release-when-quiet", "DURATION", "route.fin", "release_when_quiet", true},
+    {"--workers", "N", "limits", "workers", false},
+    {"--log-level", "LEVEL", "log", "level", false},
+    {"--log-format", "FORMAT", "log", "format", false},
+}};
+constexpr std::size_t listen = 0;
+constexpr std::size_t server = 1;
+
+// Breaks a text into lines of a terminal beside the column of the flags.
+std::string wrapped(std::string text) {
+  constexpr std::size_t width = 60;
+  std::size_t line = 0;
+  while (text.size() - line > width) {
+    const auto space = text.rfind(' ', line + width);
+    if (space == std::string::npos || space <= line) break;
+    text[space] = '\n';
+    line = space + 1;
+  }
+  return text;
+}
+
+std::string help_for(const Flag& flag) {
+  const Key& key = *find_key(flag.table, flag.key);
+  std::string text(key.meaning);
+  if (key.kind == Kind::choice || key.kind == Kind::count_or_auto)
+    text += " (" + allowed(key) + ")";
+  if (key.kind == Kind::limit) text += "; or \"never\"";
+  if (!key.required) text += " [" + std::string(key.example) + "]";
+  text.erase(std::remove(text.begin(), text.end(), '"'), text.end());
+  return wrapped(std::move(text));
+}
+
+std::string needs_value(const std::string& flag) { return flag + " needs a value behind it"; }
+
+class CommandLine {
+ public:
+  CommandLine(std::ostream& out, std::ostream& err);
+  Command parse(int argc, const char* const* argv);
+
+ private:
+  Command run();
+  Command check();
+  Command bad_words(const std::vector<std::string>& words);
+  Command bad_values(const std::string& said_by_parser);
+  std::string about_flag(const CLI::App* given, const std::string& name) const;
+
+  // Reads the flags into the config and the route; tells of those that are wrong.
+  bool store_flags(Config& config, relay::Route& route);
+  std::optional<Config> load();
+
+  [[nodiscard]] bool given(std::size_t flag) const { return options_.at(flag)->count() > 0; }
+
+  // Ends it all: one line that begins with the name of the program.
+  Command refuse(const std::string& what) {
+    err_ << "finhold: " << what << "\n";
+    return {.exit_code = bad_usage};
+  }
+
+  std::ostream& out_;
+  std::ostream& err_;
+  CLI::App app_{"A transparent TCP proxy that keeps half-close working through NATs and firewalls.",
+                "finhold"};
+  CLI::App* run_ = nullptr;
+  CLI::App* check_ = nullptr;
+  std::string config_path_;
+  std::array<std::string, flags.size()> values_;
+  std::array<CLI::Option*, flags.size()> options_{};
+};
+
+CommandLine::CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_(err) {
+  app_.get_formatter()->column_width(38);
+  app_.set_help_flag("-h,--help", "show this help");
+  app_.set_version_flag("--version", "finhold " FINHOLD_VERSION, "show the version");
+  app_.footer("Example:\n  finhold run --listen 127.0.0.1:7000 --server orders.example.net:7000");
+  app_.allow_extras();  // the parser would only call them unexpected; bad_words() knows more
+
+  run_ = app_.add_subcommand("run", "relay connections, until told to stop by SIGTERM or SIGINT");
+  run_->allow_extras();
+  run_->add_option("--config", config_path_, "configuration file: routes, limits, log")
+      ->type_name("FILE")
+      ->group("Routes from a file");
+  for (std::size_t i = 0; i < flags.size(); ++i) {
+    const Flag& flag = flags.at(i);
+    options_.at(i) = run_->add_option(flag.name, values_.at(i), help_for(flag))
+                         ->type_name(flag.type)
+                         ->group(flag.of_route ? "Or one route, named main, without a file"
+                                               : "With both (they win over the file)");
+  }
+  run_->footer(
+      "Durations are written as 5s, 2h4m or 250ms.\n\n"
+      "Examples:\n"
+      "  finhold run --config /etc/finhold.toml\n"
+      "  finhold run --listen 127.0.0.1:7000 --server orders.example.net:7000 --crosses server");
+
+  check_ = app_.add_subcommand(
+      "check", "tell every mistake in a configuration file; the exit code is 0 (none) or 2");
+  check_->allow_extras();
+  check_->add_option("--config", config_path_, "configuration file")->type_name("FILE");
+  check_->footer("Example:\n  finhold check --config /etc/finhold.toml");
+}
+
+Command CommandLine::parse(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return {.exit_code = app_.exit(help_or_version, out_, err_)};
+  } catch (const CLI::ParseError& error) {
+    return bad_values(error.what());
+  }
+  for (const CLI::App* command : {run_, check_}) {
+    for (const CLI::Option* option : command->get_options()) {
+      if (option->count() == 0) continue;
+      const std::string& value = option->results().front();
+      if (value.empty() || value.starts_with("--")) return refuse(needs_value(option->get_name()));
+    }
+  }
+  const auto words = app_.remaining(true);
+  if (!words.empty()) return bad_words(words);
+  if (run_->parsed() && check_->parsed()) return refuse("run and check exclude each other");
+  if (run_->parsed()) return run();
+  if (check_->parsed()) return check();
+  return refuse("say what to do: finhold run or finhold check; finhold --help shows how");
+}
+
+Command CommandLine::run() {
+  Command command{.kind = Command::Kind::run};
+  relay::Route route;
+  route.name = "main";
+  const auto* const route_flag = std::find_if(flags.begin(), flags.end(), [this](const Flag& flag) {
+    return flag.of_route && given(static_cast<std::size_t>(&flag - flags.data()));
+  });
+  if (run_->count("--config") > 0) {
+    if (route_flag != flags.end()) {
+      return refuse(std::string("--config and ") + route_flag->name +
+                    " exclude each other; with --config, routes are described in the file");
+    }
+    auto loaded = load();
+    if (!loaded) return {.exit_code = bad_usage};
+    command.config = *std::move(loaded);
+    command.config_path = config_path_;
+    if (!store_flags(command.config, route)) return {.exit_code = bad_usage};
+    return command;
+  }
+
+  if (!given(listen) && !given(server)) {
+    err_ << "finhold: run needs to know what to relay, and where to:\n" << either_form;
+    return {.exit_code = bad_usage};
+  }
+  if (!given(server)) return refuse("--listen needs --server HOST:PORT beside it");
+  if (!given(listen)) return refuse("--server needs --listen ADDRESS:PORT beside it");
+  if (!store_flags(command.config, route)) return {.exit_code = bad_usage};
+  if (const auto loop = loop_mistake(route.listen, route.server)) {
+    return refuse("--server: " + loop->text);
+  }
+  command.config.routes.push_back(std::move(route));
+  return command;
+}
+
+Command CommandLine::check() {
+  if (check_->count("--config") == 0) return refuse("check needs a file: --config FILE");
+  const auto config = load();
+  if (!config) return {.exit_code = bad_usage};
+  const std::size_t count = config->routes.size();
+  out_ << printable(config_path_) << ": ok, " << count << (count == 1 ? " route\n" : " routes\n");
+  return {};
+}
+
+std::optional<Config> CommandLine::load() {
+  auto loaded = load_config_file(config_path_);
+  if (loaded.ok()) return std::move(loaded.value());
+  err_ << report(config_path_, loaded.error());
+  return std::nullopt;
+}
+
+bool CommandLine::store_flags(Config& config, relay::Route& route) {
+  bool good = true;
+  Target target{config, route};
+  for (std::size_t i = 0; i < flags.size(); ++i) {
+    if (!given(i)) continue;
+    const Key& key = *find_key(flags.at(i).table, flags.at(i).key);
+    const auto value = parse_value(key, values_.at(i));
+    if (value.ok()) {
+      key.store(value.value(), target);
+    } else {
+      refuse(std::string(flags.at(i).name) + ": " + value.error().text);
+      good = false;
+    }
+  }
+  return good;
+}
+
+// A flag without its value, or given twice: all that the parser refuses by itself. It says
+// "--listen: 1 required ADDRESS:PORT missing".
+Command CommandLine::bad_values(const std::string& said_by_parser) {
+  const std::string name = said_by_parser.substr(0, said_by_parser.find(':'));
+  const bool twice = said_by_parser.find("received") != std::string::npos;
+  return refuse(twice ? name + " is given more than once; keep one" : needs_value(name));
+}
+
+// Words that no command or flag took; the first one tells what went wrong.
+Command CommandLine::bad_words(const std::vector<std::string>& words) {
+  const CLI::App* command = run_->parsed() ? run_ : check_->parsed() ? check_ : nullptr;
+  const std::string& word = words.front();
+  if (word.starts_with('-')) return refuse(about_flag(command, word.substr(0, word.find('='))));
+  if (command == nullptr) {
+    const auto nearest = nearest_name(word, std::array<std::string_view, 2>{"run", "check"});
+    return refuse("unknown command " + in_quotes(word) +
+                  (nearest ? "; did you mean " + in_quotes(*nearest) + "?"
+                           : "; the known commands are run and check"));
+  }
+  const bool is_path = word.find('/') != std::string::npos || word.ends_with(".toml");
+  return refuse(command->get_name() + " takes flags only, not " + in_quotes(word) + "; " +
+                (is_path ? "write --config " + printable(word)
+                         : "finhold " + command->get_name() + " --help lists them"));
+}
+
+// What is wrong with a flag behind that command (nothing: there is none).
+std::string CommandLine::about_flag(const CLI::App* given, const std::string& name) const {
+  for (const CLI::App* command : {run_, check_}) {
+    if (command->get_option_no_throw(name) == nullptr) continue;
+    const std::string& owner = command->get_name();
+    if (given == nullptr)
+      return name + " needs a command before it; write finhold " + owner + " " + name;
+    if (given == command)
+      return name + " stands behind the command; write finhold " + owner + " " + name;
+    if (given->get_option_no_throw(name) == nullptr) return name + " is a flag of finhold " + owner;
+  }
+  if (given != nullptr && app_.get_option_no_throw(name) != nullptr) {
+    return name + " needs no command before it; write finhold " + name;
+  }
+  const CLI::App* owner = given != nullptr ? given : &app_;
+  std::vector<std::string> known;
+  for (const CLI::Option* option : owner->get_options()) known.push_back(option->get_name());
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  const auto nearest = nearest_name(name, views);
+  if (nearest)
+    return "unknown flag " + in_quotes(name) + "; did you mean " + in_quotes(*nearest) + "?";
+  return "unknown flag " + in_quotes(name) + "; " +
+         (given != nullptr ? "finhold " + owner->get_name() : std::string("finhold")) +
+         " --help lists the known ones";
+}
+
+}  // namespace
+
+Command parse_command_line(int argc, const char* const* argv, std::ostream& out,
+                           std::ostream& err) {
+  return CommandLine(out, err).parse(argc, argv);
+}
+
+}  // namespace finhold::app

@@ -1,0 +1,80 @@
+// Every key that a configuration file may have, in one table. The reader of the file, the flags of
+// the command line, the suggestions for a misspelt key and every list of known keys come from it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/config.h"
+#include "base/address.h"
+#include "base/duration.h"
+#include "relay/route.h"
+
+namespace finhold::app {
+
+enum class Kind : std::uint8_t {
+  name,           // 1 to 64 letters, digits, "_", "." and "-"
+  choice,         // one of Key::choices
+  count,          // a whole number
+  count_or_auto,  // a whole number, or "auto" (stored as 0)
+  size,           // "256KiB"
+  duration,       // "10s"
+  whole_seconds,  // a duration that the kernel takes in seconds
+  limit,          // a duration, or "never"
+  listen,         // a numeric address and a port
+  server,         // a name or a numeric address, and a port
+};
+
+// What a key was given, once parsed; each kind fills the member that it is about.
+struct Value {
+  std::uint64_t number = 0;       // count, count_or_auto, size; the index of a choice
+  base::Limit duration = {};      // duration, whole_seconds, limit
+  std::string text = {};          // name
+  base::Address address = {};     // listen
+  base::HostPort host_port = {};  // server
+};
+
+// Where values go: a key of [[route]] and its tables to the route, any other to the config.
+struct Target {
+  Config& config;
+  relay::Route& route;
+};
+
+struct Key {
+  std::string_view table;  // Table::path
+  std::string_view name;
+  Kind kind;
+  bool required = false;
+  std::string_view example =
+      {};  // as a file has it; unless the key is required, this is its default
+  std::string_view meaning = {};  // one line
+  std::uint64_t lowest = 0;       // of a number, of the bytes of a size, of the milliseconds of a
+  std::uint64_t highest = UINT64_MAX;  // duration
+  std::span<const std::string_view> choices = {};
+  void (*store)(const Value& value, Target& to) = nullptr;
+};
+
+struct Table {
+  std::string_view path;     // "route.fin"
+  std::string_view heading;  // as a file has it: "[route.fin]"
+  std::string_view parent;   // the path of the table that it stands in, or ""
+  std::string_view name;     // its name in there: "fin"
+};
+
+std::span<const Key> known_keys();
+std::span<const Table> known_tables();
+
+// Nothing if there is none.
+const Key* find_key(std::string_view table, std::string_view name);
+const Table* find_table(std::string_view parent, std::string_view name);
+
+// Requires a path of known_tables().
+std::string_view heading_of(std::string_view path);
+
+// What may stand in a table: its keys and the tables in it.
+std::vector<std::string_view> names_in(std::string_view path);
+
+}  // namespace finhold::app

@@ -1,0 +1,171 @@
+#include "app/config_value.h"
+
+#include <charconv>
+#include <vector>
+
+#include "app/wording.h"
+#include "base/duration.h"
+
+namespace finhold::app {
+namespace {
+
+using base::Mistake;
+using ValueResult = base::Result<Value, Mistake>;
+
+constexpr std::size_t longest_name = 64;
+// Longer than any host and port; what is longer is a mix-up that nobody wants to see repeated.
+constexpr std::size_t longest_text = 300;
+
+Mistake wrong(const Key& key, std::string_view text, std::string_view why) {
+  return {in_quotes(text) + " is " + std::string(why) + "; write " + allowed(key)};
+}
+
+// A mistake of base/ about the text, or about a part of it: then the whole is told first.
+Mistake explained(std::string_view text, const Mistake& mistake) {
+  const std::string whole = in_quotes(text);
+  if (mistake.text.starts_with(whole)) return mistake;
+  return {whole + ": " + printable(mistake.text)};
+}
+
+bool is_name(std::string_view text) {
+  constexpr std::string_view characters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+  return !text.empty() && text.size() <= longest_name &&
+         text.find_first_not_of(characters) == std::string_view::npos;
+}
+
+std::string shown_duration(const Key& key, std::uint64_t milliseconds) {
+  if (key.kind == Kind::whole_seconds) return std::to_string(milliseconds / 1000) + "s";
+  return base::format_duration(base::Milliseconds(milliseconds));
+}
+
+ValueResult parse_count(const Key& key, std::string_view text) {
+  if (key.kind == Kind::count_or_auto && text == "auto") return Value{};
+  std::string_view digits = text;
+  const bool negative = digits.starts_with('-');
+  if (negative) digits.remove_prefix(1);
+  std::uint64_t number = 0;
+  const auto* const last = digits.data() + digits.size();
+  const auto [end, failure] = std::from_chars(digits.data(), last, number);
+  if (digits.empty() || end != last || failure == std::errc::invalid_argument) {
+    return wrong(key, text, "not a whole number");
+  }
+  const bool too_large = failure == std::errc::result_out_of_range || number > key.highest;
+  if (!negative && !too_large && number >= key.lowest) return Value{.number = number};
+  return Mistake{std::string(text) + " is too " + (negative || !too_large ? "small" : "large") +
+                 "; write " + allowed(key)};
+}
+
+ValueResult parse_size(const Key& key, std::string_view text) {
+  const auto size = base::parse_size(text);
+  if (!size.ok()) return explained(text, size.error());
+  if (size.value() < key.lowest) return wrong(key, text, "too small");
+  if (size.value() > key.highest) return wrong(key, text, "too large");
+  return Value{.number = size.value()};
+}
+
+ValueResult parse_duration(const Key& key, std::string_view text) {
+  Value value;
+  if (key.kind == Kind::limit) {
+    const auto limit = base::parse_limit(text);
+    if (!limit.ok()) return explained(text, limit.error());
+    value.duration = limit.value();
+  } else {
+    const auto duration = base::parse_duration(text);
+    if (!duration.ok()) return explained(text, duration.error());
+    value.duration = duration.value();
+  }
+  if (!value.duration) return value;
+  const auto milliseconds = static_cast<std::uint64_t>(value.duration->count());
+  if (milliseconds < key.lowest) return wrong(key, text, "too short");
+  if (milliseconds > key.highest) return wrong(key, text, "too long");
+  if (key.kind == Kind::whole_seconds && milliseconds % 1000 != 0) {
+    return wrong(key, text, "not a number of whole seconds");
+  }
+  return value;
+}
+
+ValueResult parse_choice(const Key& key, std::string_view text) {
+  for (std::size_t place = 0; place < key.choices.size(); ++place) {
+    if (key.choices[place] == text) return Value{.number = place};
+  }
+  return wrong(key, text, "not known here");
+}
+
+ValueResult parse_listen(std::string_view text) {
+  const auto address = base::Address::parse(text);
+  if (!address.ok()) return explained(text, address.error());
+  return Value{.address = address.value()};
+}
+
+ValueResult parse_server(std::string_view text) {
+  const auto server = base::HostPort::parse(text);
+  if (!server.ok()) return explained(text, server.error());
+  return Value{.host_port = server.value()};
+}
+
+}  // namespace
+
+std::string allowed(const Key& key) {
+  const std::string or_never = key.kind == Kind::limit ? ", or \"never\"" : "";
+  switch (key.kind) {
+    case Kind::name:
+      return "1 to 64 letters, digits, \"_\", \".\" and \"-\"";
+    case Kind::choice: {
+      std::vector<std::string> choices;
+      for (const auto choice : key.choices) choices.push_back(in_quotes(choice));
+      return listed(choices, "or");
+    }
+    case Kind::count:
+    case Kind::count_or_auto:
+      return "a whole number from " + std::to_string(key.lowest) + " to " +
+             std::to_string(key.highest) + (key.kind == Kind::count_or_auto ? ", or \"auto\"" : "");
+    case Kind::size:
+      return "a size from " + base::format_size(key.lowest) + " to " +
+             base::format_size(key.highest);
+    case Kind::duration:
+    case Kind::whole_seconds:
+    case Kind::limit:
+      if (key.highest != UINT64_MAX) {
+        return "a duration from " + shown_duration(key, key.lowest) + " to " +
+               shown_duration(key, key.highest) +
+               (key.kind == Kind::whole_seconds ? " in whole seconds" : "") + or_never;
+      }
+      if (key.lowest == 0) return "a duration such as \"10s\"" + or_never;
+      return "a duration of " + shown_duration(key, key.lowest) + " or more" + or_never;
+    case Kind::listen:
+      return "an address and a port such as \"127.0.0.1:7000\" or \"[::]:7000\"";
+    case Kind::server:
+      return "a host and a port such as \"example.net:7000\" or \"10.0.0.5:7000\"";
+  }
+  FINHOLD_CHECK(false);
+  return {};
+}
+
+base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view text) {
+  if (text.size() > longest_text) return wrong(key, text, "far too long");
+  switch (key.kind) {
+    case Kind::name:
+      if (!is_name(text)) return wrong(key, text, "not a name");
+      return Value{.text = std::string(text)};
+    case Kind::choice:
+      return parse_choice(key, text);
+    case Kind::count:
+    case Kind::count_or_auto:
+      return parse_count(key, text);
+    case Kind::size:
+      return parse_size(key, text);
+    case Kind::duration:
+    case Kind::whole_seconds:
+    case Kind::limit:
+      return parse_duration(key, text);
+    case Kind::listen:
+      return parse_listen(text);
+    case Kind::server:
+      return parse_server(text);
+  }
+  FINHOLD_CHECK(false);
+  return Value{};
+}
+
+}  // namespace finhold::app

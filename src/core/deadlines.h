@@ -1,0 +1,38 @@
+// When the rules of closing next need to hear of the clock: pure arithmetic on the stamps of a
+// session. Nothing is armed per byte: the stamps are read when a deadline passes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "base/side.h"
+#include "core/fin_policy.h"
+
+namespace finhold::core {
+
+// Milliseconds of a monotonic clock.
+using Instant = std::uint64_t;
+
+// When things happened in a session.
+struct Stamps {
+  std::array<Instant, 2> ended{};  // by base::index(Flow): its end was read
+  std::array<Instant, 2> moved{};  // by base::index(Flow): bytes last moved
+  std::array<bool, 2> blocked{};   // by base::index(Flow): bytes wait for a slow sink
+
+  void flow_moved(base::Flow flow, Instant now) { moved[base::index(flow)] = now; }
+  void flow_ended(base::Flow flow, Instant now) { ended[base::index(flow)] = now; }
+};
+
+struct Deadline {
+  Instant at;
+  Event event;  // what to feed the policy at that time; still to be asked again then
+};
+
+// The earliest deadline that the policy waits for; none if only the legs can bring news. A flow that
+// is blocked by its reader is not quiet: its source is not waiting for an end, so the quiet time
+// starts anew at `now`.
+// Requires that `stamps.ended` is set for every flow that has ended.
+std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& stamps, Instant now);
+
+}  // namespace finhold::core

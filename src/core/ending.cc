@@ -1,0 +1,71 @@
+#include "core/ending.h"
+
+#include <cerrno>
+
+namespace finhold::core {
+
+const char* name(Ending ending) {
+  switch (ending) {
+    case Ending::finished:
+      return "finished";
+    case Ending::client_reset:
+      return "client-reset";
+    case Ending::server_reset:
+      return "server-reset";
+    case Ending::client_vanished:
+      return "client-vanished";
+    case Ending::server_vanished:
+      return "server-vanished";
+    case Ending::server_refused:
+      return "server-refused";
+    case Ending::server_unreachable:
+      return "server-unreachable";
+    case Ending::server_timeout:
+      return "server-timeout";
+    case Ending::server_unresolved:
+      return "server-unresolved";
+    case Ending::half_closed_idle:
+      return "half-closed-idle";
+    case Ending::half_closed_total:
+      return "half-closed-total";
+    case Ending::drain_limit:
+      return "drain-limit";
+    case Ending::local_error:
+      return "local-error";
+  }
+  return "";
+}
+
+Ending ending_of_failed_leg(base::Side side, int code) {
+  const bool client = side == base::Side::client;
+  switch (code) {
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+      return client ? Ending::client_vanished : Ending::server_vanished;
+    default:
+      return client ? Ending::client_reset : Ending::server_reset;
+  }
+}
+
+Ending ending_of_failed_dial(int code) {
+  switch (code) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+      return Ending::server_refused;
+    case ETIMEDOUT:
+      return Ending::server_timeout;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:  // no local port is free
+      return Ending::local_error;
+    default:
+      return Ending::server_unreachable;
+  }
+}
+
+}  // namespace finhold::core

@@ -1,0 +1,35 @@
+// How a session came to its end: the `ending` of its log line, and one metric label.
+#pragma once
+
+#include <cstdint>
+
+#include "base/side.h"
+
+namespace finhold::core {
+
+enum class Ending : std::uint8_t {
+  finished,            // both flows ended and were delivered
+  client_reset,        // RST from the client
+  server_reset,        // RST from the server
+  client_vanished,     // no answer to keepalives or to sent bytes, or no route any more
+  server_vanished,     //
+  server_refused,      // the dial: RST in answer to SYN
+  server_unreachable,  // the dial: no route, or an ICMP error
+  server_timeout,      // the dial: connect_timeout passed
+  server_unresolved,   // the dial: the name has no address
+  half_closed_idle,    // R6's limits
+  half_closed_total,   //
+  drain_limit,         // finhold was told to stop, and limits.drain passed
+  local_error,         // finhold's own machine failed it: no descriptors, no memory
+};
+
+// "client-reset": the value in the log and the metric.
+const char* name(Ending ending);
+
+// The ending of a leg that failed with an errno: reset or vanished.
+Ending ending_of_failed_leg(base::Side side, int code);
+
+// The ending of a dial that failed with an errno.
+Ending ending_of_failed_dial(int code);
+
+}  // namespace finhold::core

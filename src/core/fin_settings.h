@@ -1,0 +1,37 @@
+// What a user may choose about the end of a session: which leg crosses a middlebox, and when a held
+// FIN is let go.
+#pragma once
+
+#include <cstdint>
+
+#include "base/duration.h"
+#include "base/side.h"
+
+namespace finhold::core {
+
+// Which legs cross a middlebox that may forget a half-closed connection: a fact about the network
+// that the user states.
+enum class Crosses : std::uint8_t { none = 0, client = 1, server = 2, both = 3 };
+
+constexpr bool crosses(Crosses legs, base::Side side) {
+  const auto bit = side == base::Side::client ? Crosses::client : Crosses::server;
+  return (static_cast<unsigned>(legs) & static_cast<unsigned>(bit)) != 0;
+}
+
+struct FinSettings {
+  Crosses crosses = Crosses::server;
+
+  // R3(c): a held FIN goes out when nothing has flowed the other way for this long; 0 = at once.
+  base::Limit release_when_quiet = std::chrono::seconds(5);
+  // R3(d): a held FIN goes out this long after its flow ended, whatever else happens.
+  base::Limit hold_at_most;
+  // How often keepalives are sent on a half-closed crossing leg. At least 1 s (the kernel's unit).
+  base::Milliseconds nurse_every = std::chrono::seconds(5);
+
+  // R6: both end a half-closed session by a reset: after this long without a byte, and after this
+  // long in all, counted from the first end.
+  base::Limit half_closed_idle;
+  base::Limit half_closed_total;
+};
+
+}  // namespace finhold::core

@@ -1,0 +1,165 @@
+#include "net/dialer.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cerrno>
+#include <string>
+#include <sys/socket.h>
+
+#include <uv.h>
+
+namespace finhold::net {
+namespace {
+
+constexpr Instant retry_after_ms = 100;
+
+bool is_starvation(int code) {
+  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM ||
+         code == EADDRNOTAVAIL;
+}
+
+}  // namespace
+
+// libuv's thread pool works on this block, and cannot always be stopped: so it belongs to libuv
+// until the callback, and the dialer may leave before.
+struct Dialer::Resolving {
+  uv_getaddrinfo_t request{};
+  Dialer* dialer;
+};
+
+Dialer::Dialer(Loop& loop, Poller& poller, Timers& timers, Owner& owner, const DialOptions& options)
+    : Timer(timers), loop_(loop), poller_(poller), owner_(owner), options_(options) {}
+
+Dialer::~Dialer() {
+  poller_.forget(*this);
+  if (resolving_ == nullptr) return;
+  resolving_->dialer = nullptr;
+  uv_cancel(reinterpret_cast<uv_req_t*>(&resolving_->request));
+}
+
+void Dialer::start(const base::HostPort& server) {
+  give_up_at_ = loop_.now() + options_.timeout_ms;
+
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  if (inet_pton(AF_INET, server.host.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(server.port);
+    addresses_.push_back(base::Address::from(reinterpret_cast<const sockaddr*>(&v4)));
+    return try_next();
+  }
+  if (inet_pton(AF_INET6, server.host.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(server.port);
+    addresses_.push_back(base::Address::from(reinterpret_cast<const sockaddr*>(&v6)));
+    return try_next();
+  }
+
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
+  resolving_ = new Resolving;
+  resolving_->dialer = this;
+  resolving_->request.data = resolving_;
+  const int failure = uv_getaddrinfo(
+      loop_.raw(), &resolving_->request,
+      [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
+        const std::unique_ptr<Resolving> block(static_cast<Resolving*>(request->data));
+        if (block->dialer != nullptr) block->dialer->on_resolved(status, found);
+        uv_freeaddrinfo(found);
+      },
+      server.host.c_str(), std::to_string(server.port).c_str(), &hints);
+  if (failure != 0) {
+    delete std::exchange(resolving_, nullptr);
+    return owner_.on_dial_failed({-failure, "getaddrinfo"}, false);
+  }
+  arm(give_up_at_);
+}
+
+void Dialer::on_resolved(int status, const addrinfo* found) {
+  resolving_ = nullptr;
+  for (; status == 0 && found != nullptr; found = found->ai_next) {
+    if (found->ai_family != AF_INET && found->ai_family != AF_INET6) continue;
+    addresses_.push_back(base::Address::from(found->ai_addr));
+  }
+  if (addresses_.empty()) return owner_.on_dial_failed({}, true);
+  try_next();
+}
+
+void Dialer::try_next() {
+  while (next_ < addresses_.size()) {
+    if (loop_.now() >= give_up_at_) return failed({ETIMEDOUT, "connect"});
+    if (try_address(addresses_[next_++])) return;
+  }
+  failed(last_error_);
+}
+
+// False: it failed at once, as last_error_ says.
+bool Dialer::try_address(const base::Address& address) {
+  auto socket = dialing_socket(address.family(), options_.keepalive);
+  if (!socket.ok()) {
+    last_error_ = socket.error();
+  } else {
+    fd_ = std::move(socket.value());
+    const int code = connect(fd_.get(), address.raw(), address.length()) == 0 ? 0 : errno;
+    if (code == 0 && !connected_to_itself(address)) {
+      disarm();
+      owner_.on_dialed(std::move(fd_), address, false);
+      return true;
+    }
+    last_error_ = {code == 0 ? ECONNREFUSED : code, "connect"};
+    if (code == EINPROGRESS) {
+      // Writable once the handshake has succeeded or failed.
+      last_error_ = poller_.add(fd_.get(), Poller::every_edge, *this);
+      if (last_error_.code == 0) {
+        const Instant left = give_up_at_ - loop_.now();
+        const std::size_t tries = addresses_.size() - next_ + 1;
+        arm(loop_.now() + std::max<Instant>(left / tries, 1));
+        return true;
+      }
+    }
+  }
+  fd_.close();
+  if (!is_starvation(last_error_.code)) return false;
+  --next_;
+  starved_ = true;
+  arm(std::min(loop_.now() + retry_after_ms, give_up_at_));
+  return true;
+}
+
+// Dialing a local port that nobody listens on can, with bad luck in the choice of our own port,
+// meet itself: TCP's simultaneous open (RFC 9293 section 3.5). That is no server.
+bool Dialer::connected_to_itself(const base::Address& address) const {
+  return local_address(fd_.get()) == address;
+}
+
+void Dialer::on_ready(std::uint32_t events) {
+  if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
+  const base::Address& address = addresses_[next_ - 1];
+  const int code = take_socket_error(fd_.get());
+  if (code == 0 && !connected_to_itself(address)) {
+    disarm();
+    return owner_.on_dialed(std::move(fd_), address, true);
+  }
+  last_error_ = {code == 0 ? ECONNREFUSED : code, "connect"};
+  fd_.close();
+  try_next();
+}
+
+// The time of this address, or of the whole dial, has passed; or a starved dial tries again.
+void Dialer::on_time() {
+  if (!starved_) last_error_ = {ETIMEDOUT, resolving_ != nullptr ? "getaddrinfo" : "connect"};
+  const bool retry = std::exchange(starved_, false) && loop_.now() < give_up_at_;
+  poller_.forget(*this);
+  fd_.close();
+  if (resolving_ != nullptr) return failed(last_error_);
+  if (!retry && loop_.now() >= give_up_at_) return failed(last_error_);
+  try_next();
+}
+
+void Dialer::failed(base::Error error) {
+  disarm();
+  owner_.on_dial_failed(error, false);
+}
+
+}  // namespace finhold::net

@@ -1,0 +1,88 @@
+// One libuv loop, and the rule for memory that libuv may still touch: it sits in a Handle, whose
+// deleter is the only call of uv_close in finhold.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <uv.h>
+
+namespace finhold::net {
+
+// Milliseconds of the loop's monotonic clock, read once a turn.
+using Instant = std::uint64_t;
+
+struct CloseHandle {
+  template <typename UvHandle>
+  void operator()(UvHandle* handle) const {
+    uv_close(reinterpret_cast<uv_handle_t*>(handle),
+             [](uv_handle_t* closed) { delete reinterpret_cast<UvHandle*>(closed); });
+  }
+};
+
+// A libuv handle on the heap; freed by the loop, one turn after this owner lets go. Requires that
+// the handle was initialised.
+template <typename UvHandle>
+using Handle = std::unique_ptr<UvHandle, CloseHandle>;
+
+// What is to be done at the end of every turn of a loop, before it waits again.
+class TurnEnd {
+ public:
+  // True: there is more to do, the loop shall look for events but not wait for them.
+  virtual bool turn_end() = 0;
+
+ protected:
+  ~TurnEnd() = default;
+};
+
+// Belongs to one thread: every call on the thread that runs it, but for construction before.
+class Loop {
+ public:
+  Loop();
+  // Requires that every Handle of this loop has been let go: finhold aborts if the loop cannot be
+  // closed, since something would leak.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Returns after stop().
+  void run();
+  void stop();
+
+  // At most one; nullptr for none. It must outlive the loop's run.
+  void set_turn_end(TurnEnd* turn_end) { turn_end_ = turn_end; }
+
+  [[nodiscard]] Instant now() const { return uv_now(&loop_); }
+  [[nodiscard]] uv_loop_t* raw() { return &loop_; }
+
+ private:
+  void on_prepare();
+
+  uv_loop_t loop_{};
+  Handle<uv_prepare_t> prepare_;
+  Handle<uv_idle_t> idle_;
+  TurnEnd* turn_end_ = nullptr;
+};
+
+// Makes a loop call something on its own thread.
+class Wake {
+ public:
+  class Listener {
+   public:
+    virtual void on_wake() = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  // On the loop's thread, or before it runs. `listener` must outlive this.
+  Wake(Loop& loop, Listener& listener);
+
+  // Any thread, and a signal handler too; several calls may give one on_wake().
+  void call() { uv_async_send(async_.get()); }
+
+ private:
+  Handle<uv_async_t> async_;
+};
+
+}  // namespace finhold::net

@@ -1,0 +1,106 @@
+#include "net/socket.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+// struct tcp_info with all fields; <netinet/tcp.h> of glibc 2.36 ends before tcpi_notsent_bytes.
+#include <array>
+#include <cerrno>
+#include <linux/tcp.h>
+
+#include "base/check.h"
+
+namespace finhold::net {
+namespace {
+
+constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
+
+template <typename Value>
+bool set_option(int fd, int level, int name, const Value& value) {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+base::Error last_error(const char* operation) { return {errno, operation}; }
+
+}  // namespace
+
+base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive) {
+  const linger abort_on_close{1, 0};
+  const bool set = set_option(fd, SOL_SOCKET, SO_LINGER, abort_on_close) &&
+                   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+                   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+                   set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive.idle_s) &&
+                   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive.interval_s) &&
+                   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
+  return set ? base::Error{} : last_error("setsockopt");
+}
+
+void set_keepalive(int fd, const KeepaliveOptions& keepalive) {
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive.interval_s);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
+  // Last, since it restarts the timer. After an answered probe the next one comes after this time,
+  // not after the interval.
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive.idle_s);
+}
+
+void disarm_linger(int fd) { set_option(fd, SOL_SOCKET, SO_LINGER, linger{0, 0}); }
+
+base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
+                                    const KeepaliveOptions& keepalive) {
+  Descriptor fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return last_error("socket");
+  if (!set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1)) return last_error("setsockopt");
+  // "[::]" means both families, whatever net.ipv6.bindv6only says.
+  if (address.family() == AF_INET6 && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0)) {
+    return last_error("setsockopt");
+  }
+  if (!first && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return last_error("setsockopt");
+  if (bind(fd.get(), address.raw(), address.length()) != 0) return last_error("bind");
+  // Only now: a bind() without SO_REUSEPORT fails beside any other listener.
+  if (first && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return last_error("setsockopt");
+  if (const auto error = set_leg_options(fd.get(), keepalive); error.code != 0) return error;
+  if (listen(fd.get(), backlog) != 0) return last_error("listen");
+  return fd;
+}
+
+base::Address local_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* raw = reinterpret_cast<sockaddr*>(&storage);
+  FINHOLD_CHECK(getsockname(fd, raw, &length) == 0);
+  return base::Address::from(raw);
+}
+
+base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keepalive) {
+  Descriptor fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return last_error("socket");
+  if (const auto error = set_leg_options(fd.get(), keepalive); error.code != 0) return error;
+  return fd;
+}
+
+int take_socket_error(int fd) {
+  int code = 0;
+  socklen_t length = sizeof code;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 ? code : errno;
+}
+
+int unsent_bytes(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
+}
+
+Answers answers(int fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  Answers result;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return result;
+  result.outstanding = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0;
+  // Probes of a full window are counted until they are answered: one may be on its way.
+  result.repeating = info.tcpi_retransmits > 0 || info.tcpi_probes > 1;
+  result.last_answer_ms = info.tcpi_last_ack_recv;
+  return result;
+}
+
+}  // namespace finhold::net

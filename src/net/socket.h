@@ -1,0 +1,65 @@
+// TCP sockets: what finhold asks of the kernel, each call once, with its reason.
+#pragma once
+
+#include <cstdint>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/result.h"
+#include "net/descriptor.h"
+
+namespace finhold::net {
+
+struct KeepaliveOptions {
+  int idle_s = 30;
+  int interval_s = 10;
+  int probes = 6;
+};
+
+// Options that every leg has from its first moment. A listener is given them, since an accepted
+// socket inherits them all from it (seen on Linux 6.18), which saves seven system calls a
+// connection:
+// - SO_LINGER {1, 0}: if finhold dies, the kernel aborts the connection by RST. A session that was
+//   cut is never taken for one that ended (DESIGN.md R4). Disarmed for an orderly close.
+// - TCP_NODELAY: a relay must not wait for more bytes; the application has decided already.
+// - SO_KEEPALIVE and its three times.
+// Not TCP_USER_TIMEOUT: it also kills a connection whose reader is alive but paused (zero window;
+// ETIMEDOUT after 2.3 s with a limit of 2 s on Linux 6.18), and finhold must not lose the last byte
+// of a slow reader. TcpLeg::check_answers does what it is wanted for.
+base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive);
+
+// Keepalive times alone, for a leg that is to be nursed. Errors are ignored: it is a connected TCP
+// socket, and the values were checked by the configuration.
+void set_keepalive(int fd, const KeepaliveOptions& keepalive);
+
+// close() sends what is left and a FIN, instead of a RST.
+void disarm_linger(int fd);
+
+// A listening, non-blocking socket with leg options. `first`: it must be the only one on this
+// address, also against another finhold, so that a second instance gets EADDRINUSE instead of a
+// share of the connections; the others of this process (one a worker) join it afterwards.
+base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
+                                    const KeepaliveOptions& keepalive);
+
+// Where a socket is bound. Requires a bound socket.
+base::Address local_address(int fd);
+
+// A non-blocking socket with leg options for dialing.
+base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keepalive);
+
+// The error that the kernel keeps for a socket, which this call clears; 0 if none.
+int take_socket_error(int fd);
+
+// Bytes that were accepted by send() and not yet sent, because the other end's window is full.
+// Bytes in flight do not count.
+int unsent_bytes(int fd);
+
+// What the kernel knows about bytes that were sent and not acknowledged.
+struct Answers {
+  bool outstanding = false;          // sent or unsent bytes wait for the other end
+  bool repeating = false;            // the kernel has repeated itself, and had no answer to that
+  std::uint32_t last_answer_ms = 0;  // since the last ACK
+};
+Answers answers(int fd);
+
+}  // namespace finhold::net

@@ -1,0 +1,254 @@
+#include "relay/session.h"
+
+#include "base/check.h"
+#include "relay/session_log.h"
+#include "relay/session_table.h"
+
+namespace finhold::relay {
+
+using base::Flow;
+using base::Side;
+using core::Event;
+
+namespace {
+
+constexpr std::array both_flows{Flow::to_server, Flow::to_client};
+constexpr std::array both_sides{Side::client, Side::server};
+
+// Bytes of one flow a turn: then the other sessions of the worker have theirs.
+constexpr std::size_t budget = std::size_t{1} << 20;
+
+net::KeepaliveOptions in_seconds(base::Milliseconds idle, base::Milliseconds interval, int probes) {
+  return {static_cast<int>(idle.count() / 1000), static_cast<int>(interval.count() / 1000), probes};
+}
+
+}  // namespace
+
+net::KeepaliveOptions keepalive_options(const Route& route) {
+  return in_seconds(route.keepalive.idle, route.keepalive.interval, route.keepalive.probes);
+}
+
+Session::Session(SessionTable& table, const Route& route, std::uint64_t id)
+    : net::Timer(table.timers()),
+      table_(&table),
+      route_(&route),
+      id_(id),
+      legs_{TcpLeg(table.poller(), *this, Side::client),
+            TcpLeg(table.poller(), *this, Side::server)},
+      policy_(route.fin),
+      started_at_(table.loop().now()) {}
+
+core::Instant Session::now() const { return table_->loop().now(); }
+
+void Session::start(net::Descriptor client, const base::Address& address) {
+  client_ = address;
+  if (leg(Side::client).open(std::move(client), false).code != 0) {
+    return abort(core::Ending::local_error);
+  }
+  const net::DialOptions options{static_cast<net::Instant>(route_->connect_timeout.count()),
+                                 keepalive_options(*route_)};
+  dialer_ = std::make_unique<net::Dialer>(table_->loop(), table_->poller(), table_->timers(),
+                                          static_cast<net::Dialer::Owner&>(*this), options);
+  dialer_->start(route_->server);
+}
+
+void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
+  dialer_.reset();
+  dialed_ = true;
+  server_ = server;
+  if (leg(Side::server).open(std::move(fd), registered).code != 0) {
+    return abort(core::Ending::local_error);
+  }
+  phase_ = Phase::relaying;
+  advance();
+}
+
+// R5: the client never sees a clean end of nothing.
+void Session::on_dial_failed(base::Error error, bool unresolved) {
+  log_dial_failure(*this, error, unresolved);
+  abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error.code));
+}
+
+void Session::on_leg_ready(Side side) {
+  switch (phase_) {
+    case Phase::dialing:
+      // Bytes and an end wait in the kernel; an abort does not.
+      if (const int code = leg(side).failed(); code != 0) {
+        abort(core::ending_of_failed_leg(side, code));
+      }
+      break;
+    case Phase::relaying:
+      advance();
+      break;
+    case Phase::closing:
+      close_legs();
+      break;
+    case Phase::retired:
+      break;
+  }
+}
+
+void Session::resume() {
+  if (phase_ == Phase::relaying) advance();
+}
+
+// Everything that can be done now. Both flows are looked at: room in a leg that was full lets a
+// flow move, and bytes that have come let the other.
+void Session::advance() {
+  bool more = false;
+  for (const Flow flow : both_flows) {
+    if (phase_ == Phase::relaying) more = move(flow) || more;
+  }
+  for (const Side side : both_sides) {
+    if (phase_ == Phase::relaying && leg(side).failed() != 0) leg_failed(side);
+  }
+  if (phase_ != Phase::relaying) return;
+  if (more) table_->queue(*this);
+  watch_deadlines();
+}
+
+// True: there is more to move, later.
+bool Session::move(Flow flow) {
+  FlowMover& mover = movers_[base::index(flow)];
+  const auto outcome =
+      mover.move(leg(base::source_of(flow)), leg(base::sink_of(flow)), table_->scratch(), budget);
+  if (outcome.moved > 0) stamps_.flow_moved(flow, now());
+  stamps_.blocked[base::index(flow)] = mover.waiting();
+  if (outcome.ended) {
+    note_end(flow);
+    step({Event::Kind::ended, base::source_of(flow)});
+  }
+  // A sink that has failed takes nothing more: that is no drained flow, even if nothing waits.
+  if (!policy_.over() && policy_.flow(flow) == core::FlowState::ended && !mover.waiting() &&
+      leg(base::sink_of(flow)).failed() == 0) {
+    step({Event::Kind::drained, base::source_of(flow)});
+  }
+  return outcome.more;
+}
+
+void Session::note_end(Flow flow) {
+  stamps_.flow_ended(flow, now());
+  if (any_end_) return;
+  any_end_ = true;
+  first_end_ = flow;
+}
+
+// R4: what arrived before the failure is offered to the other leg once, then that is reset too.
+void Session::leg_failed(Side side) {
+  ending_ = core::ending_of_failed_leg(side, leg(side).failed());
+  while (leg(base::other(side)).failed() == 0 && move(base::flow_from(side))) {
+  }
+  if (!policy_.over()) step({Event::Kind::reset, side});
+}
+
+void Session::step(Event event) { apply(policy_.step(event)); }
+
+void Session::apply(const core::Actions& actions) {
+  for (const Flow flow : both_flows) {
+    if (actions.hold[base::index(flow)] && flow == first_end_) {
+      holding_ = true;
+      held_since_ = now();
+    }
+    if (!actions.send_fin[base::index(base::sink_of(flow))]) continue;
+    if (holding_ && flow == first_end_) {
+      holding_ = false;
+      held_ms_ = now() - held_since_;
+    }
+    // The last FIN goes out with close(), which saves a system call.
+    if (!actions.finished) leg(base::sink_of(flow)).send_fin();
+  }
+  for (const Side side : both_sides) {
+    if (!actions.nurse[base::index(side)]) continue;
+    const base::Milliseconds every = route_->fin.nurse_every;
+    leg(side).set_keepalive(in_seconds(every, every, route_->keepalive.probes));
+  }
+  if (actions.reset) abort(ending_);
+  if (actions.finished) close_legs();
+}
+
+void Session::watch_deadlines() {
+  const auto deadline = core::next_deadline(policy_, stamps_, now());
+  if (deadline) {
+    arm(deadline->at);
+  } else {
+    disarm();
+  }
+}
+
+void Session::on_time() {
+  if (phase_ != Phase::relaying) return;
+  // Asked again: bytes may have moved since the timer was set.
+  const auto deadline = core::next_deadline(policy_, stamps_, now());
+  if (deadline && deadline->at <= now()) {
+    if (deadline->event.kind == Event::Kind::half_closed_idle) {
+      ending_ = core::Ending::half_closed_idle;
+    } else if (deadline->event.kind == Event::Kind::half_closed_total) {
+      ending_ = core::Ending::half_closed_total;
+    }
+    step(deadline->event);
+  }
+  if (phase_ == Phase::relaying) watch_deadlines();
+}
+
+// R9. A leg with bytes for a slow reader stays open until it has sent them (R1).
+void Session::close_legs() {
+  phase_ = Phase::closing;
+  disarm();
+  for (const Side side : both_sides) {
+    if (!leg(side).is_open()) continue;
+    if (const int code = leg(side).failed(); code != 0) {
+      ending_ = core::ending_of_failed_leg(side, code);
+    }
+    static_cast<void>(leg(side).close_in_order());
+  }
+  if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) retire();
+}
+
+void Session::abort(core::Ending ending) {
+  ending_ = ending;
+  dialer_.reset();
+  for (const Side side : both_sides) leg(side).reset();
+  retire();
+}
+
+void Session::cut() {
+  switch (phase_) {
+    case Phase::dialing:
+      abort(core::Ending::drain_limit);
+      break;
+    case Phase::relaying:
+      ending_ = core::Ending::drain_limit;
+      step({Event::Kind::cut});
+      break;
+    case Phase::closing:
+      // Both flows have ended, and the kernel has their last bytes: it may go on trying.
+      for (const Side side : both_sides) {
+        if (leg(side).is_open()) leg(side).close_now();
+      }
+      retire();
+      break;
+    case Phase::retired:
+      break;
+  }
+}
+
+void Session::check_answers() {
+  if (phase_ != Phase::relaying && phase_ != Phase::closing) return;
+  const auto limit = static_cast<std::uint64_t>(route_->keepalive.vanished_after().count());
+  bool vanished = false;
+  for (const Side side : both_sides) {
+    if (leg(side).is_open()) vanished = leg(side).check_answers(limit) || vanished;
+  }
+  if (vanished) on_leg_ready(Side::client);
+}
+
+void Session::retire() {
+  phase_ = Phase::retired;
+  disarm();
+  if (holding_) held_ms_ = now() - held_since_;
+  duration_ms_ = now() - started_at_;
+  for (FlowMover& mover : movers_) mover.release(table_->scratch());
+  table_->retire(*this);
+}
+
+}  // namespace finhold::relay

@@ -1,0 +1,112 @@
+// One relayed connection: two legs, two flows, one policy. Every event of the session comes in
+// here; the bytes are moved, the policy is stepped, and its actions are carried out in a fixed
+// order.
+//
+// Life: dialing (the client's bytes wait in the kernel) -> relaying -> closing (both flows have
+// ended; the kernel still has bytes for a slow reader) -> retired (the table destroys it after the
+// turn).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "base/address.h"
+#include "base/side.h"
+#include "core/deadlines.h"
+#include "core/ending.h"
+#include "core/fin_policy.h"
+#include "net/dialer.h"
+#include "net/timers.h"
+#include "relay/flow_mover.h"
+#include "relay/route.h"
+#include "relay/tcp_leg.h"
+
+namespace finhold::relay {
+
+class SessionTable;
+
+// On the worker's thread. Belongs to its table.
+class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private net::Timer {
+ public:
+  // `route` and `table` outlive it.
+  Session(SessionTable& table, const Route& route, std::uint64_t id);
+
+  // Takes an accepted socket, and dials.
+  void start(net::Descriptor client, const base::Address& address);
+
+  // Goes on with flows whose budget was used up.
+  void resume();
+
+  // finhold stops: a session that is not finished is reset on both sides.
+  void cut();
+
+  // Looks whether a leg with unacknowledged bytes has vanished.
+  void check_answers();
+
+  [[nodiscard]] bool retired() const { return phase_ == Phase::retired; }
+
+  // What the ending line tells; see session_log.h.
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  [[nodiscard]] const Route& route() const { return *route_; }
+  [[nodiscard]] const base::Address& client() const { return client_; }
+  [[nodiscard]] const base::Address* server() const { return dialed_ ? &server_ : nullptr; }
+  [[nodiscard]] const core::FinPolicy& policy() const { return policy_; }
+  [[nodiscard]] core::Ending ending() const { return ending_; }
+  [[nodiscard]] std::uint64_t total(base::Flow flow) const {
+    return movers_[base::index(flow)].total();
+  }
+  // The flow that ended first, if any has.
+  [[nodiscard]] bool any_end() const { return any_end_; }
+  [[nodiscard]] base::Flow first_end() const { return first_end_; }
+  [[nodiscard]] core::Instant held_ms() const { return held_ms_; }
+  [[nodiscard]] core::Instant duration_ms() const { return duration_ms_; }
+
+ private:
+  friend class SessionTable;
+  enum class Phase : std::uint8_t { dialing, relaying, closing, retired };
+
+  void on_leg_ready(base::Side side) override;
+  void on_dialed(net::Descriptor fd, base::Address server, bool registered) override;
+  void on_dial_failed(base::Error error, bool unresolved) override;
+  void on_time() override;
+
+  void advance();
+  bool move(base::Flow flow);
+  void note_end(base::Flow flow);
+  void step(core::Event event);
+  void apply(const core::Actions& actions);
+  void leg_failed(base::Side side);
+  void watch_deadlines();
+  void close_legs();
+  void abort(core::Ending ending);
+  void retire();
+
+  [[nodiscard]] TcpLeg& leg(base::Side side) { return legs_[base::index(side)]; }
+  [[nodiscard]] core::Instant now() const;
+
+  SessionTable* table_;
+  const Route* route_;
+  std::uint64_t id_;
+  std::array<TcpLeg, 2> legs_;
+  std::array<FlowMover, 2> movers_;
+  core::FinPolicy policy_;
+  core::Stamps stamps_;
+  std::unique_ptr<net::Dialer> dialer_;  // while dialing
+  core::Instant started_at_;
+  core::Instant held_since_ = 0;
+  core::Instant held_ms_ = 0;      // how long the FIN of the first end was held
+  core::Instant duration_ms_ = 0;  // set when retired
+  std::size_t slot_ = 0;           // in the table
+  base::Address client_;
+  base::Address server_;
+  Phase phase_ = Phase::dialing;
+  core::Ending ending_ = core::Ending::finished;
+  base::Flow first_end_ = base::Flow::to_server;
+  bool any_end_ = false;
+  bool holding_ = false;
+  bool dialed_ = false;
+  bool queued_ = false;  // in the table's queue of sessions with more to do
+};
+
+}  // namespace finhold::relay

@@ -1,0 +1,22 @@
+// What a session says of itself: one info line when it is over, with fixed fields (a contract that
+// tests and log readers rely on).
+#pragma once
+
+#include "base/error.h"
+
+namespace finhold::relay {
+
+class Session;
+
+// session=4711 route=orders client=127.0.0.1:40112 server=10.0.0.5:7000 ending=finished
+// first_fin=client held=118.2s released=server-ended to_server=104857600 to_client=512
+// duration=121.0s
+//
+// first_fin: client, server or none. held: how long its FIN was held. released: why it was sent on
+// (core::Release), never if it was not. to_server, to_client: bytes that the other leg took.
+void log_ending(const Session& session);
+
+// A warning that names the server and what was wrong with it.
+void log_dial_failure(const Session& session, base::Error error, bool unresolved);
+
+}  // namespace finhold::relay

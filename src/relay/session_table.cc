@@ -1,0 +1,82 @@
+#include "relay/session_table.h"
+
+#include "relay/session_log.h"
+
+namespace finhold::relay {
+
+SessionTable::SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
+                           SessionQuota& quota, Owner& owner, std::size_t buffer_per_flow,
+                           net::Instant check_every_ms)
+    : net::Timer(timers),
+      loop_(loop),
+      poller_(poller),
+      timers_(timers),
+      quota_(quota),
+      owner_(owner),
+      check_every_ms_(check_every_ms),
+      scratch_(buffer_per_flow) {
+  loop_.set_turn_end(this);
+}
+
+SessionTable::~SessionTable() {
+  cut_all();
+  reap();
+  loop_.set_turn_end(nullptr);
+}
+
+void SessionTable::open(const Route& route, net::Descriptor client, const base::Address& address) {
+  quota_.take();
+  sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
+  Session& session = *sessions_.back();
+  session.slot_ = sessions_.size() - 1;
+  if (!armed()) arm(loop_.now() + check_every_ms_);
+  session.start(std::move(client), address);
+}
+
+void SessionTable::queue(Session& session) {
+  if (session.queued_) return;
+  session.queued_ = true;
+  queue_.push_back(&session);
+}
+
+void SessionTable::retire(Session& session) {
+  log_ending(session);
+  quota_.give_back();
+  retired_.push_back(&session);
+}
+
+bool SessionTable::turn_end() {
+  running_.swap(queue_);
+  for (Session* session : running_) {
+    session->queued_ = false;
+    session->resume();
+  }
+  running_.clear();
+  const bool was_busy = !retired_.empty();
+  reap();
+  if (was_busy && sessions_.empty()) owner_.on_empty();
+  return !queue_.empty();
+}
+
+void SessionTable::reap() {
+  for (Session* session : retired_) {
+    const std::size_t slot = session->slot_;
+    if (slot + 1 != sessions_.size()) {
+      sessions_[slot].swap(sessions_.back());
+      sessions_[slot]->slot_ = slot;
+    }
+    sessions_.pop_back();
+  }
+  retired_.clear();
+}
+
+void SessionTable::on_time() {
+  for (const auto& session : sessions_) session->check_answers();
+  if (!sessions_.empty()) arm(loop_.now() + check_every_ms_);
+}
+
+void SessionTable::cut_all() {
+  for (const auto& session : sessions_) session->cut();
+}
+
+}  // namespace finhold::relay

@@ -1,0 +1,97 @@
+// The sessions of one worker: it owns them, gives the busy ones their turns, looks after the quiet
+// ones, and destroys those that are over once no callback of theirs can be on the stack.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/address.h"
+#include "net/descriptor.h"
+#include "net/loop.h"
+#include "net/poller.h"
+#include "net/timers.h"
+#include "relay/route.h"
+#include "relay/scratch.h"
+#include "relay/session.h"
+
+namespace finhold::relay {
+
+// How many sessions the whole process may have. Shared by all workers; touched when a session
+// begins and ends, not while bytes move.
+class SessionQuota {
+ public:
+  explicit SessionQuota(std::uint32_t most) : most_(most) {}
+
+  // Whether there is room; another worker may take it first, so the bound is not exact to the last
+  // session.
+  [[nodiscard]] bool room() const { return open_.load(std::memory_order_relaxed) < most_; }
+  void take() { open_.fetch_add(1, std::memory_order_relaxed); }
+  void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t most() const { return most_; }
+
+  // A number for a session, unique in the process.
+  std::uint64_t next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed) + 1; }
+
+ private:
+  std::uint32_t most_;
+  std::atomic<std::uint32_t> open_{0};
+  std::atomic<std::uint64_t> next_id_{0};
+};
+
+// On the worker's thread.
+class SessionTable final : private net::TurnEnd, private net::Timer {
+ public:
+  class Owner {
+   public:
+    // The last session is gone. Told at the end of a turn.
+    virtual void on_empty() = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // `check_every_ms`: how often legs with unacknowledged bytes are looked at. Everything referred
+  // to outlives the table.
+  SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers, SessionQuota& quota,
+               Owner& owner, std::size_t buffer_per_flow, net::Instant check_every_ms);
+  // Resets every session that is left.
+  ~SessionTable();
+  SessionTable(const SessionTable&) = delete;
+  SessionTable& operator=(const SessionTable&) = delete;
+
+  void open(const Route& route, net::Descriptor client, const base::Address& address);
+  void cut_all();
+  [[nodiscard]] bool empty() const { return sessions_.empty(); }
+
+  // For sessions.
+  void queue(Session& session);
+  void retire(Session& session);
+  [[nodiscard]] net::Loop& loop() { return loop_; }
+  [[nodiscard]] net::Poller& poller() { return poller_; }
+  [[nodiscard]] net::Timers& timers() { return timers_; }
+  [[nodiscard]] Scratch& scratch() { return scratch_; }
+
+ private:
+  bool turn_end() override;
+  void on_time() override;
+  void reap();
+
+  net::Loop& loop_;
+  net::Poller& poller_;
+  net::Timers& timers_;
+  SessionQuota& quota_;
+  Owner& owner_;
+  net::Instant check_every_ms_;
+  Scratch scratch_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> queue_;    // have more to do
+  std::vector<Session*> running_;  // queue_ of the turn that ends now
+  std::vector<Session*> retired_;
+};
+
+// The keepalive times of a route, in the kernel's units.
+net::KeepaliveOptions keepalive_options(const Route& route);
+
+}  // namespace finhold::relay

@@ -1,0 +1,119 @@
+#include "relay/tcp_leg.h"
+
+#include <cerrno>
+#include <sys/socket.h>
+
+#include "base/check.h"
+
+namespace finhold::relay {
+
+base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
+  FINHOLD_CHECK(!is_open());
+  const auto error = registered ? poller_->change(fd.get(), net::Poller::every_edge, *this)
+                                : poller_->add(fd.get(), net::Poller::every_edge, *this);
+  if (error.code != 0) return error;
+  fd_ = std::move(fd);
+  writable_ = true;
+  return {};
+}
+
+void TcpLeg::on_ready(std::uint32_t events) {
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end_in_sight_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_;
+  if ((events & EPOLLOUT) != 0) writable_ = true;
+  if ((events & EPOLLERR) != 0 && error_ == 0) {
+    const int code = net::take_socket_error(fd_.get());
+    error_ = code != 0 ? code : ECONNRESET;
+  }
+  owner_->on_leg_ready(side_);
+}
+
+TcpLeg::Read TcpLeg::read(std::span<std::byte> into) {
+  while (true) {
+    const ssize_t count = recv(fd_.get(), into.data(), into.size(), 0);
+    if (count > 0) {
+      // A short read has emptied the queue; later bytes bring a new edge. A FIN that is known to
+      // have come brings none, so then the reading goes on.
+      if (static_cast<std::size_t>(count) < into.size() && !end_in_sight_) readable_ = false;
+      return {Read::What::bytes, static_cast<std::size_t>(count)};
+    }
+    if (count < 0 && errno == EINTR) continue;
+    readable_ = false;
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      return {error_ == 0 ? Read::What::nothing : Read::What::failed};
+    }
+    if (count < 0 && error_ == 0) error_ = errno;
+    // Once the error was fetched, by whomever, recv() goes on to 0: a failed leg has no end.
+    if (error_ != 0) return {Read::What::failed};
+    ended_ = true;
+    return {Read::What::end};
+  }
+}
+
+std::size_t TcpLeg::write(std::span<const std::byte> bytes) {
+  std::size_t taken = 0;
+  unanswered_ = true;
+  while (taken < bytes.size()) {
+    const ssize_t count = send(fd_.get(), bytes.data() + taken, bytes.size() - taken, MSG_NOSIGNAL);
+    if (count >= 0) {
+      taken += static_cast<std::size_t>(count);
+      if (taken == bytes.size()) break;
+      // A short write has filled the send buffer; room in it brings an edge.
+      writable_ = false;
+      break;
+    }
+    if (errno == EINTR) continue;
+    writable_ = false;
+    if (errno != EAGAIN && errno != EWOULDBLOCK && error_ == 0) error_ = errno;
+    break;
+  }
+  return taken;
+}
+
+void TcpLeg::send_fin() {
+  FINHOLD_CHECK(!fin_sent_);
+  fin_sent_ = true;
+  unanswered_ = true;
+  // It can only fail because the connection has failed meanwhile, and of that comes an event.
+  static_cast<void>(shutdown(fd_.get(), SHUT_WR));
+}
+
+void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {
+  net::set_keepalive(fd_.get(), keepalive);
+}
+
+bool TcpLeg::close_in_order() {
+  if (error_ == 0 && net::unsent_bytes(fd_.get()) > 0) {
+    if (!fin_sent_) send_fin();
+    net::disarm_linger(fd_.get());
+    return false;
+  }
+  close_now();
+  return true;
+}
+
+void TcpLeg::close_now() {
+  net::disarm_linger(fd_.get());
+  reset();
+}
+
+// SO_LINGER {1, 0} is armed unless close_now() came first.
+void TcpLeg::reset() {
+  poller_->forget(*this);
+  fd_.close();
+  readable_ = writable_ = false;
+}
+
+bool TcpLeg::check_answers(std::uint64_t vanished_after_ms) {
+  if (!unanswered_ || error_ != 0) return false;
+  const net::Answers answers = net::answers(fd_.get());
+  unanswered_ = answers.outstanding;
+  if (!answers.outstanding || !answers.repeating || answers.last_answer_ms < vanished_after_ms) {
+    return false;
+  }
+  error_ = ETIMEDOUT;
+  readable_ = !ended_;
+  return true;
+}
+
+}  // namespace finhold::relay

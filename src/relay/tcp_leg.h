@@ -1,0 +1,103 @@
+// One leg of a session that is a TCP connection: about eight verbs over a non-blocking socket, and
+// what the poller has told of it. Knows nothing of the other leg or of the rules of closing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/error.h"
+#include "base/side.h"
+#include "net/descriptor.h"
+#include "net/poller.h"
+#include "net/socket.h"
+
+namespace finhold::relay {
+
+// On the loop's thread.
+class TcpLeg final : private net::Watcher {
+ public:
+  class Owner {
+   public:
+    // readable(), writable() or failed() may have changed.
+    virtual void on_leg_ready(base::Side side) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  struct Read {
+    enum class What : std::uint8_t { bytes, nothing, end, failed };
+    What what;
+    std::size_t count = 0;
+  };
+
+  TcpLeg(net::Poller& poller, Owner& owner, base::Side side)
+      : poller_(&poller), owner_(&owner), side_(side) {}
+  TcpLeg(const TcpLeg&) = delete;
+  TcpLeg& operator=(const TcpLeg&) = delete;
+  ~TcpLeg() { reset(); }
+
+  // Takes a connected socket with leg options (net/socket.h). `registered`: the poller knows it,
+  // for somebody else. An error leaves the leg closed, by a RST.
+  base::Error open(net::Descriptor fd, bool registered);
+
+  [[nodiscard]] bool is_open() const { return fd_.valid(); }
+
+  // Whether read() or write() is worth a system call: true from an edge until the kernel says that
+  // nothing is left.
+  [[nodiscard]] bool readable() const { return readable_; }
+  [[nodiscard]] bool writable() const { return writable_; }
+
+  // The errno that the connection failed with, from then on; 0 while it is well. Bytes that
+  // arrived before the failure can still be read.
+  [[nodiscard]] int failed() const { return error_; }
+
+  // Requires is_open() of all that follow, but of reset().
+
+  // After `end` or `failed` there is nothing more to read.
+  Read read(std::span<std::byte> into);
+
+  // How many bytes the kernel took; fewer than all: no longer writable(), or failed().
+  std::size_t write(std::span<const std::byte> bytes);
+
+  // Ends the flow into this leg, after all that was written. At most once.
+  void send_fin();
+
+  // Other keepalive times, for a half-closed crossing leg.
+  void set_keepalive(const net::KeepaliveOptions& keepalive);
+
+  // Closes in order, for a leg whose end was read; sends the FIN if send_fin() did not. False:
+  // bytes are waiting for a slow reader, and the kernel would give up an orphaned socket after some
+  // retries (net.ipv4.tcp_orphan_retries); so the leg stays open, and this is to be called again
+  // when the owner is told of a change.
+  [[nodiscard]] bool close_in_order();
+
+  // The same without regard for a slow reader: the kernel goes on as far as it does.
+  void close_now();
+
+  // Aborts by RST, whatever is unsent.
+  void reset();
+
+  // True: bytes wait for an acknowledgement, the kernel has repeated itself, and no answer came for
+  // `vanished_after_ms`; the leg has then failed with ETIMEDOUT. A paused reader does answer (RFC
+  // 9293 section 3.8.6.1). One system call, none if nothing was written since all was acknowledged.
+  bool check_answers(std::uint64_t vanished_after_ms);
+
+ private:
+  void on_ready(std::uint32_t events) override;
+
+  net::Poller* poller_;
+  Owner* owner_;
+  net::Descriptor fd_;
+  int error_ = 0;
+  base::Side side_;
+  bool readable_ = false;
+  bool writable_ = false;
+  bool end_in_sight_ = false;  // a FIN or an error has arrived: read on until it is reached
+  bool ended_ = false;         // the end was read
+  bool fin_sent_ = false;
+  bool unanswered_ = false;  // bytes were written since all was known to be acknowledged
+};
+
+}  // namespace finhold::relay
