@@ -131,11 +131,12 @@ CommandLine::CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_
       "  finhold run --config /etc/finhold.toml\n"
       "  finhold run --listen 127.0.0.1:7000 --server orders.example.net:7000 --crosses server");
 
-  check_ = app_.add_subcommand(
-      "check", "tell every mistake in a configuration file; the exit code is 0 (none) or 2");
+  check_ = app_.add_subcommand("check", "tell every mistake in a configuration file");
   check_->allow_extras();
   check_->add_option("--config", config_path_, "configuration file")->type_name("FILE");
-  check_->footer("Example:\n  finhold check --config /etc/finhold.toml");
+  check_->footer(
+      "The exit code is 0 for a good file, 2 for one with mistakes.\n\n"
+      "Example:\n  finhold check --config /etc/finhold.toml");
 }
 
 Command CommandLine::parse(int argc, const char* const* argv) {
@@ -255,14 +256,18 @@ Command CommandLine::bad_words(const std::vector<std::string>& words) {
 
 // What is wrong with a flag behind that command (nothing: there is none).
 std::string CommandLine::about_flag(const CLI::App* given, const std::string& name) const {
-  for (const CLI::App* command : {run_, check_}) {
-    if (command->get_option_no_throw(name) == nullptr) continue;
-    const std::string& owner = command->get_name();
-    if (given == nullptr)
-      return name + " needs a command before it; write finhold " + owner + " " + name;
-    if (given == command)
-      return name + " stands behind the command; write finhold " + owner + " " + name;
-    if (given->get_option_no_throw(name) == nullptr) return name + " is a flag of finhold " + owner;
+  const CLI::App* taker = nullptr;  // a command that knows the flag; the given one, if it does
+  for (const CLI::App* command :
+       {given, static_cast<const CLI::App*>(run_), static_cast<const CLI::App*>(check_)}) {
+    if (taker == nullptr && command != nullptr && command->get_option_no_throw(name) != nullptr) {
+      taker = command;
+    }
+  }
+  if (taker != nullptr) {
+    const std::string written = "finhold " + taker->get_name();
+    if (given == nullptr) return name + " needs a command before it; write " + written + " " + name;
+    if (given == taker) return name + " stands behind the command; write " + written + " " + name;
+    return name + " is a flag of " + written;
   }
   if (given != nullptr && app_.get_option_no_throw(name) != nullptr) {
     return name + " needs no command before it; write finhold " + name;

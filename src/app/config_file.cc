@@ -20,7 +20,11 @@ namespace {
 
 using LoadResult = base::Result<Config, Problems>;
 
-constexpr std::size_t largest_file = 1024 * 1024;
+constexpr std::size_t largest_file = std::size_t{1024} * 1024;
+// The parser goes one call deeper for each part of a dotted key, without a limit of its own: tens
+// of thousands of dots in one line would overflow its stack.
+constexpr std::size_t longest_line = 4096;
+
 constexpr std::string_view route_cure =
     "add a [[route]] with name, listen and server: what to relay, and where to";
 
@@ -169,9 +173,9 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& pla
   }
   const bool fits = takes_number(key) && number != nullptr;
   if (!fits && (text == nullptr || !takes_text)) {
-    const bool or_auto = key.kind == Kind::count_or_auto;
-    const std::string expected =
-        takes_text && !or_auto ? "a string such as " + std::string(key.example) : allowed(key);
+    std::string expected = "a string such as " + std::string(key.example);
+    if (key.kind == Kind::limit) expected = R"(a string such as "10s" or "never")";
+    if (takes_number(key) || key.kind == Kind::choice) expected = allowed(key);
     return add(node, label + "expected " + expected + ", found " + found(node) +
                          (takes_number(key) ? "" : as_string(key, node)));
   }
@@ -271,9 +275,10 @@ std::string_view Reader::refuse_name(const toml::key& name, const toml::node& no
   }
   const auto names = names_in(path);
   if (const auto nearest = nearest_name(name.str(), names)) {
-    const Table* meant = find_table(path, *nearest);
+    const Table* meant = is_table ? find_table(path, *nearest) : nullptr;
+    const bool has_header = meant != nullptr && meant->heading.starts_with('[');
     add(at, what + "; did you mean " +
-                (meant != nullptr ? std::string(meant->heading) : in_quotes(*nearest)) + "?");
+                (has_header ? std::string(meant->heading) : in_quotes(*nearest)) + "?");
     return *nearest;
   }
   std::vector<std::string> known;
@@ -299,6 +304,17 @@ Problems unreadable(const std::string& what, int code, const std::string& cure) 
 LoadResult load_config_text(std::string_view text) {
   if (text.size() > largest_file) {
     return Problems{{0, 0, "is larger than 1MiB; no configuration is, so this is another file"}};
+  }
+  std::size_t line = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    ++line;
+    if (end > longest_line) {
+      return Problems{{line, longest_line + 1,
+                       "this line is longer than " + std::to_string(longest_line) +
+                           " bytes; break it up, or check that this is the right file"}};
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   try {
     return Reader().read(toml::parse(text));

@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, 4> legs{"none", "client", "server", "both
 static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::json) == 1 &&
               static_cast<int>(Crosses::both) == 3);
 
+constexpr std::uint64_t kibibyte = 1024;
 constexpr std::uint64_t one_second = 1'000;
 constexpr std::uint64_t longest_keepalive = 32'767 * one_second;  // Linux: MAX_TCP_KEEPIDLE
 
@@ -59,8 +60,8 @@ const std::array<Key, 19> keys{{
      .kind = Kind::size,
      .example = R"("256KiB")",
      .meaning = "bytes that wait in memory for a slow reader, one way of one session",
-     .lowest = 16 * 1024,
-     .highest = 64 * 1024 * 1024,
+     .lowest = 16 * kibibyte,
+     .highest = 64 * (kibibyte * 1024),
      .store = [](const Value& v, Target& to) { to.config.limits.buffer_per_flow = v.number; }},
     {.table = "limits",
      .name = "workers",

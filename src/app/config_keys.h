@@ -48,11 +48,12 @@ struct Key {
   std::string_view name;
   Kind kind;
   bool required = false;
-  std::string_view example =
-      {};  // as a file has it; unless the key is required, this is its default
+  // As a file has it. Unless the key is required, this is its default.
+  std::string_view example = {};
   std::string_view meaning = {};  // one line
-  std::uint64_t lowest = 0;       // of a number, of the bytes of a size, of the milliseconds of a
-  std::uint64_t highest = UINT64_MAX;  // duration
+  // Of a number, of the bytes of a size, of the milliseconds of a duration.
+  std::uint64_t lowest = 0;
+  std::uint64_t highest = UINT64_MAX;
   std::span<const std::string_view> choices = {};
   void (*store)(const Value& value, Target& to) = nullptr;
 };

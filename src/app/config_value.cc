@@ -110,7 +110,7 @@ std::string allowed(const Key& key) {
   const std::string or_never = key.kind == Kind::limit ? ", or \"never\"" : "";
   switch (key.kind) {
     case Kind::name:
-      return "1 to 64 letters, digits, \"_\", \".\" and \"-\"";
+      return R"(1 to 64 letters, digits, "_", "." and "-")";
     case Kind::choice: {
       std::vector<std::string> choices;
       for (const auto choice : key.choices) choices.push_back(in_quotes(choice));
@@ -134,9 +134,9 @@ std::string allowed(const Key& key) {
       if (key.lowest == 0) return "a duration such as \"10s\"" + or_never;
       return "a duration of " + shown_duration(key, key.lowest) + " or more" + or_never;
     case Kind::listen:
-      return "an address and a port such as \"127.0.0.1:7000\" or \"[::]:7000\"";
+      return R"(an address and a port such as "127.0.0.1:7000" or "[::]:7000")";
     case Kind::server:
-      return "a host and a port such as \"example.net:7000\" or \"10.0.0.5:7000\"";
+      return R"(a host and a port such as "example.net:7000" or "10.0.0.5:7000")";
   }
   FINHOLD_CHECK(false);
   return {};

@@ -90,6 +90,7 @@ class FinPolicy {
   [[nodiscard]] FlowState flow(base::Flow flow) const { return flows_[base::index(flow)]; }
   [[nodiscard]] Release release(base::Flow flow) const { return releases_[base::index(flow)]; }
   [[nodiscard]] bool gone(base::Side side) const { return gone_[base::index(side)]; }
+  [[nodiscard]] bool nursed(base::Side side) const { return nursed_[base::index(side)]; }
   // At least one flow has ended, and the session is not over.
   [[nodiscard]] bool half_closed() const;
   // Finished or reset: no event is possible any more.

@@ -1,5 +1,7 @@
 #include "net/timers.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace finhold::net {
@@ -20,6 +22,8 @@ Timers::Timers(Loop& loop) : loop_(loop), uv_timer_(new uv_timer_t{}) {
 Timers::~Timers() { FINHOLD_CHECK(heap_.empty()); }
 
 void Timers::arm(Timer& timer, Instant at) {
+  // So that a callback which arms a timer for the past cannot keep on_time() busy.
+  if (telling_) at = std::max(at, loop_.now() + 1);
   if (timer.armed()) {
     if (timer.at_ == at) return;
     timer.at_ = at;
@@ -84,19 +88,19 @@ void Timers::schedule() {
   const Instant first = heap_.front()->at_;
   if (scheduled_ != 0 && scheduled_ <= first) return;
   const Instant now = loop_.now();
-  scheduled_ = first > now ? first : now + 1;
+  // Never 0: libuv runs a timer that its own callback has set to 0 again in the same pass, for
+  // ever.
+  scheduled_ = std::max(first, now + 1);
   uv_timer_start(
       uv_timer_.get(), [](uv_timer_t* handle) { static_cast<Timers*>(handle->data)->on_time(); },
-      first > now ? first - now : 0, 0);
+      scheduled_ - now, 0);
 }
 
 void Timers::on_time() {
   scheduled_ = 0;
   telling_ = true;
   const Instant now = loop_.now();
-  // A timer that is armed again for a time that has passed waits for the next turn.
-  std::size_t budget = heap_.size();
-  while (budget-- > 0 && !heap_.empty() && heap_.front()->at_ <= now) {
+  while (!heap_.empty() && heap_.front()->at_ <= now) {
     Timer* timer = heap_.front();
     disarm(*timer);
     timer->on_time();

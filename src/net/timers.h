@@ -23,7 +23,7 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Replaces an earlier deadline. A time that has passed means the next turn.
+  // Replaces an earlier deadline. A time that has passed means the next millisecond.
   void arm(Instant at);
   void disarm();
   [[nodiscard]] bool armed() const { return slot_ != unarmed; }

@@ -1,0 +1,131 @@
+"""The lab: networks with a middlebox between a client and a server, and what runs in them.
+
+    with Lab(directory) as lab:
+        network = lab.network("strict")
+        server = network.listen(7000, ["read-end", "stream:10"])
+        finhold = network.finhold("c", "10.77.2.2:7000", crosses="server")
+        client = network.connect("c", finhold.address, ["send:100", "end", "read-end"])
+        client.result(); finhold.ending(); ...
+
+Every process runs inside a namespace of the lab and is stopped by its id when the lab closes. Should the
+tests themselves be killed, the guard of each network (see the script `net`) does that in their place.
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from programs import START_LIMIT, Capture, Finhold, Process, Traffic
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+NET = HERE / "net"
+BOXES = ("conntrack", "strict", "strict-reset", "kill-on-fin", "idle")
+
+SERVER = "10.77.2.2"
+# A root shell that came from plain `su` does not look there, and nft and sysctl live there.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+_numbers = itertools.count(1)
+
+
+class Network:
+    """Client, gateway with a middlebox, server: the namespaces are "c", "gw" and "s"."""
+
+    def __init__(self, box: str, directory: Path):
+        self.box = box
+        self.name = f"finhold-{os.getpid()}-{next(_numbers)}"
+        self.directory = directory
+        self.processes: list[Process] = []
+        # The guard must outlive the tests, and must not keep their output open: ctest waits for that.
+        self._guard = subprocess.Popen(["setsid", "--fork", str(NET), "guard", self.name], stdin=subprocess.PIPE,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        made = subprocess.run([str(NET), "up", self.name, box], capture_output=True, text=True, timeout=30)
+        if made.returncode != 0:
+            self.close()
+            raise RuntimeError(f"net up {self.name} {box}: {made.stdout}{made.stderr}")
+
+    def run(self, side: str, command: list[str], kind: type = Process, **options: Any) -> Any:
+        process = kind(f"{self.name}-{side}", command, **options)
+        self.processes.append(process)
+        return process
+
+    def listen(self, port: int, steps: list[str], address: str = SERVER, side: str = "s", **options: Any) -> Traffic:
+        server = self._traffic(side, "listen", address, port, steps, **options)
+        server.wait_for_lines("^listening$", START_LIMIT)
+        return server
+
+    def connect(self, side: str, address: str, steps: list[str], **options: Any) -> Traffic:
+        host, _, port = address.rpartition(":")
+        return self._traffic(side, "connect", host.strip("[]"), int(port), steps, **options)
+
+    def _traffic(self, side: str, role: str, address: str, port: int, steps: list[str],
+                 patience: float = 15) -> Traffic:
+        command = [sys.executable, str(HERE / "traffic.py"), role, address, str(port), "--patience", str(patience)]
+        return self.run(side, command + steps, Traffic)
+
+    def finhold(self, side: str, server: str, crosses: str = "server", listen: str = "127.0.0.1:0",
+                fin: dict[str, str] | None = None, keepalive: str = "", program: Path | None = None) -> Finhold:
+        """finhold beside the client ("c") or the server ("s"): by flags, or by a file if flags cannot say it."""
+        program = program or Path(os.environ.get("FINHOLD") or ROOT / "build/dev/finhold")
+        if not os.access(program, os.X_OK):
+            raise RuntimeError(f"no finhold at {program}: build it (cmake --preset dev && cmake --build --preset"
+                               " dev), or name another in FINHOLD")
+        if not fin and not keepalive:
+            command = ["--listen", listen, "--server", server, "--crosses", crosses]
+        else:
+            file = self.directory / f"{self.name}-{len(self.processes)}.toml"
+            lines = ["[[route]]", 'name = "main"', f'listen = "{listen}"', f'server = "{server}"']
+            lines += [f'crosses = "{crosses}"']
+            lines += [f"keepalive = {keepalive}"] if keepalive else []
+            lines += ["[route.fin]", *(f'{key} = "{value}"' for key, value in (fin or {}).items())]
+            file.write_text("\n".join(lines) + "\n")
+            command = ["--config", str(file)]
+        return self.run(side, [str(program), "run", *command], Finhold)
+
+    def capture(self, interface: str) -> Capture:
+        path = self.directory / f"{self.name}-{interface}.pcap"
+        namespace = f"{self.name}-gw"
+        capture = Capture(namespace, interface, path)
+        self.processes.append(capture)
+        return capture
+
+    def close(self) -> None:
+        problems = []
+        # Last started, first stopped: clients before finhold, finhold before servers.
+        for process in reversed(self.processes):
+            try:
+                process.stop()
+            except AssertionError as problem:
+                problems.append(str(problem))
+        subprocess.run([str(NET), "down", self.name], check=True, timeout=30)
+        self._guard.stdin.close()
+        self._guard.wait(5)
+        if problems:
+            raise AssertionError("\n".join(problems))
+
+
+class Lab:
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.networks: list[Network] = []
+
+    def network(self, box: str) -> Network:
+        network = Network(box, self.directory)
+        self.networks.append(network)
+        return network
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        problems = []
+        for network in self.networks:
+            try:
+                network.close()
+            except (AssertionError, subprocess.SubprocessError) as problem:
+                problems.append(str(problem))
+        if problems:
+            raise AssertionError("\n".join(problems))

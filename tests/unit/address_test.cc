@@ -1,0 +1,154 @@
+// Addresses and host:port pairs as people write them.
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <string>
+
+#include <doctest/doctest.h>
+
+using namespace finhold::base;
+
+namespace {
+
+// The text of what Address::parse makes of a text, or its words.
+std::string address(std::string_view text) {
+  const auto parsed = Address::parse(text);
+  return parsed.ok() ? parsed.value().text() : parsed.error().text;
+}
+
+std::string host_port(std::string_view text) {
+  const auto parsed = HostPort::parse(text);
+  return parsed.ok() ? parsed.value().text() : parsed.error().text;
+}
+
+std::string not_an_address(const std::string& text) {
+  return "\"" + text +
+         R"(" is not an address and a port; write it as "127.0.0.1:7000" or "[::1]:7000")";
+}
+
+std::string not_ipv4(const std::string& host) {
+  return "\"" + host +
+         "\" is not an IPv4 address; a name cannot stand here (use \"0.0.0.0\" or \"[::]\" for "
+         "every address of this machine)";
+}
+
+std::string not_a_port(const std::string& port, const std::string& lowest) {
+  return "\"" + port + "\" is not a port; a port is a number from " + lowest + " to 65535";
+}
+
+std::string not_a_host_port(const std::string& text) {
+  return "\"" + text +
+         "\" is not a host and a port; write it as \"example.net:7000\", \"10.0.0.5:7000\" or "
+         "\"[2001:db8::5]:7000\"";
+}
+
+std::string not_a_host(const std::string& host) {
+  return "\"" + host + "\" is not a host name or an IPv4 address";
+}
+
+}  // namespace
+
+TEST_CASE("an address is numeric, with a port") {
+  CHECK(address("127.0.0.1:7000") == "127.0.0.1:7000");
+  CHECK(address("0.0.0.0:0") == "0.0.0.0:0");
+  CHECK(address("255.255.255.255:65535") == "255.255.255.255:65535");
+  CHECK(address("[::]:7000") == "[::]:7000");
+  CHECK(address("[2001:DB8:0:0::5]:22") == "[2001:db8::5]:22");
+  CHECK(address("[::ffff:10.0.0.5]:22") == "10.0.0.5:22");
+}
+
+TEST_CASE("what is not an address is told how one is written") {
+  CHECK(address("") == not_an_address(""));
+  CHECK(address("7000") == not_an_address("7000"));
+  CHECK(address("127.0.0.1") == not_an_address("127.0.0.1"));
+  CHECK(address("::1:7000") == not_an_address("::1:7000"));
+  CHECK(address("[::1]") == not_an_address("[::1]"));
+  CHECK(address("[::1]7000") == not_an_address("[::1]7000"));
+  CHECK(address("[::1:7000") == not_an_address("[::1:7000"));
+  CHECK(address("localhost:7000") == not_ipv4("localhost"));
+  CHECK(address("*:7000") == not_ipv4("*"));
+  CHECK(address("127.1:7000") == not_ipv4("127.1"));
+  CHECK(address("010.0.0.1:7000") == not_ipv4("010.0.0.1"));
+  CHECK(address(" 127.0.0.1:7000") == not_ipv4(" 127.0.0.1"));
+  CHECK(address("[localhost]:7000") == "\"localhost\" is not an IPv6 address");
+  CHECK(address("[127.0.0.1]:7000") == "\"127.0.0.1\" is not an IPv6 address");
+  CHECK(address("[]:7000") == "\"\" is not an IPv6 address");
+  CHECK(address(":7000") ==
+        "the address before the port is missing (use \"0.0.0.0\" or \"[::]\" for every address of "
+        "this machine)");
+}
+
+TEST_CASE("an address that goes on behind a NUL is not one") {
+  using namespace std::string_literals;
+  CHECK(address("127.0.0.1\0x:7000"s) == not_ipv4("127.0.0.1\0x"s));
+  CHECK(address("[::1\0x]:7000"s) == "\"::1\0x\" is not an IPv6 address"s);
+  CHECK(host_port("[::1\0x]:7000"s) == "\"::1\0x\" is not an IPv6 address"s);
+  CHECK(host_port("10.0.0.5\0:7000"s) == not_a_host("10.0.0.5\0"s));
+}
+
+TEST_CASE("a port is a number up to 65535, and 0 only where any port will do") {
+  for (const std::string port :
+       {"70000", "65536", "-1", "+1", "x", "", "80x", " 80", "0x50", "99999999999999999999"}) {
+    CHECK(address("127.0.0.1:" + port) == not_a_port(port, "0"));
+    CHECK(host_port("example.net:" + port) == not_a_port(port, "1"));
+  }
+  CHECK(host_port("example.net:0") == not_a_port("0", "1"));
+  CHECK(host_port("example.net:65535") == "example.net:65535");
+}
+
+TEST_CASE("a host is a name or a numeric address") {
+  for (const std::string text :
+       {"example.net:7000", "example.net.:7000", "db:5432", "my_host-1.internal:1", "10.0.0.5:7000",
+        "[2001:db8::5]:7000", "[::ffff:10.0.0.5]:1", "3com.example:80", "1.example:80"}) {
+    CHECK(host_port(text) == text);
+  }
+  CHECK(HostPort::parse("[::1]:80").value().host == "::1");
+}
+
+TEST_CASE("what is not a host and a port is told how they are written") {
+  for (const std::string text :
+       {"", "example.net", ":7000", "http://example.net:80/", "::1:80", "[::1]", "a:b:c"}) {
+    CHECK(host_port(text) == not_a_host_port(text));
+  }
+  CHECK(host_port("my host:80") == not_a_host("my host"));
+  CHECK(host_port("a..b:80") == not_a_host("a..b"));
+  CHECK(host_port(".:80") == not_a_host("."));
+  CHECK(host_port("exa\xC3\xA4mple:80") == not_a_host("exa\xC3\xA4mple"));
+  CHECK(host_port(std::string(64, 'x') + ".net:80") == not_a_host(std::string(64, 'x') + ".net"));
+  CHECK(host_port("[example.net]:80") == "\"example.net\" is not an IPv6 address");
+}
+
+TEST_CASE("a host that looks like an IPv4 address must be one") {
+  for (const std::string host : {"10.0.0.256", "10.0.5", "7000", "1.2.3.4.5", "010.0.0.1"}) {
+    CHECK(host_port(host + ":80") == not_a_host(host));
+  }
+}
+
+TEST_CASE("an address from the kernel is the one that was written") {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(7000);
+  inet_pton(AF_INET, "10.0.0.5", &v4.sin_addr);
+  const Address address = Address::from(reinterpret_cast<const sockaddr*>(&v4));
+  CHECK(address == Address::parse("10.0.0.5:7000").value());
+  CHECK(address.length() == sizeof(sockaddr_in));
+  CHECK(address.port() == 7000);
+
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(22);
+  v6.sin6_addr = in6addr_loopback;
+  const Address other = Address::from(reinterpret_cast<const sockaddr*>(&v6));
+  CHECK(other == Address::parse("[::1]:22").value());
+  CHECK(other.length() == sizeof(sockaddr_in6));
+  CHECK_FALSE(other == address);
+}
+
+TEST_CASE("an address differs by its host, its port or its family") {
+  const Address one = Address::parse("127.0.0.1:7000").value();
+  CHECK(one.with_port(7001).text() == "127.0.0.1:7001");
+  CHECK_FALSE(one == one.with_port(7001));
+  CHECK_FALSE(one == Address::parse("127.0.0.2:7000").value());
+  CHECK_FALSE(Address::parse("0.0.0.0:1").value() == Address::parse("[::]:1").value());
+  CHECK(Address().text() == "0.0.0.0:0");
+}

@@ -1,0 +1,279 @@
+// Configuration files: what good ones mean, and the exact words about wrong ones.
+#include "app/config_file.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "app/config_keys.h"
+#include "config_words.h"
+
+using finhold::app::Config;
+using finhold::app::load_config_file;
+using finhold::app::load_config_text;
+using finhold::test::good_route;
+using finhold::test::said;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A config whose text must be right.
+Config config_of(const std::string& text) {
+  auto loaded = load_config_text(text);
+  REQUIRE_MESSAGE(loaded.ok(), finhold::app::report("t", loaded.error()));
+  return loaded.value();
+}
+
+std::string sample_text() {
+  std::ostringstream text;
+  text << std::ifstream(FINHOLD_SOURCE_DIR "/conf/finhold.toml").rdbuf();
+  return text.str();
+}
+
+void check_same(const Config& one, const Config& two) {
+  CHECK(one.log.level == two.log.level);
+  CHECK(one.log.format == two.log.format);
+  CHECK(one.limits.sessions == two.limits.sessions);
+  CHECK(one.limits.buffer_per_flow == two.limits.buffer_per_flow);
+  CHECK(one.limits.workers == two.limits.workers);
+  CHECK(one.limits.drain == two.limits.drain);
+  REQUIRE(one.routes.size() == two.routes.size());
+  for (std::size_t i = 0; i < one.routes.size(); ++i) {
+    const auto& a = one.routes[i];
+    const auto& b = two.routes[i];
+    CHECK(a.name == b.name);
+    CHECK(a.listen == b.listen);
+    CHECK(a.server == b.server);
+    CHECK(a.connect_timeout == b.connect_timeout);
+    CHECK(a.keepalive.idle == b.keepalive.idle);
+    CHECK(a.keepalive.interval == b.keepalive.interval);
+    CHECK(a.keepalive.probes == b.keepalive.probes);
+    CHECK(a.fin.crosses == b.fin.crosses);
+    CHECK(a.fin.release_when_quiet == b.fin.release_when_quiet);
+    CHECK(a.fin.hold_at_most == b.fin.hold_at_most);
+    CHECK(a.fin.nurse_every == b.fin.nurse_every);
+    CHECK(a.fin.half_closed_idle == b.fin.half_closed_idle);
+    CHECK(a.fin.half_closed_total == b.fin.half_closed_total);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every key of a file arrives in the config") {
+  const Config config = config_of(R"(
+[log]
+level = "debug"
+format = "json"
+[limits]
+sessions = 7
+buffer_per_flow = "1MiB"
+workers = 3
+drain = "0s"
+[[route]]
+name = "a"
+listen = "[::]:7000"
+server = "db.internal:5432"
+crosses = "both"
+connect_timeout = "1500ms"
+keepalive = { idle = "20s", interval = "5s", probes = 4 }
+[route.fin]
+release_when_quiet = "never"
+hold_at_most = "1h"
+nurse_every = "2s"
+half_closed_idle = "10m"
+half_closed_total = "2h4m"
+[[route]]
+name = "b"
+listen = "0.0.0.0:0"
+server = "[2001:db8::5]:22"
+)");
+  CHECK(config.log.level == finhold::base::log::Level::debug);
+  CHECK(config.log.format == finhold::base::log::Format::json);
+  CHECK(config.limits.sessions == 7);
+  CHECK(config.limits.buffer_per_flow == 1024 * 1024);
+  CHECK(config.limits.workers == 3);
+  CHECK(config.limits.drain == 0ms);
+  REQUIRE(config.routes.size() == 2);
+  const auto& a = config.routes[0];
+  CHECK(a.name == "a");
+  CHECK(a.listen.text() == "[::]:7000");
+  CHECK(a.server.text() == "db.internal:5432");
+  CHECK(a.connect_timeout == 1500ms);
+  CHECK(a.keepalive.idle == 20s);
+  CHECK(a.keepalive.interval == 5s);
+  CHECK(a.keepalive.probes == 4);
+  CHECK(a.fin.crosses == finhold::core::Crosses::both);
+  CHECK_FALSE(a.fin.release_when_quiet.has_value());
+  CHECK(a.fin.hold_at_most == finhold::base::Limit(1h));
+  CHECK(a.fin.nurse_every == 2s);
+  CHECK(a.fin.half_closed_idle == finhold::base::Limit(10min));
+  CHECK(a.fin.half_closed_total == finhold::base::Limit(2h + 4min));
+  CHECK(config.routes[1].server.text() == "[2001:db8::5]:22");
+}
+
+TEST_CASE("a file with every default written out means the same as one without") {
+  std::string text;
+  for (const auto& table : finhold::app::known_tables()) {
+    const bool of_route = table.path.starts_with("route.");
+    text += std::string(table.path == "route" ? "[[" : "[") + std::string(table.path) +
+            (table.path == "route" ? "]]\n" : "]\n");
+    for (const auto& key : finhold::app::known_keys()) {
+      if (key.table != table.path) continue;
+      CHECK_FALSE((of_route && key.required));
+      text += std::string(key.name) + " = " + std::string(key.example) + "\n";
+    }
+  }
+  check_same(config_of(text), config_of("[[route]]\nname = \"orders\"\nlisten = "
+                                        "\"127.0.0.1:7000\"\nserver = "
+                                        "\"orders.example.net:7000\"\n"));
+}
+
+TEST_CASE("the sample file is right, has every key, and shows the defaults behind #") {
+  const std::string text = sample_text();
+  std::string active;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    // "# key = value": one word of a key's letters before the "=".
+    const auto end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", 2);
+    const bool is_key = line.starts_with("# ") && end != std::string::npos && end > 2 &&
+                        line.substr(line.find_first_not_of(' ', end)).starts_with("= ");
+    active += (is_key ? line.substr(2) : line) + "\n";
+  }
+  CHECK(active != text);
+  check_same(config_of(text), config_of(active));
+  for (const auto& key : finhold::app::known_keys()) {
+    const std::string name(key.name);
+    const auto at = active.find("\n" + name + " ");
+    const bool inline_key =
+        key.table == "route.keepalive" && active.find(" " + name + " = ") != std::string::npos;
+    CHECK_MESSAGE((at != std::string::npos || inline_key), name);
+  }
+}
+
+TEST_CASE("all mistakes of a file are told at once, in its order") {
+  CHECK(said(R"([log]
+levle = "info"
+[limits]
+workers = 0
+[[route]]
+name = "orders"
+  listen = "127.0.0.1:70000"
+crosses = "sever"
+[route.fin]
+nurse_every = "never"
+[[route]]
+name = "orders"
+listen = "127.0.0.1:7000"
+server = "x:0"
+)") == "2:1: unknown key \"levle\" in [log]; did you mean \"level\"?\n"
+       "4:11: workers: 0 is too small; write a whole number from 1 to 256, or \"auto\"\n"
+       "5:1: route \"orders\" has no server; add server = \"orders.example.net:7000\"\n"
+       "7:12: listen: \"127.0.0.1:70000\": \"70000\" is not a port; a port is a number from 0 to "
+       "65535\n"
+       "8:11: crosses: \"sever\" is not known here; write \"none\", \"client\", \"server\" or "
+       "\"both\"\n"
+       "10:15: nurse_every: \"never\" is not a duration; write whole numbers with units h, m, s "
+       "or ms, such as \"5s\", \"2h4m\" or \"250ms\"\n"
+       "12:8: name: route \"orders\" on line 6 has this name already; give every route a name of "
+       "its own\n"
+       "14:10: server: \"x:0\": \"0\" is not a port; a port is a number from 1 to 65535\n");
+}
+
+TEST_CASE("a report names the file in each line and counts the problems") {
+  CHECK(finhold::app::report("c.toml", {{3, 7, "one"}, {0, 0, "all"}}) ==
+        "c.toml:3:7: one\nc.toml: all\nc.toml: 2 problems\n");
+  CHECK(finhold::app::report("\x1b[2J", {{1, 1, "one"}}) ==
+        "\\u001B[2J:1:1: one\n\\u001B[2J: 1 problem\n");
+}
+
+TEST_CASE("a file without a route is told what a route needs") {
+  CHECK(said("") ==
+        "1:1: there is no route; add a [[route]] with name, listen and server: what to relay, and "
+        "where to\n");
+  CHECK(said("# nothing yet\n[log]\nlevel = \"info\"\n") ==
+        "1:1: there is no route; add a [[route]] with name, listen and server: what to relay, and "
+        "where to\n");
+}
+
+TEST_CASE("text that is not TOML is told of at its first slip, with the cure") {
+  CHECK(said("listen = 127.0.0.1:7000\n") ==
+        "1:12: text stands in quotes; write listen = \"127.0.0.1:7000\"\n");
+  CHECK(said("[limits]\n  drain = 5s # five\n") ==
+        "2:12: text stands in quotes; write drain = \"5s\"\n");
+  CHECK(said("crosses = server\n") == "1:11: text stands in quotes; write crosses = \"server\"\n");
+  CHECK(said("drain =\n") == "1:8: \"drain\" has no value; write one after the \"=\"\n");
+  CHECK(said("drain = \"5s\n") ==
+        "1:12: this string does not end; close it with the same quote on the same line\n");
+  CHECK(said("drain = \u201C5s\u201D\n") ==
+        "1:9: the quotes around this value are curly ones; write plain ones: \"\n");
+  CHECK(said("keepalive = { idle = \"30s\",\n  probes = 6 }\n") ==
+        "1:28: a table in { } stands on one line, as { key = value, key = value }, with no comma "
+        "before the }\n");
+  CHECK(said("listen: 127.0.0.1:7000\n") ==
+        "1:7: this is not TOML; a line is a [table], a key = value or a # comment\n");
+  CHECK(said("{ \"listen\": 7000 }\n") ==
+        "1:1: this is not TOML; a line is a [table], a key = value or a # comment\n");
+  CHECK(said("hello world\n") ==
+        "1:7: this is not TOML; a line is a [table], a key = value or a # comment\n");
+  CHECK(said("[log\nlevel = \"info\"\n") ==
+        "1:5: this is not TOML; the parser says: table header: expected ']', saw '\\n'\n");
+  CHECK(said("[log]\nlevel = \"info\"\nlevel = \"info\"\n") ==
+        "3:9: \"level\" stands a second time; keep one of the two\n");
+  CHECK(said("[log]\n[limits]\n[log]\n") ==
+        "3:1: [log] stands a second time; put its keys below the first one\n");
+  CHECK(said("[route]\n[[route]]\n") ==
+        "2:1: [route] and [[route]] cannot stand in one file; write [[route]], in two pairs of "
+        "brackets, every time\n");
+  CHECK(said("[[route]]\n[route]\n") ==
+        "2:1: [route] and [[route]] cannot stand in one file; write [[route]], in two pairs of "
+        "brackets, every time\n");
+  CHECK(
+      said("sessions = 07\n") ==
+      "1:14: this is not TOML; the parser says: decimal integer: leading zeroes are prohibited\n");
+  CHECK(said("name = \"caf\xe9\"\n") ==
+        "1:11: the file is not UTF-8 text from here on; save it as UTF-8\n");
+}
+
+TEST_CASE("a file that is too large is refused as a whole") {
+  CHECK(said(std::string(1024 * 1024 + 1, '#')) ==
+        "0:0: is larger than 1MiB; no configuration is, so this is another file\n");
+  CHECK(said(std::string(1024 * 1024 - 200, '\n') + good_route) == "ok\n");
+}
+
+TEST_CASE("a line that is too long is refused, also one that would exhaust the parser") {
+  const std::string words =
+      "2:4097: this line is longer than 4096 bytes; break it up, or check that this is the right "
+      "file\n";
+  CHECK(said("\n#" + std::string(4096, '#')) == words);
+  std::string dots = "\n";
+  for (int i = 0; i < 500'000; ++i) dots += "a.";
+  CHECK(said(dots + "b = 1") == words);
+  CHECK(said("#" + std::string(4095, '#') + "\n" + good_route) == "ok\n");
+  CHECK(said(good_route + "[" + dots.substr(1, 4000) + "b]\n") ==
+        "5:2: unknown table \"a\"; the known tables are [log], [limits] and [[route]]\n");
+}
+
+TEST_CASE("a byte order mark, CRLF and a missing last line end do not matter") {
+  CHECK(said("\xEF\xBB\xBF" + good_route) == "ok\n");
+  CHECK(said("[[route]]\r\nname = \"a\"\r\nlisten = \"127.0.0.1:1\"\r\nserver = \"h:1\"") ==
+        "ok\n");
+}
+
+TEST_CASE("a file that cannot be read says why") {
+  const auto reason = [](const std::string& path) {
+    const auto loaded = load_config_file(path);
+    return loaded.ok() ? "ok" : finhold::app::report("t", loaded.error());
+  };
+  CHECK(reason("/nonexistent/finhold.toml") ==
+        "t: cannot be opened: No such file or directory; check the path and its permissions\n"
+        "t: 1 problem\n");
+  CHECK(reason("/") ==
+        "t: cannot be read: Is a directory; write the path of a file\n"
+        "t: 1 problem\n");
+  CHECK(reason("/dev/zero") ==
+        "t: is larger than 1MiB; no configuration is, so this is another file\n"
+        "t: 1 problem\n");
+  CHECK(reason(FINHOLD_SOURCE_DIR "/conf/finhold.toml") == "ok");
+}

@@ -1,0 +1,114 @@
+#include "core/deadlines.h"
+
+#include <doctest/doctest.h>
+
+namespace finhold::tests {
+
+using base::Flow;
+using base::Side;
+using core::Event;
+using core::FinPolicy;
+using core::Stamps;
+
+namespace {
+
+constexpr core::Instant start = 1'000'000;
+
+struct Held {
+  core::FinSettings settings;
+  FinPolicy policy{settings};
+  Stamps stamps;
+
+  // The client has ended at `start`, and its flow has drained.
+  explicit Held(const core::FinSettings& chosen) : settings(chosen) {
+    stamps.flow_moved(Flow::to_server, start);
+    stamps.flow_ended(Flow::to_server, start);
+    policy.step({Event::Kind::ended, Side::client});
+    policy.step({Event::Kind::drained, Side::client});
+  }
+};
+
+core::FinSettings with(base::Limit quiet, base::Limit hold) {
+  core::FinSettings settings;
+  settings.release_when_quiet = quiet;
+  settings.hold_at_most = hold;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("a session in which nothing has ended waits for no clock") {
+  core::FinSettings settings;
+  settings.half_closed_idle = settings.half_closed_total = std::chrono::seconds(1);
+  CHECK(!core::next_deadline(FinPolicy(settings), Stamps{}, start));
+}
+
+TEST_CASE("quiet counts from the end, or from the last byte that came the other way") {
+  Held held(with(std::chrono::seconds(5), {}));
+  auto deadline = core::next_deadline(held.policy, held.stamps, start);
+  REQUIRE(deadline);
+  CHECK(deadline->at == start + 5000);
+  CHECK(deadline->event.kind == Event::Kind::quiet);
+  CHECK(deadline->event.side == Side::client);
+
+  held.stamps.flow_moved(Flow::to_client, start + 3000);
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 3000)->at == start + 8000);
+
+  // Bytes of the flow that has ended, to a slow server, say nothing about the other way.
+  held.stamps.flow_moved(Flow::to_server, start + 4000);
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 4000)->at == start + 8000);
+}
+
+TEST_CASE("a flow that its reader blocks is not quiet") {
+  Held held(with(std::chrono::seconds(5), {}));
+  held.stamps.blocked[base::index(Flow::to_client)] = true;
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 60'000)->at == start + 65'000);
+}
+
+TEST_CASE("the hold limit counts from the end, whatever moves") {
+  Held held(with({}, std::chrono::seconds(60)));
+  held.stamps.flow_moved(Flow::to_client, start + 59'000);
+  const auto deadline = core::next_deadline(held.policy, held.stamps, start + 59'000);
+  REQUIRE(deadline);
+  CHECK(deadline->at == start + 60'000);
+  CHECK(deadline->event.kind == Event::Kind::hold_limit);
+}
+
+TEST_CASE("never means no deadline") {
+  const Held held(with({}, {}));
+  CHECK(!core::next_deadline(held.policy, held.stamps, start));
+}
+
+TEST_CASE("the earliest of several deadlines is told") {
+  core::FinSettings settings = with(std::chrono::seconds(5), std::chrono::seconds(60));
+  settings.half_closed_idle = std::chrono::seconds(4);
+  settings.half_closed_total = std::chrono::seconds(3);
+  Held held(settings);
+  CHECK(core::next_deadline(held.policy, held.stamps, start)->event.kind ==
+        Event::Kind::half_closed_total);
+}
+
+TEST_CASE("half_closed_idle counts from the last byte of either flow, half_closed_total does not") {
+  core::FinSettings settings = with({}, {});
+  settings.half_closed_idle = std::chrono::seconds(10);
+  Held idle(settings);
+  idle.stamps.flow_moved(Flow::to_client, start + 7000);
+  CHECK(core::next_deadline(idle.policy, idle.stamps, start + 7000)->at == start + 17'000);
+
+  settings.half_closed_idle.reset();
+  settings.half_closed_total = std::chrono::seconds(10);
+  Held total(settings);
+  total.stamps.flow_moved(Flow::to_client, start + 7000);
+  CHECK(core::next_deadline(total.policy, total.stamps, start + 7000)->at == start + 10'000);
+}
+
+TEST_CASE("the half-closed limits count from the first of two ends") {
+  core::FinSettings settings = with({}, {});
+  settings.half_closed_total = std::chrono::seconds(10);
+  Held held(settings);
+  held.stamps.flow_ended(Flow::to_client, start + 6000);
+  held.policy.step({Event::Kind::ended, Side::server});  // its bytes still wait for the client
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 6000)->at == start + 10'000);
+}
+
+}  // namespace finhold::tests
