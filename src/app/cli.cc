@@ -81,7 +81,7 @@ class CommandLine {
   Command check();
   Command bad_words(const std::vector<std::string>& words);
   Command bad_values(const std::string& said_by_parser);
-  std::string about_flag(const CLI::App* given, const std::string& name) const;
+  std::string about_flag(const CLI::App* behind, const std::string& name) const;
 
   // Reads the flags into the config and the route; tells of those that are wrong.
   bool store_flags(Config& config, relay::Route& route);
@@ -254,33 +254,36 @@ Command CommandLine::bad_words(const std::vector<std::string>& words) {
                          : "finhold " + command->get_name() + " --help lists them"));
 }
 
-// What is wrong with a flag behind that command (nothing: there is none).
-std::string CommandLine::about_flag(const CLI::App* given, const std::string& name) const {
-  const CLI::App* taker = nullptr;  // a command that knows the flag; the given one, if it does
+// What is wrong with a flag that stands behind that command (null: behind none).
+std::string CommandLine::about_flag(const CLI::App* behind, const std::string& name) const {
+  const CLI::App* taker = nullptr;  // a command that knows the flag, that one first
   for (const CLI::App* command :
-       {given, static_cast<const CLI::App*>(run_), static_cast<const CLI::App*>(check_)}) {
+       {behind, static_cast<const CLI::App*>(run_), static_cast<const CLI::App*>(check_)}) {
     if (taker == nullptr && command != nullptr && command->get_option_no_throw(name) != nullptr) {
       taker = command;
     }
   }
   if (taker != nullptr) {
     const std::string written = "finhold " + taker->get_name();
-    if (given == nullptr) return name + " needs a command before it; write " + written + " " + name;
-    if (given == taker) return name + " stands behind the command; write " + written + " " + name;
+    if (behind == nullptr) {
+      return name + " needs a command before it; write " + written + " " + name;
+    }
+    if (behind == taker) return name + " stands behind the command; write " + written + " " + name;
     return name + " is a flag of " + written;
   }
-  if (given != nullptr && app_.get_option_no_throw(name) != nullptr) {
+  if (behind != nullptr && app_.get_option_no_throw(name) != nullptr) {
     return name + " needs no command before it; write finhold " + name;
   }
-  const CLI::App* owner = given != nullptr ? given : &app_;
+  const CLI::App* owner = behind != nullptr ? behind : &app_;
   std::vector<std::string> known;
   for (const CLI::Option* option : owner->get_options()) known.push_back(option->get_name());
   const std::vector<std::string_view> views(known.begin(), known.end());
   const auto nearest = nearest_name(name, views);
-  if (nearest)
+  if (nearest) {
     return "unknown flag " + in_quotes(name) + "; did you mean " + in_quotes(*nearest) + "?";
+  }
   return "unknown flag " + in_quotes(name) + "; " +
-         (given != nullptr ? "finhold " + owner->get_name() : std::string("finhold")) +
+         (behind != nullptr ? "finhold " + owner->get_name() : std::string("finhold")) +
          " --help lists the known ones";
 }
 

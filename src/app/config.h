@@ -16,9 +16,9 @@ struct LogSettings {
 };
 
 struct Limits {
-  std::uint32_t sessions = 20'000;             // open at once, in the whole process
-  std::uint64_t buffer_per_flow = 256 * 1024;  // bytes that one flow may keep in user memory
-  std::uint32_t workers = 0;                   // threads; 0 ("auto") = one for each usable CPU
+  std::uint32_t sessions = 20'000;               // open at once, in the whole process
+  std::uint64_t buffer_per_flow = 256ULL << 10;  // bytes that one flow may keep in user memory
+  std::uint32_t workers = 0;                     // threads; 0 ("auto") = one for each usable CPU
   base::Milliseconds drain = std::chrono::seconds(30);  // how long SIGTERM waits for sessions
 };
 

@@ -199,7 +199,8 @@ class Server final : private net::Wake::Listener,
 }  // namespace
 
 int serve(const Config& config) {
-  std::signal(SIGPIPE, SIG_IGN);  // a closed standard error; sockets are written with MSG_NOSIGNAL
+  static_cast<void>(std::signal(
+      SIGPIPE, SIG_IGN));  // a closed standard error; sockets are written with MSG_NOSIGNAL
   log::start(config.log.level, config.log.format);
   raise_descriptor_limit(config.limits.sessions);
   bool served = false;

@@ -14,14 +14,15 @@ class Timers;
 // One deadline. Part of the object that waits; disarms itself when destroyed.
 class Timer {
  public:
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
   // The deadline has passed; the timer is disarmed already. May arm it again, or destroy it.
   virtual void on_time() = 0;
 
  protected:
   explicit Timer(Timers& timers) : timers_(&timers) {}
   ~Timer();
-  Timer(const Timer&) = delete;
-  Timer& operator=(const Timer&) = delete;
 
   // Replaces an earlier deadline. A time that has passed means the next millisecond.
   void arm(Instant at);
