@@ -1,10 +1,25 @@
 #include <exception>
+#include <fcntl.h>
 #include <iostream>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/server.h"
 
+namespace {
+
+// Started with a standard stream closed, the next descriptors would take its number, and a log line
+// be written into one of them.
+void open_standard_streams() {
+  int fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= 2) fd = dup(fd);
+  if (fd > 2) close(fd);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  open_standard_streams();
   try {
     const finhold::app::Command command =
         finhold::app::parse_command_line(argc, argv, std::cout, std::cerr);

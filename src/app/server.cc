@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <sched.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 
 #include "app/worker.h"
 #include "base/log.h"
+#include "net/dialer.h"
 #include "net/loop.h"
 #include "net/signals.h"
 #include "net/socket.h"
@@ -207,7 +209,15 @@ int serve(const Config& config) {
   {
     net::Loop loop;
     net::Timers timers(loop);
-    served = Server(config, loop, timers).run();
+    Server server(config, loop, timers);
+    served = server.run();
+    if (net::Dialer::running_lookups() > 0) {
+      // Every session is over; only a name that nobody waits for is still looked up, perhaps for a
+      // long time, and no loop can be destroyed before.
+      log::info("stopped");
+      log::stop();
+      std::_Exit(0);
+    }
   }
   if (served) log::info("stopped");
   log::stop();

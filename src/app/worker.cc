@@ -41,6 +41,7 @@ class Worker::Door final : private net::Listener::Owner {
   }
 
   void on_paused(const base::Error& error) override {
+    if (!quota_.first_to_pause()) return;
     log::Line line("accepting is paused; connections wait in the kernel's queue");
     line.add("route", route_.name);
     if (error.code == 0) {
@@ -52,6 +53,7 @@ class Worker::Door final : private net::Listener::Owner {
   }
 
   void on_recovered() override {
+    if (!quota_.last_to_recover()) return;
     log::Line("accepting goes on").add("route", route_.name).write(log::Level::info);
   }
 

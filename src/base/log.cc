@@ -1,14 +1,21 @@
 #include "base/log.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <poll.h>
+#include <unistd.h>
 
+#include <climits>
 #include <spdlog/async.h>
 #include <spdlog/async_logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include "base/check.h"
@@ -38,8 +45,48 @@ spdlog::level::level_enum in_spdlog(Level level) {
   return spdlog::level::off;
 }
 
+// Set while the log is being stopped: a reader of standard error that does not read must not hold
+// up the end of finhold.
+std::atomic<bool> stopping{false};
+constexpr auto patience_at_the_end = std::chrono::seconds(1);
+
+// Writes lines to standard error, and waits for room in it only until the log is stopped. It is not
+// made non-blocking instead, since other processes may share it.
+class ErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    std::string_view rest(line.data(), line.size());
+    while (!rest.empty() && wait_for_room()) {
+      // With room in a pipe, PIPE_BUF bytes can be written without waiting (pipe(7)).
+      const ssize_t written =
+          write(STDERR_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
+      if (written < 0 && errno != EINTR) return;
+      if (written > 0) rest.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+
+  void flush_() override {}
+
+  // False: there will be none in time.
+  bool wait_for_room() {
+    pollfd standard_error{STDERR_FILENO, POLLOUT, 0};
+    while (poll(&standard_error, 1, 50) == 0) {
+      if (!stopping) continue;
+      const auto now = std::chrono::steady_clock::now();
+      if (give_up_at_ == std::chrono::steady_clock::time_point{})
+        give_up_at_ = now + patience_at_the_end;
+      if (now >= give_up_at_) return false;
+    }
+    return true;
+  }
+
+  std::chrono::steady_clock::time_point give_up_at_;
+};
+
 std::shared_ptr<spdlog::sinks::sink> make_sink(Format format) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  auto sink = std::make_shared<ErrorSink>();
   // The message comes with its escaped fields; for JSON it is the inside of the object.
   sink->set_formatter(std::make_unique<spdlog::pattern_formatter>(
       format == Format::json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
@@ -93,6 +140,7 @@ void start(Level level, Format format) {
   FINHOLD_CHECK(logger == nullptr);
   chosen_format = format;
   chosen_level = level;
+  stopping = false;
   writer_thread = std::make_shared<spdlog::details::thread_pool>(queue_lines, 1);
   auto started = std::make_shared<spdlog::async_logger>(
       "finhold", make_sink(format), writer_thread, spdlog::async_overflow_policy::overrun_oldest);
@@ -104,8 +152,9 @@ void start(Level level, Format format) {
 void stop() {
   if (logger == nullptr) return;
   const std::size_t dropped = writer_thread->overrun_counter();
-  logger.reset();
+  stopping = true;
   writer_thread.reset();  // writes out what waits, then joins
+  logger.reset();
   if (dropped > 0) {
     Line("log lines dropped because standard error was too slow")
         .add("lines", dropped)

@@ -19,8 +19,8 @@ enum class Format : std::uint8_t { text, json };
 // other threads log.
 void start(Level level, Format format);
 
-// Writes out what waits, and stops the thread. Later lines are written at once. Not while other
-// threads log.
+// Writes out what waits, for a second at most if standard error is not being read, and stops the
+// thread. Later lines are written at once. Not while other threads log.
 void stop();
 
 // Whether a line of that level would be written: ask before building an expensive one.

@@ -29,7 +29,9 @@ std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& sta
     if (policy.waits_for_quiet(flow)) {
       const std::size_t other_way = base::index(base::other(flow));
       const Instant quiet_since =
-          stamps.blocked[other_way] ? now : std::max(ended, stamps.moved[other_way]);
+          stamps.blocked[other_way]
+              ? now
+              : std::max({ended, stamps.moved[other_way], stamps.in_flight[base::index(flow)]});
       consider(best, after(quiet_since, settings.release_when_quiet), Event::Kind::quiet, source);
     }
     if (policy.waits_for_hold_limit(flow)) {

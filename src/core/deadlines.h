@@ -19,6 +19,8 @@ struct Stamps {
   std::array<Instant, 2> ended{};  // by base::index(Flow): its end was read
   std::array<Instant, 2> moved{};  // by base::index(Flow): bytes last moved
   std::array<bool, 2> blocked{};   // by base::index(Flow): bytes wait for a slow sink
+  // By base::index(Flow): when bytes of it were last known to be on their way to its sink.
+  std::array<Instant, 2> in_flight{};
 
   void flow_moved(base::Flow flow, Instant now) { moved[base::index(flow)] = now; }
   void flow_ended(base::Flow flow, Instant now) { ended[base::index(flow)] = now; }
@@ -29,10 +31,10 @@ struct Deadline {
   Event event;  // what to feed the policy at that time; still to be asked again then
 };
 
-// The earliest deadline that the policy waits for; none if only the legs can bring news. A flow that
-// is blocked by its reader is not quiet: its source is not waiting for an end, so the quiet time
-// starts anew at `now`.
-// Requires that `stamps.ended` is set for every flow that has ended.
+// The earliest deadline that the policy waits for; none if only the legs can bring news. A flow
+// that is blocked by its reader is not quiet: its source is not waiting for an end, so the quiet
+// time starts anew at `now`. Nor can a sink be waiting for an end that has not yet got all bytes
+// before it. Requires that `stamps.ended` is set for every flow that has ended.
 std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& stamps, Instant now);
 
 }  // namespace finhold::core

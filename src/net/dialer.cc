@@ -1,6 +1,7 @@
 #include "net/dialer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <string>
@@ -23,9 +24,18 @@ bool is_starvation(int code) {
 // libuv's thread pool works on this block, and cannot always be stopped: so it belongs to libuv
 // until the callback, and the dialer may leave before.
 struct Dialer::Resolving {
+  explicit Resolving(Dialer* waiting) : dialer(waiting) { running.fetch_add(1); }
+  ~Resolving() { running.fetch_sub(1); }
+  Resolving(const Resolving&) = delete;
+  Resolving& operator=(const Resolving&) = delete;
+
   uv_getaddrinfo_t request{};
   Dialer* dialer;
+
+  static inline std::atomic<std::uint32_t> running{0};
 };
+
+std::uint32_t Dialer::running_lookups() { return Resolving::running.load(); }
 
 Dialer::Dialer(Loop& loop, Poller& poller, Timers& timers, Owner& owner, const DialOptions& options)
     : Timer(timers), loop_(loop), poller_(poller), owner_(owner), options_(options) {}
@@ -58,8 +68,7 @@ void Dialer::start(const base::HostPort& server) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
-  resolving_ = new Resolving;
-  resolving_->dialer = this;
+  resolving_ = new Resolving(this);
   resolving_->request.data = resolving_;
   const int failure = uv_getaddrinfo(
       loop_.raw(), &resolving_->request,
@@ -120,6 +129,9 @@ bool Dialer::try_address(const base::Address& address) {
     }
   }
   fd_.close();
+  if (last_error_.code == EADDRNOTAVAIL && !has_source_address(address)) {
+    last_error_.code = ENETUNREACH;  // not for want of a port, and it will not pass
+  }
   if (!is_starvation(last_error_.code)) return false;
   --next_;
   starved_ = true;
@@ -136,6 +148,11 @@ bool Dialer::connected_to_itself(const base::Address& address) const {
 void Dialer::on_ready(std::uint32_t events) {
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
   const base::Address& address = addresses_[next_ - 1];
+  // Connected, and reset since: the new owner reads what came, and meets the error itself.
+  if ((events & EPOLLERR) != 0 && unread_bytes(fd_.get()) > 0) {
+    disarm();
+    return owner_.on_dialed(std::move(fd_), address, true);
+  }
   const int code = take_socket_error(fd_.get());
   if (code == 0 && !connected_to_itself(address)) {
     disarm();

@@ -46,6 +46,11 @@ class Dialer final : private Watcher, private Timer {
   Dialer& operator=(const Dialer&) = delete;
   ~Dialer();
 
+  // Look-ups of names that are still running, in the whole process: those of abandoned dials too,
+  // since getaddrinfo() cannot be stopped, and a loop cannot be destroyed before they are over. Any
+  // thread.
+  static std::uint32_t running_lookups();
+
   // Exactly one call of the owner follows, perhaps before this returns.
   void start(const base::HostPort& server);
 

@@ -22,6 +22,11 @@ bool set_option(int fd, int level, int name, const Value& value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
+int queue_length(int fd, unsigned long request) {
+  int bytes = 0;
+  return ioctl(fd, request, &bytes) == 0 ? bytes : 0;
+}
+
 base::Error last_error(const char* operation) { return {errno, operation}; }
 
 }  // namespace
@@ -86,10 +91,17 @@ int take_socket_error(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 ? code : errno;
 }
 
-int unsent_bytes(int fd) {
-  int bytes = 0;
-  return ioctl(fd, SIOCOUTQNSD, &bytes) == 0 ? bytes : 0;
+int unread_bytes(int fd) { return queue_length(fd, FIONREAD); }
+
+// Connecting a datagram socket only looks for a route and a source address.
+bool has_source_address(const base::Address& address) {
+  const Descriptor probe(socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return !probe.valid() || connect(probe.get(), address.raw(), address.length()) == 0;
 }
+
+int unsent_bytes(int fd) { return queue_length(fd, SIOCOUTQNSD); }
+
+int unacknowledged_bytes(int fd) { return queue_length(fd, SIOCOUTQ); }
 
 Answers answers(int fd) {
   tcp_info info{};

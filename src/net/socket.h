@@ -50,9 +50,18 @@ base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keep
 // The error that the kernel keeps for a socket, which this call clears; 0 if none.
 int take_socket_error(int fd);
 
+// Bytes that wait to be received.
+int unread_bytes(int fd);
+
+// Whether this machine has an address to speak to that one from.
+bool has_source_address(const base::Address& address);
+
 // Bytes that were accepted by send() and not yet sent, because the other end's window is full.
 // Bytes in flight do not count.
 int unsent_bytes(int fd);
+
+// Bytes that were accepted by send() and not yet acknowledged by the other end.
+int unacknowledged_bytes(int fd);
 
 // What the kernel knows about bytes that were sent and not acknowledged.
 struct Answers {

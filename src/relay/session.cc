@@ -1,5 +1,7 @@
 #include "relay/session.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "relay/session_log.h"
 #include "relay/session_table.h"
@@ -159,8 +161,10 @@ void Session::apply(const core::Actions& actions) {
   }
   for (const Side side : both_sides) {
     if (!actions.nurse[base::index(side)]) continue;
+    const auto& usual = route_->keepalive;
     const base::Milliseconds every = route_->fin.nurse_every;
-    leg(side).set_keepalive(in_seconds(every, every, route_->keepalive.probes));
+    leg(side).set_keepalive(
+        in_seconds(std::min(every, usual.idle), std::min(every, usual.interval), usual.probes));
   }
   if (actions.reset) abort(ending_);
   if (actions.finished) close_legs();
@@ -178,6 +182,11 @@ void Session::watch_deadlines() {
 void Session::on_time() {
   if (phase_ != Phase::relaying) return;
   // Asked again: bytes may have moved since the timer was set.
+  for (const Flow flow : both_flows) {
+    if (policy_.waits_for_quiet(flow) && leg(base::sink_of(flow)).has_unacknowledged()) {
+      stamps_.in_flight[base::index(flow)] = now();
+    }
+  }
   const auto deadline = core::next_deadline(policy_, stamps_, now());
   if (deadline && deadline->at <= now()) {
     if (deadline->event.kind == Event::Kind::half_closed_idle) {

@@ -31,12 +31,18 @@ class SessionQuota {
   void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t most() const { return most_; }
 
+  // Listeners that have paused for want of room, descriptors or memory: all of these concern the
+  // whole process, so only the first to pause and the last to recover say so.
+  bool first_to_pause() { return paused_.fetch_add(1) == 0; }
+  bool last_to_recover() { return paused_.fetch_sub(1) == 1; }
+
   // A number for a session, unique in the process.
   std::uint64_t next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed) + 1; }
 
  private:
   std::uint32_t most_;
   std::atomic<std::uint32_t> open_{0};
+  std::atomic<std::uint32_t> paused_{0};
   std::atomic<std::uint64_t> next_id_{0};
 };
 

@@ -18,7 +18,7 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
 }
 
 void TcpLeg::on_ready(std::uint32_t events) {
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end_in_sight_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) end_in_sight_ = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
   if ((events & EPOLLERR) != 0 && error_ == 0) {
@@ -64,7 +64,10 @@ std::size_t TcpLeg::write(std::span<const std::byte> bytes) {
     }
     if (errno == EINTR) continue;
     writable_ = false;
-    if (errno != EAGAIN && errno != EWOULDBLOCK && error_ == 0) error_ = errno;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+    if (error_ == 0) error_ = errno;
+    // What arrived before the RST can still be read, also if its edge has not been told yet.
+    readable_ = !ended_;
     break;
   }
   return taken;
@@ -77,6 +80,8 @@ void TcpLeg::send_fin() {
   // It can only fail because the connection has failed meanwhile, and of that comes an event.
   static_cast<void>(shutdown(fd_.get(), SHUT_WR));
 }
+
+bool TcpLeg::has_unacknowledged() const { return net::unacknowledged_bytes(fd_.get()) > 0; }
 
 void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {
   net::set_keepalive(fd_.get(), keepalive);

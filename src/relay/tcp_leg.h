@@ -64,6 +64,9 @@ class TcpLeg final : private net::Watcher {
   // Ends the flow into this leg, after all that was written. At most once.
   void send_fin();
 
+  // Whether bytes are still on their way to the other end. One system call.
+  [[nodiscard]] bool has_unacknowledged() const;
+
   // Other keepalive times, for a half-closed crossing leg.
   void set_keepalive(const net::KeepaliveOptions& keepalive);
 

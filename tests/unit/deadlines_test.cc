@@ -65,6 +65,12 @@ TEST_CASE("a flow that its reader blocks is not quiet") {
   CHECK(core::next_deadline(held.policy, held.stamps, start + 60'000)->at == start + 65'000);
 }
 
+TEST_CASE("quiet does not count while bytes before the end are still on their way") {
+  Held held(with(std::chrono::seconds(5), {}));
+  held.stamps.in_flight[base::index(Flow::to_server)] = start + 4000;
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 5000)->at == start + 9000);
+}
+
 TEST_CASE("the hold limit counts from the end, whatever moves") {
   Held held(with({}, std::chrono::seconds(60)));
   held.stamps.flow_moved(Flow::to_client, start + 59'000);

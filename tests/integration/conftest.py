@@ -1,0 +1,89 @@
+"""Fixtures of the integration tests. Run them with:  /usr/bin/python3 -m pytest tests/integration"""
+
+import faulthandler
+import itertools
+import signal
+import sys
+
+import pytest
+from ends import Server, Session, reserved
+from finhold import Finhold, config_text, route_to
+
+LIMIT = 40  # seconds for one test; nearly all take less than two
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """Ends a test that hangs in such a way that its fixtures still clean up."""
+
+    def too_long(*_: object) -> None:
+        faulthandler.dump_traceback(file=sys.__stderr__)
+        raise TimeoutError(f"this test took longer than {LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts finholds from routes (see route_to) and tables; checks at the end that each of them
+    stops as it should, with nothing left. A test that ends one itself calls await_exit()."""
+    started: list[Finhold] = []
+    numbers = itertools.count(1)
+
+    def start_one(*routes: dict, prefix: tuple[str, ...] = (), arguments: tuple[str, ...] = (),
+                  wait: bool = True, popen: dict | None = None, **tables: dict) -> Finhold:
+        if routes:
+            path = tmp_path / f"finhold{next(numbers)}.toml"
+            path.write_text(config_text(list(routes), tables))
+            arguments = ("--config", str(path))
+        started.append(Finhold(["run", *arguments], prefix, wait, **(popen or {})))
+        return started[-1]
+
+    yield start_one
+    problems = []
+    for finhold in started:
+        try:
+            finhold.stop()
+        except AssertionError as problem:
+            problems.append(str(problem))
+        finally:
+            if finhold.process.poll() is None:
+                finhold.kill()
+    for sock in reserved:
+        sock.close()
+    reserved.clear()
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(params=["to_server", "to_client"])
+def flow(request) -> str:
+    """For tests that hold in both directions."""
+    return request.param
+
+
+@pytest.fixture
+def relay(start, server):
+    """Starts a finhold with one route, and opens a session through it: (finhold, session)."""
+    sessions: list[Session] = []
+
+    def relay_one(crosses: str = "none", release: str = "never", tables: dict | None = None,
+                  fin: dict | None = None, **route: object) -> tuple[Finhold, Session]:
+        fin = {"release_when_quiet": release, **(fin or {})}
+        finhold = start(route_to(server.address, crosses, fin=fin, **route), **(tables or {}))
+        sessions.append(server.session(finhold.address()))
+        return finhold, sessions[-1]
+
+    yield relay_one
+    for session in sessions:
+        session.close()

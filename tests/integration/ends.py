@@ -1,0 +1,219 @@
+"""The two ends of a relayed connection: sockets that send a pattern and check the one they get."""
+
+import array
+import select
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Callable
+
+Address = tuple[str, int]
+LIMIT = 15  # seconds that one read or write may take
+
+RECORD = 8
+SALT = {"client": 0x_C11E_0000_0000_0000, "server": 0x_5E2F_0000_0000_0000}
+RESETS = (104, 32)  # ECONNRESET; EPIPE, if the end had been read before (MECHANISMS.md, section 6)
+
+
+def text_of(address: Address) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def pattern(sender: str, start: int, length: int) -> bytes:
+    """The bytes [start, start + length) that this side sends: each record of 8 bytes is unique."""
+    first, last = start // RECORD, (start + length + RECORD - 1) // RECORD
+    records = array.array("Q", range(SALT[sender] + first, SALT[sender] + last))
+    records.byteswap()
+    return records.tobytes()[start - first * RECORD:][:length]
+
+
+class End:
+    """One end. It knows how far both directions have come, and checks every byte by its place."""
+
+    def __init__(self, sock: socket.socket, side: str):
+        self.sock = sock
+        self.side = side
+        self.other = "server" if side == "client" else "client"
+        self.sent = 0
+        self.received = 0
+        sock.settimeout(LIMIT)
+
+    # Sending.
+
+    def send(self, length: int, block: int = 1 << 20) -> None:
+        stop = self.sent + length
+        while self.sent < stop:
+            data = pattern(self.side, self.sent, min(block, stop - self.sent))
+            self.sock.sendall(data)
+            self.sent += len(data)
+
+    def send_while_it_goes(self) -> int:
+        """Fills everything between here and a reader that does not read; how much that took."""
+        before = self.sent
+        self.sock.settimeout(0.4)
+        with suppress(TimeoutError):
+            while True:
+                self.sent += self.sock.send(pattern(self.side, self.sent, 1 << 20))
+        self.sock.settimeout(LIMIT)
+        return self.sent - before
+
+    def finish(self) -> None:
+        """The half-close."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    # Receiving.
+
+    def _read(self, most: int) -> int:
+        data = self.sock.recv(most)
+        expected = pattern(self.other, self.received, len(data))
+        assert data == expected, f"wrong bytes at {self.side} between {self.received} and {self.received + len(data)}"
+        self.received += len(data)
+        return len(data)
+
+    def receive(self, length: int) -> None:
+        stop = self.received + length
+        while self.received < stop:
+            got = self._read(min(1 << 20, stop - self.received))
+            assert got, f"{self.side}: the end came after {self.received} bytes, not {stop}"
+
+    def receive_until(self, total: int) -> None:
+        self.receive(total - self.received)
+
+    def expect_end(self, total: int | None = None) -> None:
+        """An orderly end, after exactly that many bytes (none: after what was received)."""
+        total = self.received if total is None else total
+        while self._read(1 << 20):
+            pass
+        assert self.received == total, f"{self.side}: {self.received} bytes before the end, not {total}"
+        assert self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+    def expect_reset(self, limit: float = LIMIT) -> None:
+        """A reset that arrives by itself: nothing is written, nothing is read."""
+        poll = select.poll()
+        poll.register(self.sock, 0)
+        assert poll.poll(limit * 1000), f"{self.side}: no reset within {limit} s"
+        error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        assert error in RESETS, f"{self.side}: error {error} is no reset"
+
+    def expect_reset_not_end(self) -> int:
+        """Reads what there is (the beginning of what was sent); then a reset, never an end."""
+        with suppress(ConnectionResetError):
+            while self._read(1 << 20):
+                pass
+            raise AssertionError(f"{self.side}: a clean end after {self.received} bytes, not a reset")
+        return self.received
+
+    def expect_nothing(self, seconds: float = 0.3) -> None:
+        """No byte, no end and no reset for that long."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN | select.POLLRDHUP)
+        assert not (got := poll.poll(seconds * 1000)), f"{self.side}: events {got[0][1]:#x}, not silence"
+
+
+class Session:
+    """A client that has connected through finhold to a server, or directly."""
+
+    def __init__(self, client: socket.socket, server: socket.socket):
+        self.client = End(client, "client")
+        self.server = End(server, "server")
+
+    def flow(self, name: str) -> tuple[End, End]:
+        """Source and sink of "to_server" or "to_client"."""
+        return (self.client, self.server) if name == "to_server" else (self.server, self.client)
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+
+class Server:
+    """A listening socket of the tests."""
+
+    def __init__(self, host: str = "127.0.0.1", backlog: int = 4096, port: int = 0):
+        self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind((host, port))
+        self.sock.listen(backlog)
+        self.sock.settimeout(LIMIT)
+        self.address: Address = self.sock.getsockname()[:2]
+
+    def accept(self) -> socket.socket:
+        return self.sock.accept()[0]
+
+    def session(self, through: Address, receive_buffer: int = 0) -> Session:
+        """One session over `through`: the address of a finhold, or our own."""
+        return Session(connect(through, receive_buffer=receive_buffer), self.accept())
+
+    def fill(self) -> list[socket.socket]:
+        """For a backlog of 0: fills it, so that the next to connect waits until accept()."""
+        waiting = [connect(self.address)]
+        blocked = socket.socket()
+        blocked.setblocking(False)
+        blocked.connect_ex(self.address)
+        assert not select.select([], [blocked], [], 0.05)[1], "the backlog takes more than one"
+        blocked.close()
+        return waiting
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def connect(address: Address, limit: float = LIMIT, receive_buffer: int = 0) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    if receive_buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.settimeout(limit)
+    sock.connect(address)
+    return sock
+
+
+def connect_client(address: Address) -> End:
+    return End(connect(address), "client")
+
+
+def expect_refusal(address: Address) -> None:
+    """A reset, at once or while connect() has not returned yet; never a clean end of nothing."""
+    with suppress(ConnectionResetError):
+        assert connect_client(address).expect_reset_not_end() == 0
+
+
+def unused_address(host: str = "127.0.0.1") -> Address:
+    """Where nobody listens: bound, so that nobody else gets it, and not listening."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.bind((host, 0))
+    reserved.append(sock)
+    return sock.getsockname()[:2]
+
+
+reserved: list[socket.socket] = []
+
+
+def background(action: Callable[[], object]) -> Future:
+    """Runs it in a thread; result() waits for it and raises what it raised."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(action())
+        except BaseException as error:  # noqa: BLE001: it is raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started

@@ -1,0 +1,62 @@
+"""A network of a test's own: a namespace with nothing but its loopback, whose settings and rules touch
+nobody else. Needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN).
+
+The namespace is that of the calling thread: what it starts afterwards is in it too, sockets, threads
+and processes; sockets that were made before stay where they are."""
+
+import ctypes
+import os
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+CLONE_NEWNET = 0x4000_0000
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), "a network namespace cannot be made: run these tests as root")
+
+
+class Network:
+    def set(self, key: str, value: str | int) -> None:
+        """A sysctl of this namespace."""
+        Path("/proc/sys", *key.split(".")).write_text(f"{value}\n")
+
+    def filter(self, *rules: str) -> None:
+        """nft rules for what arrives."""
+        chain = "\n".join(["type filter hook input priority 0", *rules])
+        text = f"table inet box {{\nchain input {{\n{chain}\n}}\n}}\n"
+        subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
+
+    def drop(self, *ports: int) -> None:
+        """Whatever comes to or from one of these ports vanishes, silently."""
+        numbers = ", ".join(str(port) for port in ports)
+        self.filter(f"tcp dport {{ {numbers} }} drop", f"tcp sport {{ {numbers} }} drop")
+
+
+@contextmanager
+def private_network() -> Iterator[Network]:
+    with open("/proc/thread-self/ns/net", "rb") as before:
+        _check(libc.unshare(CLONE_NEWNET))
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield Network()
+        finally:
+            _check(libc.setns(before.fileno(), CLONE_NEWNET))
+
+
+def with_files(directory: Path, **files: str) -> tuple[str, ...]:
+    """A command that runs another with its own /etc/NAME (hosts="...", resolv_conf="..."), nobody
+    else's."""
+    mounts = []
+    for name, text in files.items():
+        path = directory / name
+        path.write_text(text)
+        mounts.append(f"mount --bind {path} /etc/{name.replace('_', '.')}")
+    return ("unshare", "-m", "sh", "-c", " && ".join([*mounts, 'exec "$0" "$@"']))
+
+
+assert os.geteuid() == 0, "these tests make network namespaces: run them as root"

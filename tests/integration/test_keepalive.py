@@ -1,0 +1,111 @@
+"""Keepalive on both legs, always; and nursing: often, on a crossing leg that is half-closed. `ss` shows
+the time that is left on the kernel's timer of a socket."""
+
+import re
+import socket
+import subprocess
+import time
+
+from ends import seconds_of
+from finhold import wait_until
+from test_holding import crossing
+
+KEEPALIVE = {"idle": "100s", "interval": "20s", "probes": 3}
+NURSING = {"nurse_every": "7s"}
+
+
+def leg(local, remote):
+    """The line of finhold's socket between these ports."""
+    text = subprocess.run(["ss", "-Htno", "sport", "=", f":{local}", "and", "dport", "=", f":{remote}"],
+                          capture_output=True, text=True, check=True).stdout
+    return text.strip()
+
+
+def timer(line):
+    """Seconds on the keepalive timer; 0 if another one runs, for a moment, or none."""
+    # ss writes 1min39sec, 20sec, 6.796ms (6.796 seconds) and 796ms.
+    found = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)sec)?(?:(?:(\d+)\.)?(\d+)ms)?,", line)
+    if not found:
+        return 0
+    minutes, seconds, also_seconds, milliseconds = (int(part or 0) for part in found.groups())
+    return minutes * 60 + seconds + also_seconds + milliseconds / 1000
+
+
+def legs(session):
+    """How to look up finhold's two sockets by the tests' ends of them."""
+    def look(end):
+        local, remote = end.sock.getpeername()[1], end.sock.getsockname()[1]
+        return lambda: leg(local, remote)
+    return {"client": look(session.client), "server": look(session.server)}
+
+
+def await_timer(look, low, high):
+    wait_until(lambda: low < timer(look()) <= high, look)
+
+
+def test_both_legs_have_keepalive(relay):
+    _, session = relay("both", keepalive=KEEPALIVE)
+    session.client.send(10)
+    session.server.receive(10)
+    for look in legs(session).values():
+        await_timer(look, 90, 100)
+
+
+def nursed_leg(flow):
+    return "server" if flow == "to_server" else "client"
+
+
+def test_a_crossing_leg_is_nursed_once_its_fin_is_out(relay, flow):
+    _, session = relay(crossing(flow), release="200ms", keepalive=KEEPALIVE, fin=NURSING)
+    source, sink = session.flow(flow)
+    look = legs(session)
+    source.finish()
+    sink.expect_end(0)
+    nursed = nursed_leg(flow)
+    await_timer(look[nursed], 3, 7)
+    other = "client" if nursed == "server" else "server"
+    assert timer(look[other]()) > 90, "the leg that crosses nothing is left as it is"
+
+
+def test_a_leg_whose_fin_is_held_is_not_nursed(relay, flow):
+    """On its wire nothing has happened yet."""
+    _, session = relay(crossing(flow), keepalive=KEEPALIVE, fin=NURSING)
+    source, sink = session.flow(flow)
+    source.finish()
+    sink.expect_nothing(0.3)
+    assert timer(legs(session)[nursed_leg(flow)]()) > 90
+
+
+def test_a_crossing_leg_whose_own_end_sent_the_fin_is_nursed(relay, flow):
+    """That FIN has crossed the box already: the other way round, by the other side."""
+    source_leg = "client" if flow == "to_server" else "server"
+    _, session = relay(source_leg, keepalive=KEEPALIVE, fin=NURSING)
+    source, sink = session.flow(flow)
+    source.finish()
+    sink.expect_end(0)
+    await_timer(legs(session)[source_leg], 3, 7)
+
+
+def test_nursing_never_makes_keepalives_rarer(relay, flow):
+    """Where the route's own keepalives are more frequent, they stay."""
+    _, session = relay(crossing(flow), release="100ms", keepalive={**KEEPALIVE, "idle": "4s", "interval": "4s"},
+                       fin={"nurse_every": "60s"})
+    source, sink = session.flow(flow)
+    source.finish()
+    sink.expect_end(0)
+    time.sleep(0.2)
+    assert timer(legs(session)[nursed_leg(flow)]()) <= 4
+
+
+def test_small_writes_do_not_wait_for_each_other(relay):
+    """TCP_NODELAY on both legs: none waits for the acknowledgement of the one before (40 ms)."""
+    _, session = relay()
+
+    def turns():
+        for _ in range(100):
+            session.client.send(1)
+            session.client.send(1)
+            session.server.receive(2)
+
+    session.client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    assert seconds_of(turns) < 2

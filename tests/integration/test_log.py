@@ -1,0 +1,143 @@
+"""The log: the line that each session leaves is a contract, and the log never stands in the way."""
+
+import fcntl
+import os
+import re
+import subprocess
+
+from ends import background
+from finhold import route_to, wait_until
+
+FIELDS = ["session", "route", "client", "server", "ending", "first_fin", "held", "released", "to_server",
+          "to_client", "duration"]
+
+
+def a_session(finhold, server, session):
+    """2000 bytes there, 3000 back, the client ends first, its FIN is held for 0.4 s."""
+    client = "127.0.0.1:%d" % session.client.sock.getsockname()[1]
+    session.client.send(2000)
+    session.client.finish()
+    session.server.receive(2000)
+    session.server.expect_nothing(0.4)
+    session.server.send(3000)
+    session.server.finish()
+    session.client.receive(3000)
+    session.client.expect_end()
+    session.server.expect_end()
+    session.close()
+    return client
+
+
+def test_the_ending_line_has_its_fields_in_order(relay, server):
+    finhold, session = relay("server")
+    client = a_session(finhold, server, session)
+    line = finhold.ending().line
+    port = server.address[1]
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info session ended session=1 route=main "
+        rf"client={client} server=127\.0\.0\.1:{port} ending=finished first_fin=client "
+        r"held=\d+\.\ds released=server-ended to_server=2000 to_client=3000 duration=\d+\.\ds", line), line
+
+
+def test_json_lines_carry_the_same_fields(relay, server):
+    finhold, session = relay("server", tables={"log": {"format": "json"}})
+    client = a_session(finhold, server, session)
+    ending = finhold.ending()
+    assert list(ending.fields) == ["time", "level", "message", *FIELDS]
+    expected = {"session": 1, "route": "main", "client": client, "ending": "finished", "first_fin": "client",
+                "released": "server-ended", "to_server": 2000, "to_client": 3000}
+    assert {key: ending[key] for key in expected} == expected
+    assert 0.3 <= ending["held"] <= ending["duration"] < 10
+    assert all(event.line.startswith("{") for event in finhold.events)
+
+
+def test_levels_leave_out_what_is_less_important(start, server):
+    finhold, address = silent(start, server, subprocess.PIPE, "warning")
+    many_sessions(server, address, 1)
+    finhold.await_nothing_left()
+    finhold.signal()
+    finhold.await_exit()
+    assert not [event for event in finhold.events if event.level == "info"]
+
+
+def listening_port(pid):
+    """Of a finhold that says nothing."""
+    text = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    found = re.search(rf"127\.0\.0\.1:(\d+) .*pid={pid},", text)
+    return int(found[1]) if found else None
+
+
+def silent(start, server, stderr, level="info", prefix=()):
+    """A finhold whose standard error is not read: where it listens has to be looked up."""
+    finhold = start(route_to(server.address), popen={"stderr": stderr}, prefix=prefix, wait=False,
+                    log={"level": level})
+    wait_until(lambda: listening_port(finhold.pid) is not None)
+    finhold.descriptors = finhold.settled_descriptors()
+    return finhold, ("127.0.0.1", listening_port(finhold.pid))
+
+
+def many_sessions(server, address, count):
+    for number in range(count):
+        session = server.session(address)
+        session.client.send(100)
+        session.server.receive(100)
+        session.close()
+
+
+def test_a_blocked_standard_error_does_not_stop_the_relay(start, server):
+    """A pipe that nobody reads holds 4 KiB here, about 20 lines."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    finhold, address = silent(start, server, writing)
+    os.close(writing)
+    many_sessions(server, address, 200)
+    finhold.await_nothing_left()
+    finhold.signal()
+    drained = background(lambda: [None for _ in iter(lambda: os.read(reading, 65536), b"")])
+    finhold.await_exit()
+    drained.result()
+    os.close(reading)
+
+
+def test_a_blocked_standard_error_does_not_stop_the_end(start, server):
+    """SIGTERM ends it although nobody will ever read its last lines."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    finhold, address = silent(start, server, writing)
+    os.close(writing)
+    many_sessions(server, address, 100)
+    finhold.await_nothing_left()
+    finhold.signal()
+    try:
+        finhold.process.wait(8)
+    except subprocess.TimeoutExpired:
+        finhold.kill()
+        raise AssertionError("it waits for ever to write its last lines") from None
+    finally:
+        os.close(reading)
+    finhold.await_exit()
+
+
+def test_a_broken_standard_error_does_not_stop_the_relay(start, server):
+    """Its reader is gone: a write there would be SIGPIPE."""
+    reading, writing = os.pipe()
+    finhold, address = silent(start, server, writing)
+    os.close(writing)
+    os.close(reading)
+    many_sessions(server, address, 50)
+    finhold.await_nothing_left()
+    finhold.signal()
+    finhold.await_exit()
+
+
+def test_standard_streams_that_are_closed_do_not_become_something_else(start, server):
+    """Started with 0, 1 and 2 closed, the next things that are opened get these numbers; a log line
+    must not be written into one of them."""
+    finhold, address = silent(start, server, subprocess.DEVNULL,
+                              prefix=("sh", "-c", 'exec "$0" "$@" 0<&- 1>&- 2>&-'))
+    assert all(os.readlink(f"/proc/{finhold.pid}/fd/{number}") == "/dev/null" for number in (0, 1, 2)
+               if os.path.exists(f"/proc/{finhold.pid}/fd/{number}"))
+    many_sessions(server, address, 20)
+    finhold.await_nothing_left()
+    finhold.signal()
+    finhold.await_exit()
