@@ -33,12 +33,13 @@ struct Flag {
   bool of_route;  // describes the one route that is given without a file
 };
 
-constexpr std::array<Flag, 7> flags{{
+constexpr std::array<Flag, 8> flags{{
     {"--listen", "ADDRESS:PORT", "route", "listen", true},
     {"--server", "HOST:PORT", "route", "server", true},
     {"--crosses", "LEG", "route", "crosses", true},
     {"--release-when-quiet", "DURATION", "route.fin", "release_when_quiet", true},
     {"--workers", "N", "limits", "workers", false},
+    {"--splice", "MODE", "limits", "splice", false},
     {"--log-level", "LEVEL", "log", "level", false},
     {"--log-format", "FORMAT", "log", "format", false},
 }};

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "relay/route.h"
+#include "relay/scratch.h"
 
 namespace finhold::app {
 
@@ -19,6 +20,7 @@ struct Limits {
   std::uint32_t sessions = 20'000;               // open at once, in the whole process
   std::uint64_t buffer_per_flow = 256ULL << 10;  // bytes that one flow may keep in user memory
   std::uint32_t workers = 0;                     // threads; 0 ("auto") = one for each usable CPU
+  relay::Splicing splice = relay::Splicing::automatic;
   base::Milliseconds drain = std::chrono::seconds(30);  // how long SIGTERM waits for sessions
 };
 

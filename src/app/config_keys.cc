@@ -14,8 +14,10 @@ using core::Crosses;
 // In the order of their enumerations: a choice is stored by its place.
 constexpr std::array<std::string_view, 4> levels{"debug", "info", "warning", "error"};
 constexpr std::array<std::string_view, 2> formats{"text", "json"};
+constexpr std::array<std::string_view, 3> splicing{"auto", "never", "always"};
 constexpr std::array<std::string_view, 4> legs{"none", "client", "server", "both"};
 static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::json) == 1 &&
+              static_cast<int>(relay::Splicing::always) == 2 &&
               static_cast<int>(Crosses::both) == 3);
 
 constexpr std::uint64_t kibibyte = 1024;
@@ -30,7 +32,7 @@ constexpr std::array<Table, 5> tables{{
     {"route.fin", "[route.fin]", "route", "fin"},
 }};
 
-const std::array<Key, 19> keys{{
+const std::array<Key, 20> keys{{
     {.table = "log",
      .name = "level",
      .kind = Kind::choice,
@@ -72,6 +74,14 @@ const std::array<Key, 19> keys{{
      .highest = 256,
      .store = [](const Value& v,
                  Target& to) { to.config.limits.workers = static_cast<std::uint32_t>(v.number); }},
+    {.table = "limits",
+     .name = "splice",
+     .kind = Kind::choice,
+     .example = R"("auto")",
+     .meaning = "move bytes through kernel pipes: auto is where a flow has many at a time",
+     .choices = splicing,
+     .store = [](const Value& v,
+                 Target& to) { to.config.limits.splice = relay::Splicing(v.number); }},
     {.table = "limits",
      .name = "drain",
      .kind = Kind::duration,

@@ -19,6 +19,12 @@ net::Instant check_every_ms(const Config& config) {
   return static_cast<net::Instant>(every.count());
 }
 
+relay::TableOptions table_options(const Config& config) {
+  return {.buffer_per_flow = config.limits.buffer_per_flow,
+          .splicing = config.limits.splice,
+          .check_every_ms = check_every_ms(config)};
+}
+
 }  // namespace
 
 // The listener of one route on one worker.
@@ -67,8 +73,7 @@ Worker::Worker(const Config& config, relay::SessionQuota& quota, std::vector<Bou
     : wake_(loop_, *this),
       poller_(loop_),
       timers_(loop_),
-      table_(loop_, poller_, timers_, quota, *this, config.limits.buffer_per_flow,
-             check_every_ms(config)) {
+      table_(loop_, poller_, timers_, quota, *this, table_options(config)) {
   for (BoundRoute& bound : routes) {
     doors_.push_back(std::make_unique<Door>(*this, quota, std::move(bound)));
   }
@@ -81,7 +86,7 @@ void Worker::run() {
     // Registering a handful of fresh sockets fails for want of kernel memory only.
     FINHOLD_CHECK(door->open().code == 0);
   }
-  loop_.run();
+  poller_.run();
 }
 
 void Worker::drain() { order(Order::drain); }
@@ -101,11 +106,11 @@ void Worker::on_wake() {
     for (const auto& door : doors_) door->close();
   }
   if (order == Order::cut) table_.cut_all();
-  if (table_.empty()) loop_.stop();
+  if (table_.empty()) poller_.stop();
 }
 
 void Worker::on_empty() {
-  if (draining_) loop_.stop();
+  if (draining_) poller_.stop();
 }
 
 }  // namespace finhold::app

@@ -25,16 +25,6 @@ struct CloseHandle {
 template <typename UvHandle>
 using Handle = std::unique_ptr<UvHandle, CloseHandle>;
 
-// What is to be done at the end of every turn of a loop, before it waits again.
-class TurnEnd {
- public:
-  // True: there is more to do, the loop shall look for events but not wait for them.
-  virtual bool turn_end() = 0;
-
- protected:
-  ~TurnEnd() = default;
-};
-
 // Belongs to one thread: every call on the thread that runs it, but for construction before.
 class Loop {
  public:
@@ -45,23 +35,15 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Returns after stop().
+  // Returns after stop(). A loop with a Poller is run by that.
   void run();
   void stop();
-
-  // At most one; nullptr for none. It must outlive the loop's run.
-  void set_turn_end(TurnEnd* turn_end) { turn_end_ = turn_end; }
 
   [[nodiscard]] Instant now() const { return uv_now(&loop_); }
   [[nodiscard]] uv_loop_t* raw() { return &loop_; }
 
  private:
-  void on_prepare();
-
   uv_loop_t loop_{};
-  Handle<uv_prepare_t> prepare_;
-  Handle<uv_idle_t> idle_;
-  TurnEnd* turn_end_ = nullptr;
 };
 
 // Makes a loop call something on its own thread.

@@ -6,14 +6,33 @@
 
 namespace finhold::net {
 
-Poller::Poller(Loop& loop) : epoll_(epoll_create1(EPOLL_CLOEXEC)), poll_(new uv_poll_t{}) {
+Poller::Poller(Loop& loop) : loop_(loop), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   FINHOLD_CHECK(epoll_.valid());
-  FINHOLD_CHECK(uv_poll_init(loop.raw(), poll_.get(), epoll_.get()) == 0);
-  poll_->data = this;
-  uv_poll_start(poll_.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
-    static_cast<Poller*>(handle->data)->on_events();
-  });
+  FINHOLD_CHECK(add(uv_backend_fd(loop.raw()), EPOLLIN, *this).code == 0);
 }
+
+void Poller::run() {
+  uv_run(loop_.raw(), UV_RUN_NOWAIT);  // libuv registers its descriptors when it polls
+  while (!stopped_) {
+    const bool more = turn_end_ != nullptr && turn_end_->turn_end();
+    if (stopped_) break;
+    const int timeout = more ? 0 : uv_backend_timeout(loop_.raw());
+    count_ = epoll_wait(epoll_.get(), batch_.data(), batch_size, timeout);
+    uv_update_time(loop_.raw());
+    for (next_ = 0; next_ < count_;) {
+      const epoll_event event = batch_[static_cast<std::size_t>(next_)];
+      ++next_;
+      if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
+    }
+    next_ = count_ = 0;
+    if (!libuv_ready_ && uv_backend_timeout(loop_.raw()) != 0) continue;
+    libuv_ready_ = false;
+    uv_run(loop_.raw(), UV_RUN_NOWAIT);
+  }
+}
+
+// libuv has something to do: after the batch, since it may take its time.
+void Poller::on_ready(std::uint32_t) { libuv_ready_ = true; }
 
 base::Error Poller::add(int fd, std::uint32_t events, Watcher& watcher) {
   return control(EPOLL_CTL_ADD, fd, events, watcher);
@@ -36,16 +55,6 @@ void Poller::forget(const Watcher& watcher) {
     epoll_event& event = batch_[static_cast<std::size_t>(i)];
     if (event.data.ptr == &watcher) event.data.ptr = nullptr;
   }
-}
-
-void Poller::on_events() {
-  count_ = epoll_wait(epoll_.get(), batch_.data(), batch_size, 0);
-  for (next_ = 0; next_ < count_;) {
-    const epoll_event event = batch_[static_cast<std::size_t>(next_)];
-    ++next_;
-    if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
-  }
-  next_ = count_ = 0;
 }
 
 }  // namespace finhold::net

@@ -1,5 +1,5 @@
-// Readiness of many descriptors, edge-triggered: one epoll of our own, which the loop watches
-// through a single uv_poll_t.
+// Readiness of many descriptors, edge-triggered, and the loop of a worker: one epoll of our own, in
+// which libuv's is embedded (uv_backend_fd) for what is rare: timers, names, wake-ups.
 //
 // Why not a uv_poll_t a descriptor: a level-triggered watcher must be re-armed to match what a
 // session wants at the moment, and while a FIN is held there is no mask that is both quiet and sees
@@ -28,8 +28,18 @@ class Watcher {
   ~Watcher() = default;
 };
 
+// What is to be done at the end of every turn, before the poller waits again.
+class TurnEnd {
+ public:
+  // True: there is more to do, the poller shall look for events but not wait for them.
+  virtual bool turn_end() = 0;
+
+ protected:
+  ~TurnEnd() = default;
+};
+
 // On the loop's thread.
-class Poller {
+class Poller final : private Watcher {
  public:
   static constexpr std::uint32_t every_edge = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
@@ -37,12 +47,20 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Tells `watcher` of `events` on `fd` until remove(), or until another watcher takes over. What
-  // is ready already is told in the next turn. code 0: done. Otherwise the epoll_ctl error: ENOMEM,
-  // ENOSPC (fs.epoll.max_user_watches).
+  // Runs the loop, descriptors and libuv alike, until stop(). Every libuv handle of the loop that
+  // waits for a descriptor (a Wake) must have been made before.
+  void run();
+  void stop() { stopped_ = true; }
+
+  // At most one; nullptr for none. It must outlive run().
+  void set_turn_end(TurnEnd* turn_end) { turn_end_ = turn_end; }
+
+  // Tells `watcher` of `events` on `fd` until the descriptor is closed, or another watcher takes
+  // over. What is ready already is told in the next turn. code 0: done. Otherwise the epoll_ctl
+  // error: ENOMEM, ENOSPC (fs.epoll.max_user_watches).
   base::Error add(int fd, std::uint32_t events, Watcher& watcher);
 
-  // Another watcher for a descriptor that was added; the edges are told anew.
+  // Another watcher or other events for a descriptor that was added; the edges are told anew.
   base::Error change(int fd, std::uint32_t events, Watcher& watcher);
 
   // No event reaches `watcher` afterwards, also none of the batch that is being told now. For a
@@ -52,12 +70,15 @@ class Poller {
 
  private:
   base::Error control(int operation, int fd, std::uint32_t events, Watcher& watcher);
-  void on_events();
+  void on_ready(std::uint32_t events) override;
 
   static constexpr int batch_size = 256;
 
+  Loop& loop_;
   Descriptor epoll_;
-  Handle<uv_poll_t> poll_;
+  TurnEnd* turn_end_ = nullptr;
+  bool stopped_ = false;
+  bool libuv_ready_ = false;
   std::array<epoll_event, batch_size> batch_{};
   int next_ = 0;  // in batch_, while it is being told
   int count_ = 0;

@@ -78,6 +78,12 @@ base::Address local_address(int fd) {
   return base::Address::from(raw);
 }
 
+bool is_connected(int fd) {
+  sockaddr_storage other_end{};
+  socklen_t length = sizeof other_end;
+  return getpeername(fd, reinterpret_cast<sockaddr*>(&other_end), &length) == 0;
+}
+
 base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keepalive) {
   Descriptor fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return last_error("socket");

@@ -44,6 +44,9 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
 // Where a socket is bound. Requires a bound socket.
 base::Address local_address(int fd);
 
+// Whether a dialing socket has finished its handshake.
+bool is_connected(int fd);
+
 // A non-blocking socket with leg options for dialing.
 base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keepalive);
 

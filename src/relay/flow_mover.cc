@@ -1,60 +1,85 @@
 #include "relay/flow_mover.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace finhold::relay {
 
+using What = TcpLeg::Read::What;
+
 FlowMover::Outcome FlowMover::move(TcpLeg& source, TcpLeg& sink, Scratch& scratch,
                                    std::size_t budget) {
   Outcome outcome;
-  if (!waiting() || flush(sink, scratch, outcome)) pump(source, sink, scratch, budget, outcome);
+  if (waiting()) flush(sink, scratch, outcome);
+  if (!waiting()) pump(source, sink, scratch, budget, outcome);
   total_ += outcome.moved;
   return outcome;
 }
 
 void FlowMover::pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget,
                      Outcome& outcome) {
-  while (source.readable() && sink.failed() == 0) {
+  const Splicing splicing = scratch.splicing();
+  if (splicing == Splicing::always) bulk_ = true;
+  while (source.readable() && sink.failed() == 0 && !outcome.ended && !waiting()) {
     if (outcome.moved >= budget) {
       outcome.more = true;
-      break;
+      return;
     }
-    const TcpLeg::Read read = source.read(scratch.buffer());
-    if (read.what != TcpLeg::Read::What::bytes) {
-      outcome.ended = read.what == TcpLeg::Read::What::end;
-      break;
-    }
-    const std::span<const std::byte> bytes = scratch.buffer().first(read.count);
-    const std::size_t taken = sink.write(bytes);
-    outcome.moved += taken;
-    if (taken < bytes.size()) {
-      keep(bytes.subspan(taken), scratch);
-      break;
+    if (!bulk_ || splicing == Splicing::never) {
+      const bool may_grow = splicing == Splicing::automatic;
+      copy(source, sink, scratch, may_grow ? copy_size : scratch.buffer().size(), outcome);
+    } else if (!splice(source, sink, scratch, budget - outcome.moved, outcome)) {
+      copy(source, sink, scratch, scratch.buffer().size(), outcome);
     }
   }
 }
 
-// False: the sink has not taken everything.
-bool FlowMover::flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome) {
-  if (!sink.writable()) return false;
-  const std::size_t taken = sink.write({block_.get() + begin_, end_ - begin_});
-  begin_ += static_cast<std::uint32_t>(taken);
+void FlowMover::copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most,
+                     Outcome& outcome) {
+  const auto buffer = scratch.buffer().first(std::min(most, scratch.buffer().size()));
+  const TcpLeg::Read read = source.read(buffer);
+  outcome.ended = read.what == What::end;
+  if (read.what != What::bytes) return;
+  bulk_ = read.count == buffer.size();
+  const std::size_t taken = sink.write(buffer.first(read.count));
   outcome.moved += taken;
-  if (waiting()) return false;
-  release(scratch);
-  return true;
+  if (taken == read.count) return;
+  block_ = scratch.take();
+  std::memcpy(block_.get(), buffer.data() + taken, read.count - taken);
+  begin_ = 0;
+  end_ = static_cast<std::uint32_t>(read.count - taken);
 }
 
-void FlowMover::keep(std::span<const std::byte> rest, Scratch& scratch) {
-  block_ = scratch.take();
-  std::memcpy(block_.get(), rest.data(), rest.size());
-  begin_ = 0;
-  end_ = static_cast<std::uint32_t>(rest.size());
+// False: nothing was done, copy instead.
+bool FlowMover::splice(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most,
+                       Outcome& outcome) {
+  pipe_ = scratch.pipes().take();
+  if (pipe_ == nullptr) return false;
+  const TcpLeg::Read read =
+      source.splice_to(*pipe_, std::clamp(most, copy_size, net::PipePool::pipe_size));
+  bulk_ = read.what == What::nothing || read.count >= least_splice;
+  if (pipe_->bytes > 0) outcome.moved += sink.splice_from(*pipe_);
+  if (pipe_->bytes == 0) scratch.pipes().give_back(std::move(pipe_));
+  return read.what != What::unclear;
+}
+
+// What waits, as far as the sink takes it.
+void FlowMover::flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome) {
+  if (!sink.writable()) return;
+  if (pipe_ != nullptr) {
+    outcome.moved += sink.splice_from(*pipe_);
+    if (pipe_->bytes == 0) release(scratch);
+    return;
+  }
+  const std::size_t taken = sink.write({block_.get() + begin_, end_ - begin_});
+  outcome.moved += taken;
+  begin_ += static_cast<std::uint32_t>(taken);
+  if (begin_ == end_) release(scratch);
 }
 
 void FlowMover::release(Scratch& scratch) {
   if (block_ != nullptr) scratch.give_back(std::move(block_));
-  begin_ = end_ = 0;
+  if (pipe_ != nullptr) scratch.pipes().give_back(std::move(pipe_));
 }
 
 }  // namespace finhold::relay

@@ -1,11 +1,18 @@
 // Moves the bytes of one flow from its source leg to its sink leg, as many as both allow. What the
-// sink does not take is kept, at most one block, and nothing is read until it is gone: that is the
-// back-pressure (DESIGN.md R8), and the kernel's buffers carry it on to the sender.
+// sink does not take is kept, at most one block or pipe, and nothing is read until it is gone: that
+// is the back-pressure (DESIGN.md R8), and the kernel's buffers carry it on to the sender.
+//
+// Two paths. Few bytes at a time are copied through the worker's buffer: two system calls. Once a
+// read fills copy_size, the flow is bulk and goes through a pipe by splice(2), which does not touch
+// the bytes; a pipe takes two more system calls to fill and to find empty, so it would be slower
+// for few. Whenever no pipe can be had, bulk is copied too, in larger pieces.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
+#include "net/pipe_pool.h"
 #include "relay/scratch.h"
 #include "relay/tcp_leg.h"
 
@@ -14,6 +21,9 @@ namespace finhold::relay {
 // On the worker's thread.
 class FlowMover {
  public:
+  // A read of at least this makes a flow bulk.
+  static constexpr std::size_t copy_size = std::size_t{64} << 10;
+
   struct Outcome {
     std::size_t moved = 0;  // bytes that the sink took
     bool ended = false;     // the end of the source was read just now
@@ -25,7 +35,7 @@ class FlowMover {
   Outcome move(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget);
 
   // Whether bytes that were read wait for the sink.
-  [[nodiscard]] bool waiting() const { return begin_ != end_; }
+  [[nodiscard]] bool waiting() const { return block_ != nullptr || pipe_ != nullptr; }
 
   // All bytes that the sink has taken.
   [[nodiscard]] std::uint64_t total() const { return total_; }
@@ -34,14 +44,19 @@ class FlowMover {
   void release(Scratch& scratch);
 
  private:
+  static constexpr std::size_t least_splice = std::size_t{16} << 10;
+
   void pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget, Outcome& outcome);
-  bool flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome);
-  void keep(std::span<const std::byte> rest, Scratch& scratch);
+  void copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
+  bool splice(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
+  void flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome);
 
   std::uint64_t total_ = 0;
-  Block block_;  // owned while waiting()
-  std::uint32_t begin_ = 0;
+  Block block_;                      // what was copied and waits
+  std::unique_ptr<net::Pipe> pipe_;  // what was spliced and waits; taken while bytes are moved
+  std::uint32_t begin_ = 0;          // in block_
   std::uint32_t end_ = 0;
+  bool bulk_ = false;
 };
 
 }  // namespace finhold::relay

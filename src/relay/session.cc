@@ -17,9 +17,6 @@ namespace {
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 constexpr std::array both_sides{Side::client, Side::server};
 
-// Bytes of one flow a turn: then the other sessions of the worker have theirs.
-constexpr std::size_t budget = std::size_t{1} << 20;
-
 net::KeepaliveOptions in_seconds(base::Milliseconds idle, base::Milliseconds interval, int probes) {
   return {static_cast<int>(idle.count() / 1000), static_cast<int>(interval.count() / 1000), probes};
 }
@@ -112,9 +109,10 @@ void Session::advance() {
 // True: there is more to move, later.
 bool Session::move(Flow flow) {
   FlowMover& mover = movers_[base::index(flow)];
-  const auto outcome =
-      mover.move(leg(base::source_of(flow)), leg(base::sink_of(flow)), table_->scratch(), budget);
+  const auto outcome = mover.move(leg(base::source_of(flow)), leg(base::sink_of(flow)),
+                                  table_->scratch(), table_->budget());
   if (outcome.moved > 0) stamps_.flow_moved(flow, now());
+  if (outcome.moved >= FlowMover::copy_size) table_->note_bulk();
   stamps_.blocked[base::index(flow)] = mover.waiting();
   if (outcome.ended) {
     note_end(flow);

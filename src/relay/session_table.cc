@@ -1,27 +1,28 @@
 #include "relay/session_table.h"
 
+#include <algorithm>
+
 #include "relay/session_log.h"
 
 namespace finhold::relay {
 
 SessionTable::SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
-                           SessionQuota& quota, Owner& owner, std::size_t buffer_per_flow,
-                           net::Instant check_every_ms)
+                           SessionQuota& quota, Owner& owner, const TableOptions& options)
     : net::Timer(timers),
       loop_(loop),
       poller_(poller),
       timers_(timers),
       quota_(quota),
       owner_(owner),
-      check_every_ms_(check_every_ms),
-      scratch_(buffer_per_flow) {
-  loop_.set_turn_end(this);
+      check_every_ms_(options.check_every_ms),
+      scratch_(loop, options.buffer_per_flow, options.splicing, options.most_pipes) {
+  poller_.set_turn_end(this);
 }
 
 SessionTable::~SessionTable() {
   cut_all();
   reap();
-  loop_.set_turn_end(nullptr);
+  poller_.set_turn_end(nullptr);
 }
 
 void SessionTable::open(const Route& route, net::Descriptor client, const base::Address& address) {
@@ -46,6 +47,8 @@ void SessionTable::retire(Session& session) {
 }
 
 bool SessionTable::turn_end() {
+  budget_ = std::max(FlowMover::copy_size, most_per_turn / std::max<std::size_t>(bulk_flows_, 1));
+  bulk_flows_ = 0;
   running_.swap(queue_);
   for (Session* session : running_) {
     session->queued_ = false;
@@ -54,7 +57,10 @@ bool SessionTable::turn_end() {
   running_.clear();
   const bool was_busy = !retired_.empty();
   reap();
-  if (was_busy && sessions_.empty()) owner_.on_empty();
+  if (was_busy && sessions_.empty()) {
+    scratch_.trim();
+    owner_.on_empty();
+  }
   return !queue_.empty();
 }
 

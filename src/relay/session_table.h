@@ -46,6 +46,13 @@ class SessionQuota {
   std::atomic<std::uint64_t> next_id_{0};
 };
 
+struct TableOptions {
+  std::size_t buffer_per_flow = std::size_t{256} << 10;
+  Splicing splicing = Splicing::automatic;
+  std::size_t most_pipes = 16;
+  net::Instant check_every_ms = 10'000;  // how often legs with unacknowledged bytes are looked at
+};
+
 // On the worker's thread.
 class SessionTable final : private net::TurnEnd, private net::Timer {
  public:
@@ -58,10 +65,9 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
     ~Owner() = default;
   };
 
-  // `check_every_ms`: how often legs with unacknowledged bytes are looked at. Everything referred
-  // to outlives the table.
+  // Everything referred to outlives the table.
   SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers, SessionQuota& quota,
-               Owner& owner, std::size_t buffer_per_flow, net::Instant check_every_ms);
+               Owner& owner, const TableOptions& options);
   // Resets every session that is left.
   ~SessionTable();
   SessionTable(const SessionTable&) = delete;
@@ -74,12 +80,18 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   // For sessions.
   void queue(Session& session);
   void retire(Session& session);
+  // How many bytes of one flow may be moved before others have their turn: the bulk flows of a turn
+  // share most_per_turn, so that they do not raise the latency of small ones however many they are.
+  [[nodiscard]] std::size_t budget() const { return budget_; }
+  void note_bulk() { ++bulk_flows_; }
   [[nodiscard]] net::Loop& loop() { return loop_; }
   [[nodiscard]] net::Poller& poller() { return poller_; }
   [[nodiscard]] net::Timers& timers() { return timers_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }
 
  private:
+  static constexpr std::size_t most_per_turn = std::size_t{1} << 20;
+
   bool turn_end() override;
   void on_time() override;
   void reap();
@@ -91,6 +103,8 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   Owner& owner_;
   net::Instant check_every_ms_;
   Scratch scratch_;
+  std::size_t budget_ = most_per_turn;
+  std::size_t bulk_flows_ = 0;  // that moved in this turn
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> queue_;    // have more to do
   std::vector<Session*> running_;  // queue_ of the turn that ends now

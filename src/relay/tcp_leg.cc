@@ -1,6 +1,7 @@
 #include "relay/tcp_leg.h"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "base/check.h"
@@ -65,12 +66,53 @@ std::size_t TcpLeg::write(std::span<const std::byte> bytes) {
     if (errno == EINTR) continue;
     writable_ = false;
     if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-    if (error_ == 0) error_ = errno;
-    // What arrived before the RST can still be read, also if its edge has not been told yet.
-    readable_ = !ended_;
+    write_failed(errno);
     break;
   }
   return taken;
+}
+
+// What arrived before the RST can still be read, also if its edge has not been told yet.
+void TcpLeg::write_failed(int code) {
+  if (error_ == 0) error_ = code;
+  readable_ = !ended_;
+}
+
+TcpLeg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
+  FINHOLD_CHECK(pipe.bytes == 0);
+  while (true) {
+    const ssize_t count = splice(fd_.get(), nullptr, pipe.write_end.get(), nullptr, most,
+                                 SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (count > 0) {
+      // No short count proves that the socket is empty: the pipe may have run out of slots, of
+      // which each fragment takes one.
+      pipe.bytes = static_cast<std::size_t>(count);
+      return {Read::What::bytes, pipe.bytes};
+    }
+    if (count == 0) return {Read::What::unclear};
+    if (errno == EINTR) continue;
+    if (errno == EINVAL) return {Read::What::unclear};
+    readable_ = false;
+    if (errno != EAGAIN && error_ == 0) error_ = errno;
+    return {error_ == 0 ? Read::What::nothing : Read::What::failed};
+  }
+}
+
+std::size_t TcpLeg::splice_from(net::Pipe& pipe) {
+  const std::size_t before = pipe.bytes;
+  unanswered_ = true;
+  while (pipe.bytes > 0) {
+    const ssize_t count = splice(pipe.read_end.get(), nullptr, fd_.get(), nullptr, pipe.bytes,
+                                 SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (count < 0 && errno == EINTR) continue;
+    if (count > 0) pipe.bytes -= static_cast<std::size_t>(count);
+    if (pipe.bytes == 0) break;
+    // Like a short write: the send buffer is full, and room in it brings an edge.
+    writable_ = false;
+    if (count < 0 && errno != EAGAIN) write_failed(errno);
+    break;
+  }
+  return before - pipe.bytes;
 }
 
 void TcpLeg::send_fin() {

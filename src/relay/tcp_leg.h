@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/side.h"
 #include "net/descriptor.h"
+#include "net/pipe_pool.h"
 #include "net/poller.h"
 #include "net/socket.h"
 
@@ -27,7 +28,7 @@ class TcpLeg final : private net::Watcher {
   };
 
   struct Read {
-    enum class What : std::uint8_t { bytes, nothing, end, failed };
+    enum class What : std::uint8_t { bytes, nothing, end, failed, unclear };
     What what;
     std::size_t count = 0;
   };
@@ -61,6 +62,13 @@ class TcpLeg final : private net::Watcher {
   // How many bytes the kernel took; fewer than all: no longer writable(), or failed().
   std::size_t write(std::span<const std::byte> bytes);
 
+  // The same through a pipe, without the bytes coming into user memory. From here into an empty
+  // pipe: `unclear` means that read() must tell what comes next, since splice(2) returns 0 at the
+  // end and at an urgent byte alike.
+  Read splice_to(net::Pipe& pipe, std::size_t most);
+  // From a pipe into here, all that it holds.
+  std::size_t splice_from(net::Pipe& pipe);
+
   // Ends the flow into this leg, after all that was written. At most once.
   void send_fin();
 
@@ -89,6 +97,7 @@ class TcpLeg final : private net::Watcher {
 
  private:
   void on_ready(std::uint32_t events) override;
+  void write_failed(int code);
 
   net::Poller* poller_;
   Owner* owner_;

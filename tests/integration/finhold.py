@@ -15,6 +15,7 @@ from ends import Address, text_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BINARY = os.environ.get("FINHOLD", str(ROOT / "build" / "dev" / "finhold"))
+SPLICE = os.environ.get("FINHOLD_SPLICE")  # forces one data path upon every test
 PATIENCE = 20  # seconds that anything may take; generous, for a busy machine
 
 FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S+)')
@@ -49,7 +50,7 @@ class Finhold:
         self._over = False
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [*prefix, BINARY, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [*prefix, BINARY, *arguments, *(["--splice", SPLICE] if SPLICE else [])], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             **{"stderr": subprocess.PIPE, **popen},
         )
         self.pid = self.process.pid

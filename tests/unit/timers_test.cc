@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include "net/poller.h"
+
 namespace finhold::tests {
 
 namespace {
@@ -23,7 +25,7 @@ class Bell final : public net::Timer {
   using Timer::disarm;
 
   int again = 0;
-  bool stops_the_loop = false;
+  net::Poller* stops = nullptr;
 
  private:
   void on_time() override {
@@ -31,7 +33,7 @@ class Bell final : public net::Timer {
     CHECK(loop_.now() >= deadline());
     rung_.push_back(deadline());
     if (again-- > 0) arm(loop_.now());  // has passed already: the next turn
-    if (stops_the_loop) loop_.stop();
+    if (stops != nullptr) stops->stop();
   }
 
   net::Loop& loop_;
@@ -42,6 +44,7 @@ class Bell final : public net::Timer {
 
 TEST_CASE("timers ring in the order of their deadlines, and disarmed ones do not") {
   net::Loop loop;
+  net::Poller poller(loop);
   {
     net::Timers timers(loop);
     std::vector<net::Instant> rung;
@@ -73,8 +76,8 @@ TEST_CASE("timers ring in the order of their deadlines, and disarmed ones do not
 
     Bell last(timers, loop, rung);
     last.arm(loop.now() + 60);
-    last.stops_the_loop = true;
-    loop.run();
+    last.stops = &poller;
+    poller.run();
 
     REQUIRE(rung.size() == expected.size() + 1);
     rung.pop_back();
@@ -94,17 +97,18 @@ TEST_CASE("a timer that arms itself for the past rings once a turn, and cannot h
   };
   CountTurns count;
   net::Loop loop;
-  loop.set_turn_end(&count);
+  net::Poller poller(loop);
+  poller.set_turn_end(&count);
   {
     net::Timers timers(loop);
     std::vector<net::Instant> rung;
     Bell bell(timers, loop, rung);
     Bell last(timers, loop, rung);
     bell.again = 1'000'000'000;
-    last.stops_the_loop = true;
+    last.stops = &poller;
     bell.arm(loop.now());
     last.arm(loop.now() + 20);
-    loop.run();
+    poller.run();
     CHECK(rung.size() >= 2);
     CHECK(static_cast<int>(rung.size()) <= count.turns + 2);
   }
