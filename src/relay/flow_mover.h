@@ -21,7 +21,7 @@ namespace finhold::relay {
 // On the worker's thread.
 class FlowMover {
  public:
-  // A read of at least this makes a flow bulk.
+  // The most that is copied at once while pipes may be had, and the least share of a turn.
   static constexpr std::size_t copy_size = std::size_t{64} << 10;
 
   struct Outcome {
@@ -44,7 +44,9 @@ class FlowMover {
   void release(Scratch& scratch);
 
  private:
+  static constexpr std::size_t least_bulk = std::size_t{32} << 10;
   static constexpr std::size_t least_splice = std::size_t{16} << 10;
+  static constexpr std::uint8_t most_small_splices = 4;
 
   void pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget, Outcome& outcome);
   void copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
@@ -57,6 +59,7 @@ class FlowMover {
   std::uint32_t begin_ = 0;          // in block_
   std::uint32_t end_ = 0;
   bool bulk_ = false;
+  std::uint8_t small_splices_ = 0;  // in a row
 };
 
 }  // namespace finhold::relay
