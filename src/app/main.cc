@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <exception>
 #include <fcntl.h>
 #include <iostream>
@@ -20,6 +21,9 @@ void open_standard_streams() {
 
 int main(int argc, char** argv) {
   open_standard_streams();
+  // libuv lets names have half of its pool, which is 4 threads: two names whose servers do not
+  // answer would stop all others. The threads are made when the first name is looked up.
+  static_cast<void>(setenv("UV_THREADPOOL_SIZE", "32", 0));  // NOLINT(concurrency-mt-unsafe)
   try {
     const finhold::app::Command command =
         finhold::app::parse_command_line(argc, argv, std::cout, std::cerr);

@@ -11,8 +11,8 @@
 
 #include "app/worker.h"
 #include "base/log.h"
-#include "net/dialer.h"
 #include "net/loop.h"
+#include "net/resolver.h"
 #include "net/signals.h"
 #include "net/socket.h"
 
@@ -22,9 +22,11 @@ namespace log = base::log;
 
 namespace {
 
-// Descriptors of a session (two legs), and of everything else: standard streams, loops, listeners.
+// Descriptors of a session (two legs), of a worker besides (loop, poller, pipes), and of the
+// process (standard streams, signals, look-ups of names).
 constexpr rlim_t descriptors_per_session = 2;
-constexpr rlim_t descriptors_besides = 64;
+constexpr rlim_t descriptors_per_worker = 48;
+constexpr rlim_t descriptors_of_process = 64;
 
 std::uint32_t usable_cpus() {
   cpu_set_t cpus;
@@ -33,21 +35,32 @@ std::uint32_t usable_cpus() {
   return static_cast<std::uint32_t>(std::max(CPU_COUNT(&cpus), 1));
 }
 
-// Asks for all the descriptors that this process may have, and says so if they are too few.
-void raise_descriptor_limit(std::uint32_t sessions) {
+// Asks for all the descriptors that this process may have. Returns how many sessions they are
+// enough for: at most those that are wanted, and fewer with a line in the log. Accepting pauses
+// there, before the dials of accepted clients would find none.
+std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t workers) {
+  const std::uint32_t wanted = config.limits.sessions;
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
   limit.rlim_cur = limit.rlim_max;
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
-  const rlim_t needed = sessions * descriptors_per_session + descriptors_besides;
-  if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed) return;
+  const rlim_t besides =
+      descriptors_of_process + workers * (descriptors_per_worker + config.routes.size());
+  const rlim_t needed = wanted * descriptors_per_session + besides;
+  if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed) return wanted;
+  // Under a very low limit half of it goes to sessions, come what may.
+  const rlim_t rest = limit.rlim_max - std::min(besides, limit.rlim_max / 2);
+  const auto sessions =
+      static_cast<std::uint32_t>(std::max<rlim_t>(rest / descriptors_per_session, 1));
   log::Line(
-      "too few file descriptors for limits.sessions: accepting will pause earlier; raise the "
-      "limit (LimitNOFILE= in systemd, ulimit -Hn in a shell) or lower limits.sessions")
+      "the limit of file descriptors allows fewer sessions than limits.sessions; raise it "
+      "(LimitNOFILE= in systemd, ulimit -Hn in a shell) if they are needed")
       .add("sessions", sessions)
+      .add("wanted", wanted)
+      .add("descriptors", limit.rlim_max)
       .add("needed", needed)
-      .add("limit", limit.rlim_max)
-      .write(log::Level::warning);
+      .write(log::Level::info);
+  return sessions;
 }
 
 // What to do about an address that cannot be listened on.
@@ -106,7 +119,8 @@ class Server final : private net::Wake::Listener,
       : net::Timer(timers),
         config_(config),
         loop_(loop),
-        quota_(config.limits.sessions),
+        worker_count_(config.limits.workers == 0 ? usable_cpus() : config.limits.workers),
+        quota_(sessions_within_descriptors(config, worker_count_)),
         wake_(loop, *this),
         signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this) {}
 
@@ -120,8 +134,7 @@ class Server final : private net::Wake::Listener,
 
   // False: it could not start.
   bool run() {
-    const std::uint32_t count =
-        config_.limits.workers == 0 ? usable_cpus() : config_.limits.workers;
+    const std::uint32_t count = worker_count_;
     std::vector<std::vector<BoundRoute>> bound(count);
     for (const relay::Route& route : config_.routes) {
       auto sockets = listen(route, count);
@@ -155,7 +168,8 @@ class Server final : private net::Wake::Listener,
     }
     if (!stopping_) {
       stopping_ = true;
-      log::Line("stopping: no new connections; sessions may finish")
+      log::Line("stopping: no new connections; sessions may finish, a second signal resets them")
+          .add("sessions", quota_.open())
           .add("drain", base::format_duration(config_.limits.drain))
           .write(log::Level::info);
       for (const auto& worker : workers_) worker->drain();
@@ -189,6 +203,7 @@ class Server final : private net::Wake::Listener,
 
   const Config& config_;
   net::Loop& loop_;
+  std::uint32_t worker_count_;
   relay::SessionQuota quota_;
   net::Wake wake_;
   net::Signals signals_;
@@ -204,14 +219,13 @@ int serve(const Config& config) {
   static_cast<void>(std::signal(
       SIGPIPE, SIG_IGN));  // a closed standard error; sockets are written with MSG_NOSIGNAL
   log::start(config.log.level, config.log.format);
-  raise_descriptor_limit(config.limits.sessions);
   bool served = false;
   {
     net::Loop loop;
     net::Timers timers(loop);
     Server server(config, loop, timers);
     served = server.run();
-    if (net::Dialer::running_lookups() > 0) {
+    if (net::Resolver::running() > 0) {
       // Every session is over; only a name that nobody waits for is still looked up, perhaps for a
       // long time, and no loop can be destroyed before.
       log::info("stopped");

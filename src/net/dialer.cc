@@ -2,12 +2,8 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
-#include <atomic>
 #include <cerrno>
-#include <string>
 #include <sys/socket.h>
-
-#include <uv.h>
 
 namespace finhold::net {
 namespace {
@@ -21,30 +17,18 @@ bool is_starvation(int code) {
 
 }  // namespace
 
-// libuv's thread pool works on this block, and cannot always be stopped: so it belongs to libuv
-// until the callback, and the dialer may leave before.
-struct Dialer::Resolving {
-  explicit Resolving(Dialer* waiting) : dialer(waiting) { running.fetch_add(1); }
-  ~Resolving() { running.fetch_sub(1); }
-  Resolving(const Resolving&) = delete;
-  Resolving& operator=(const Resolving&) = delete;
-
-  uv_getaddrinfo_t request{};
-  Dialer* dialer;
-
-  static inline std::atomic<std::uint32_t> running{0};
-};
-
-std::uint32_t Dialer::running_lookups() { return Resolving::running.load(); }
-
-Dialer::Dialer(Loop& loop, Poller& poller, Timers& timers, Owner& owner, const DialOptions& options)
-    : Timer(timers), loop_(loop), poller_(poller), owner_(owner), options_(options) {}
+Dialer::Dialer(Loop& loop, Poller& poller, Timers& timers, Resolver& resolver, Owner& owner,
+               const DialOptions& options)
+    : Timer(timers),
+      loop_(loop),
+      poller_(poller),
+      resolver_(resolver),
+      owner_(owner),
+      options_(options) {}
 
 Dialer::~Dialer() {
   poller_.forget(*this);
-  if (resolving_ == nullptr) return;
-  resolving_->dialer = nullptr;
-  uv_cancel(reinterpret_cast<uv_req_t*>(&resolving_->request));
+  if (resolving_) resolver_.forget(*this);
 }
 
 void Dialer::start(const base::HostPort& server) {
@@ -65,34 +49,18 @@ void Dialer::start(const base::HostPort& server) {
     return try_next();
   }
 
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
-  resolving_ = new Resolving(this);
-  resolving_->request.data = resolving_;
-  const int failure = uv_getaddrinfo(
-      loop_.raw(), &resolving_->request,
-      [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
-        const std::unique_ptr<Resolving> block(static_cast<Resolving*>(request->data));
-        if (block->dialer != nullptr) block->dialer->on_resolved(status, found);
-        uv_freeaddrinfo(found);
-      },
-      server.host.c_str(), std::to_string(server.port).c_str(), &hints);
-  if (failure != 0) {
-    delete std::exchange(resolving_, nullptr);
-    return owner_.on_dial_failed({-failure, "getaddrinfo"}, false);
-  }
   arm(give_up_at_);
+  const int failure = resolver_.resolve(server, *this);
+  resolving_ = failure == 0;
+  if (failure != 0) failed({failure, "getaddrinfo"});
 }
 
-void Dialer::on_resolved(int status, const addrinfo* found) {
-  resolving_ = nullptr;
-  for (; status == 0 && found != nullptr; found = found->ai_next) {
-    if (found->ai_family != AF_INET && found->ai_family != AF_INET6) continue;
-    addresses_.push_back(base::Address::from(found->ai_addr));
-  }
-  if (addresses_.empty()) return owner_.on_dial_failed({}, true);
-  try_next();
+void Dialer::on_resolved(const std::vector<base::Address>& addresses, int error) {
+  resolving_ = false;
+  addresses_ = addresses;
+  if (!addresses_.empty()) return try_next();
+  disarm();
+  owner_.on_dial_failed({error, "getaddrinfo"}, true);
 }
 
 void Dialer::try_next() {
@@ -168,11 +136,11 @@ void Dialer::on_ready(std::uint32_t events) {
 
 // The time of this address, or of the whole dial, has passed; or a starved dial tries again.
 void Dialer::on_time() {
-  if (!starved_) last_error_ = {ETIMEDOUT, resolving_ != nullptr ? "getaddrinfo" : "connect"};
+  if (!starved_) last_error_ = {ETIMEDOUT, resolving_ ? "getaddrinfo" : "connect"};
   const bool retry = std::exchange(starved_, false) && loop_.now() < give_up_at_;
   poller_.forget(*this);
   fd_.close();
-  if (resolving_ != nullptr) return failed(last_error_);
+  if (resolving_) return failed(last_error_);
   if (!retry && loop_.now() >= give_up_at_) return failed(last_error_);
   try_next();
 }

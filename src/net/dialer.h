@@ -1,7 +1,6 @@
 // Connects to a server by name or address: resolves, then tries every address in turn.
 #pragma once
 
-#include <memory>
 #include <netdb.h>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "net/descriptor.h"
 #include "net/poller.h"
+#include "net/resolver.h"
 #include "net/socket.h"
 #include "net/timers.h"
 
@@ -24,7 +24,7 @@ struct DialOptions {
 // Each address but the last has an equal share of the time that is left, so that one dead address
 // does not use up the time of the living. When the process is out of descriptors or ports, the dial
 // waits for one within its time.
-class Dialer final : private Watcher, private Timer {
+class Dialer final : private Watcher, private Timer, private Resolver::Waiter {
  public:
   class Owner {
    public:
@@ -32,8 +32,8 @@ class Dialer final : private Watcher, private Timer {
     // gives it a new watcher. The dialer may be destroyed in the call.
     virtual void on_dialed(Descriptor fd, base::Address server, bool registered) = 0;
     // No address could be reached; the error of the last one tried (ETIMEDOUT: the time passed).
-    // `unresolved`: the name has no address; `error` is empty. The dialer may be destroyed in the
-    // call.
+    // `unresolved`: the name has no address (error.code 0), or nobody could tell. The dialer may be
+    // destroyed in the call.
     virtual void on_dial_failed(base::Error error, bool unresolved) = 0;
 
    protected:
@@ -41,25 +41,19 @@ class Dialer final : private Watcher, private Timer {
   };
 
   // Everything referred to must outlive this.
-  Dialer(Loop& loop, Poller& poller, Timers& timers, Owner& owner, const DialOptions& options);
+  Dialer(Loop& loop, Poller& poller, Timers& timers, Resolver& resolver, Owner& owner,
+         const DialOptions& options);
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
   ~Dialer();
-
-  // Look-ups of names that are still running, in the whole process: those of abandoned dials too,
-  // since getaddrinfo() cannot be stopped, and a loop cannot be destroyed before they are over. Any
-  // thread.
-  static std::uint32_t running_lookups();
 
   // Exactly one call of the owner follows, perhaps before this returns.
   void start(const base::HostPort& server);
 
  private:
-  struct Resolving;
-
   void on_ready(std::uint32_t events) override;
   void on_time() override;
-  void on_resolved(int status, const addrinfo* found);
+  void on_resolved(const std::vector<base::Address>& addresses, int error) override;
   void try_next();
   bool try_address(const base::Address& address);
   void failed(base::Error error);
@@ -67,14 +61,15 @@ class Dialer final : private Watcher, private Timer {
 
   Loop& loop_;
   Poller& poller_;
+  Resolver& resolver_;
   Owner& owner_;
   DialOptions options_;
   Instant give_up_at_ = 0;
-  Resolving* resolving_ = nullptr;  // owned by libuv until its callback
   std::vector<base::Address> addresses_;
   std::size_t next_ = 0;  // in addresses_
   Descriptor fd_;         // of the address that is being tried
   base::Error last_error_{};
+  bool resolving_ = false;
   bool starved_ = false;  // waits for a descriptor, to try addresses_[next_] again
 };
 

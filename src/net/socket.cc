@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 // struct tcp_info with all fields; <netinet/tcp.h> of glibc 2.36 ends before tcpi_notsent_bytes.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <linux/tcp.h>
@@ -36,6 +37,7 @@ base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive) {
   const bool set = set_option(fd, SOL_SOCKET, SO_LINGER, abort_on_close) &&
                    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
                    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+                   set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive.idle_s) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive.interval_s) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
@@ -78,6 +80,8 @@ base::Address local_address(int fd) {
   return base::Address::from(raw);
 }
 
+void set_low_water(int fd, int bytes) { set_option(fd, SOL_SOCKET, SO_RCVLOWAT, bytes); }
+
 bool is_connected(int fd) {
   sockaddr_storage other_end{};
   socklen_t length = sizeof other_end;
@@ -117,7 +121,8 @@ Answers answers(int fd) {
   result.outstanding = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0;
   // Probes of a full window are counted until they are answered: one may be on its way.
   result.repeating = info.tcpi_retransmits > 0 || info.tcpi_probes > 1;
-  result.last_answer_ms = info.tcpi_last_ack_recv;
+  // A side that still sends is there, whatever became of its acknowledgements.
+  result.last_answer_ms = std::min(info.tcpi_last_ack_recv, info.tcpi_last_data_recv);
   return result;
 }
 

@@ -17,12 +17,13 @@ struct KeepaliveOptions {
 };
 
 // Options that every leg has from its first moment. A listener is given them, since an accepted
-// socket inherits them all from it (seen on Linux 6.18), which saves seven system calls a
+// socket inherits them all from it (seen on Linux 6.18), which saves eight system calls a
 // connection:
 // - SO_LINGER {1, 0}: if finhold dies, the kernel aborts the connection by RST. A session that was
 //   cut is never taken for one that ended (DESIGN.md R4). Disarmed for an orderly close.
 // - TCP_NODELAY: a relay must not wait for more bytes; the application has decided already.
 // - SO_KEEPALIVE and its three times.
+// - SO_OOBINLINE: an urgent byte is read at its place in the stream, instead of getting lost.
 // Not TCP_USER_TIMEOUT: it also kills a connection whose reader is alive but paused (zero window;
 // ETIMEDOUT after 2.3 s with a limit of 2 s on Linux 6.18), and finhold must not lose the last byte
 // of a slow reader. TcpLeg::check_answers does what it is wanted for.
@@ -43,6 +44,11 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
 
 // Where a socket is bound. Requires a bound socket.
 base::Address local_address(int fd);
+
+// How many bytes must have come before the socket is told to be readable; an end, a failure and an
+// urgent byte are told at once all the same. 1 is the usual; if more have come already, an edge
+// follows.
+void set_low_water(int fd, int bytes);
 
 // Whether a dialing socket has finished its handshake.
 bool is_connected(int fd);

@@ -25,11 +25,11 @@ void FlowMover::pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t
       outcome.more = true;
       return;
     }
+    const std::size_t share = std::max(copy_size, budget - outcome.moved);
     if (!bulk_ || splicing == Splicing::never) {
-      const bool may_grow = splicing == Splicing::automatic;
-      copy(source, sink, scratch, may_grow ? copy_size : scratch.buffer().size(), outcome);
+      copy(source, sink, scratch, splicing == Splicing::automatic ? copy_size : share, outcome);
     } else if (!splice(source, sink, scratch, budget - outcome.moved, outcome)) {
-      copy(source, sink, scratch, scratch.buffer().size(), outcome);
+      copy(source, sink, scratch, share, outcome);
     }
   }
 }
@@ -62,9 +62,24 @@ bool FlowMover::splice(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size
   if (read.what != What::nothing)
     small_splices_ = small ? std::uint8_t(small_splices_ + 1) : std::uint8_t{0};
   if (small_splices_ >= most_small_splices || read.what == What::unclear) bulk_ = false;
+  note_streak(source, read.count);
   if (pipe_->bytes > 0) outcome.moved += sink.splice_from(*pipe_);
   if (pipe_->bytes == 0) scratch.pipes().give_back(std::move(pipe_));
   return read.what != What::unclear;
+}
+
+void FlowMover::note_streak(TcpLeg& source, std::size_t bytes) {
+  if (streaming_) return;
+  streak_ = bulk_ ? streak_ + static_cast<std::uint32_t>(bytes) : 0;
+  if (streak_ < stream_after) return;
+  streaming_ = true;
+  source.set_low_water(low_water);
+}
+
+void FlowMover::stop_streaming(TcpLeg& source) {
+  streaming_ = false;
+  streak_ = 0;
+  source.set_low_water(1);
 }
 
 // What waits, as far as the sink takes it.

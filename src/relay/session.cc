@@ -1,6 +1,7 @@
 #include "relay/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "relay/session_log.h"
@@ -27,6 +28,18 @@ net::KeepaliveOptions keepalive_options(const Route& route) {
   return in_seconds(route.keepalive.idle, route.keepalive.interval, route.keepalive.probes);
 }
 
+// More often than usual, and as patient: with more probes (the kernel takes up to 127).
+net::KeepaliveOptions nursing_options(const Route& route) {
+  const Keepalive& usual = route.keepalive;
+  const base::Milliseconds every = route.fin.nurse_every;
+  const auto idle = std::min(every, usual.idle);
+  const auto interval = std::min(every, usual.interval);
+  const auto rest = usual.vanished_after() - idle;
+  const auto probes = (rest + interval - base::Milliseconds(1)) / interval;
+  return in_seconds(idle, interval,
+                    static_cast<int>(std::clamp<std::int64_t>(probes, usual.probes, 127)));
+}
+
 Session::Session(SessionTable& table, const Route& route, std::uint64_t id)
     : net::Timer(table.timers()),
       table_(&table),
@@ -47,6 +60,7 @@ void Session::start(net::Descriptor client, const base::Address& address) {
   const net::DialOptions options{static_cast<net::Instant>(route_->connect_timeout.count()),
                                  keepalive_options(*route_)};
   dialer_ = std::make_unique<net::Dialer>(table_->loop(), table_->poller(), table_->timers(),
+                                          table_->resolver(),
                                           static_cast<net::Dialer::Owner&>(*this), options);
   dialer_->start(route_->server);
 }
@@ -103,6 +117,7 @@ void Session::advance() {
   }
   if (phase_ != Phase::relaying) return;
   if (more) table_->queue(*this);
+  if (movers_[0].streaming() || movers_[1].streaming()) table_->look_after(*this);
   watch_deadlines();
 }
 
@@ -159,10 +174,7 @@ void Session::apply(const core::Actions& actions) {
   }
   for (const Side side : both_sides) {
     if (!actions.nurse[base::index(side)]) continue;
-    const auto& usual = route_->keepalive;
-    const base::Milliseconds every = route_->fin.nurse_every;
-    leg(side).set_keepalive(
-        in_seconds(std::min(every, usual.idle), std::min(every, usual.interval), usual.probes));
+    leg(side).set_keepalive(nursing_options(*route_));
   }
   if (actions.reset) abort(ending_);
   if (actions.finished) close_legs();
@@ -170,6 +182,8 @@ void Session::apply(const core::Actions& actions) {
 
 void Session::watch_deadlines() {
   const auto deadline = core::next_deadline(policy_, stamps_, now());
+  // While bytes move the deadline only recedes: it is asked again when the earlier time has come.
+  if (deadline && armed() && net::Timer::deadline() <= deadline->at) return;
   if (deadline) {
     arm(deadline->at);
   } else {
@@ -180,8 +194,9 @@ void Session::watch_deadlines() {
 void Session::on_time() {
   if (phase_ != Phase::relaying) return;
   // Asked again: bytes may have moved since the timer was set.
+  if (route_->fin.half_closed_idle) note_deliveries();
   for (const Flow flow : both_flows) {
-    if (policy_.waits_for_quiet(flow) && leg(base::sink_of(flow)).has_unacknowledged()) {
+    if (policy_.waits_for_quiet(flow) && leg(base::sink_of(flow)).unacknowledged() > 0) {
       stamps_.in_flight[base::index(flow)] = now();
     }
   }
@@ -216,6 +231,31 @@ void Session::abort(core::Ending ending) {
   dialer_.reset();
   for (const Side side : both_sides) leg(side).reset();
   retire();
+}
+
+// What a slow reader has taken from the kernel meanwhile has moved too.
+void Session::note_deliveries() {
+  for (const Flow flow : both_flows) {
+    const int queued = leg(base::sink_of(flow)).unacknowledged();
+    const int before = std::exchange(queued_in_kernel_[base::index(flow)], queued);
+    if (queued != before) stamps_.flow_moved(flow, now());
+  }
+}
+
+bool Session::look() {
+  for (const Flow flow : both_flows) {
+    if (movers_[base::index(flow)].streaming()) leg(base::source_of(flow)).look();
+  }
+  if (phase_ == Phase::relaying) advance();
+  bool streaming = false;
+  for (const Flow flow : both_flows) {
+    FlowMover& mover = movers_[base::index(flow)];
+    if (phase_ != Phase::relaying || !mover.streaming()) continue;
+    const bool moved = mover.total() != std::exchange(looked_at_[base::index(flow)], mover.total());
+    if (!moved) mover.stop_streaming(leg(base::source_of(flow)));
+    streaming = streaming || moved;
+  }
+  return streaming;
 }
 
 void Session::cut() {

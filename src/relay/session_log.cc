@@ -35,11 +35,15 @@ void log_ending(const Session& session) {
 }
 
 void log_dial_failure(const Session& session, base::Error error, bool unresolved) {
-  log::Line(unresolved ? "the server's name has no address" : "cannot connect to the server")
+  const bool no_name = unresolved && error.code == 0;
+  const char* what = no_name      ? "the server's name has no address"
+                     : unresolved ? "the server's name cannot be looked up; is the name server up?"
+                                  : "cannot connect to the server";
+  log::Line(what)
       .add("session", session.id())
       .add("route", session.route().name)
       .add("server", session.route().server.text())
-      .add("error", unresolved ? std::string("name not found") : error.text())
+      .add("error", no_name ? std::string("name not found") : error.text())
       .write(log::Level::warning);
 }
 

@@ -15,6 +15,7 @@ SessionTable::SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& ti
       quota_(quota),
       owner_(owner),
       check_every_ms_(options.check_every_ms),
+      resolver_(loop),
       scratch_(loop, options.buffer_per_flow, options.splicing, options.most_pipes) {
   poller_.set_turn_end(this);
 }
@@ -46,6 +47,21 @@ void SessionTable::retire(Session& session) {
   retired_.push_back(&session);
 }
 
+void SessionTable::look_after(Session& session) {
+  if (session.looked_after_) return;
+  session.looked_after_ = true;
+  streaming_.push_back(&session);
+  looking_.start();
+}
+
+void SessionTable::look() {
+  std::erase_if(streaming_, [](Session* session) {
+    session->looked_after_ = session->look();
+    return !session->looked_after_;
+  });
+  if (!streaming_.empty()) looking_.start();
+}
+
 bool SessionTable::turn_end() {
   budget_ = std::max(FlowMover::copy_size, most_per_turn / std::max<std::size_t>(bulk_flows_, 1));
   bulk_flows_ = 0;
@@ -65,6 +81,9 @@ bool SessionTable::turn_end() {
 }
 
 void SessionTable::reap() {
+  if (!retired_.empty()) {
+    std::erase_if(streaming_, [](const Session* session) { return session->retired(); });
+  }
   for (Session* session : retired_) {
     const std::size_t slot = session->slot_;
     if (slot + 1 != sessions_.size()) {

@@ -11,6 +11,7 @@
 #include "net/descriptor.h"
 #include "net/loop.h"
 #include "net/poller.h"
+#include "net/resolver.h"
 #include "net/timers.h"
 #include "relay/route.h"
 #include "relay/scratch.h"
@@ -29,6 +30,7 @@ class SessionQuota {
   [[nodiscard]] bool room() const { return open_.load(std::memory_order_relaxed) < most_; }
   void take() { open_.fetch_add(1, std::memory_order_relaxed); }
   void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t most() const { return most_; }
 
   // Listeners that have paused for want of room, descriptors or memory: all of these concern the
@@ -80,6 +82,8 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   // For sessions.
   void queue(Session& session);
   void retire(Session& session);
+  // Calls Session::look every millisecond until that says no.
+  void look_after(Session& session);
   // How many bytes of one flow may be moved before others have their turn: the bulk flows of a turn
   // share most_per_turn, so that they do not raise the latency of small ones however many they are.
   [[nodiscard]] std::size_t budget() const { return budget_; }
@@ -87,11 +91,27 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] net::Loop& loop() { return loop_; }
   [[nodiscard]] net::Poller& poller() { return poller_; }
   [[nodiscard]] net::Timers& timers() { return timers_; }
+  [[nodiscard]] net::Resolver& resolver() { return resolver_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }
 
  private:
   static constexpr std::size_t most_per_turn = std::size_t{1} << 20;
 
+  // The clock of look_after(): a timer of its own beside the table's.
+  class Looking final : public net::Timer {
+   public:
+    explicit Looking(SessionTable& table) : Timer(table.timers_), table_(table) {}
+    void start() {
+      if (!armed()) arm(table_.loop_.now() + 1);
+    }
+
+   private:
+    void on_time() override { table_.look(); }
+
+    SessionTable& table_;
+  };
+
+  void look();
   bool turn_end() override;
   void on_time() override;
   void reap();
@@ -102,6 +122,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   SessionQuota& quota_;
   Owner& owner_;
   net::Instant check_every_ms_;
+  net::Resolver resolver_;
   Scratch scratch_;
   std::size_t budget_ = most_per_turn;
   std::size_t bulk_flows_ = 0;  // that moved in this turn
@@ -109,9 +130,12 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   std::vector<Session*> queue_;    // have more to do
   std::vector<Session*> running_;  // queue_ of the turn that ends now
   std::vector<Session*> retired_;
+  std::vector<Session*> streaming_;
+  Looking looking_{*this};
 };
 
-// The keepalive times of a route, in the kernel's units.
+// The keepalive times of a route, in the kernel's units: usual, and for a leg that is nursed.
 net::KeepaliveOptions keepalive_options(const Route& route);
+net::KeepaliveOptions nursing_options(const Route& route);
 
 }  // namespace finhold::relay

@@ -115,6 +115,10 @@ std::size_t TcpLeg::splice_from(net::Pipe& pipe) {
   return before - pipe.bytes;
 }
 
+void TcpLeg::set_low_water(std::size_t bytes) {
+  net::set_low_water(fd_.get(), static_cast<int>(bytes));
+}
+
 void TcpLeg::send_fin() {
   FINHOLD_CHECK(!fin_sent_);
   fin_sent_ = true;
@@ -123,7 +127,7 @@ void TcpLeg::send_fin() {
   static_cast<void>(shutdown(fd_.get(), SHUT_WR));
 }
 
-bool TcpLeg::has_unacknowledged() const { return net::unacknowledged_bytes(fd_.get()) > 0; }
+int TcpLeg::unacknowledged() const { return net::unacknowledged_bytes(fd_.get()); }
 
 void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {
   net::set_keepalive(fd_.get(), keepalive);

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from ends import background
+from finhold import route_to
 from test_half_close import source_of
 
 MEGABYTE = 1_000_000
@@ -178,3 +179,19 @@ def test_a_session_outlives_its_first_end_by_much(relay, flow):
     slow.result()
     session.close()
     finhold.ending(ending="finished", first_fin=source_of(flow))
+
+
+def test_a_steady_slow_reader_is_not_idle(start, server):
+    """What the kernel still delivers moves, although finhold itself moves nothing any more."""
+    finhold = start(route_to(server.address, fin={"half_closed_idle": "1s"}))
+    session = server.session(finhold.address(), receive_buffer=8192)
+    session.server.send(300_000)
+    session.server.finish()
+    while session.client.received < 300_000:
+        session.client.receive(min(6_000, 300_000 - session.client.received))
+        time.sleep(0.05)  # 2.5 s in all
+    session.client.expect_end()
+    session.client.finish()
+    session.server.expect_end(0)
+    finhold.ending(ending="finished")
+    session.close()

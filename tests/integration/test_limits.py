@@ -81,16 +81,37 @@ def test_everybody_is_served_at_the_session_limit(start, server, workers):
 
 @pytest.fixture
 def with_few_descriptors(start, server):
-    def limit_descriptors():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+    """The limit falls after the start: then finhold does not know of it beforehand."""
+    finhold = start(route_to(server.address, connect_timeout="15s"), limits={"workers": 1})
+    few = finhold.open_descriptors() + 39
+    resource.prlimit(finhold.pid, resource.RLIMIT_NOFILE, (few, few))
+    return finhold
 
-    return start(route_to(server.address, connect_timeout="15s"), limits={"workers": 1},
-                 popen={"preexec_fn": limit_descriptors})
+
+def test_sessions_are_limited_to_what_the_descriptors_allow(start, server):
+    """Known from the start, so that no accepted client is left without a descriptor for its server."""
+    finhold = start(route_to(server.address), limits={"workers": 1, "sessions": 1000},
+                    popen={"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))})
+    [line] = finhold.found("the limit of file descriptors allows fewer sessions")
+    assert (line["sessions"], line["wanted"], line["descriptors"]) == ("15", "1000", "60")
+    sessions = [server.session(finhold.address()) for _ in range(15)]
+    waiting = connect_client(finhold.address())
+    assert finhold.await_event(PAUSED)["sessions"] == "15"
+    for session in sessions:
+        work_of(session)
+        session.close()
+    waiting.send(10)
+    waiting.finish()
+    end = End(server.accept(), "server")
+    end.expect_end(10)
+    end.close()
+    waiting.expect_end(0)
+    waiting.close()
+    finhold.endings(16, ending="finished")
 
 
 def test_without_descriptors_clients_wait_and_nobody_is_lost(with_few_descriptors, server):
     finhold = with_few_descriptors
-    assert finhold.found("too few file descriptors for limits.sessions")
     clients = [connect_client(finhold.address()) for _ in range(60)]
     for client in clients:
         client.send(100)

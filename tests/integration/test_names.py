@@ -118,13 +118,13 @@ def test_a_name_that_is_not_answered_is_a_reset_after_connect_timeout(network, s
     answer(resolver, "127.0.0.1")
 
 
-def test_a_name_that_does_not_exist_is_a_reset(network, start, tmp_path):
+def test_a_name_that_cannot_be_looked_up_is_a_reset(network, start, tmp_path):
     """With nobody at the resolver's port: it is refused, at once."""
     finhold = start_with(start, tmp_path, route_to("nobody.test:7000"))
     expect_refusal(finhold.address())
     ending = finhold.ending(ending="server-unresolved")
     assert ending["server"] == "nobody.test:7000"
-    finhold.await_event("the server's name has no address", session=ending["session"])
+    finhold.await_event("the server's name cannot be looked up", session=ending["session"])
 
 
 def test_a_second_sigterm_ends_at_once_although_a_name_is_looked_up(network, start, tmp_path, resolver):
@@ -155,3 +155,21 @@ def test_slow_names_do_not_stall_other_routes(network, start, tmp_path, resolver
         client.reset()
     finhold.endings(10, ending="client-reset")
     server.close()
+
+
+def test_a_name_that_nobody_answers_for_does_not_hold_up_another(network, start, tmp_path, resolver):
+    """Its sessions share one look-up, so most of libuv's threads stay free however many they are."""
+    server = Server()
+    finhold = start(
+        route_to("dead.test:7000", name="dead", connect_timeout="2s"),
+        route_to(f"good.test:{server.address[1]}", name="good"),
+        prefix=with_files(tmp_path, hosts="127.0.0.1 good.test\n",
+                          resolv_conf="nameserver 127.0.0.1\noptions timeout:10 attempts:1\n"))
+    waiting = [connect_client(finhold.address("dead")) for _ in range(40)]
+    resolver.recvfrom(512)  # the question has been asked, and is not answered
+    assert seconds_of(lambda: exchange(server.session(finhold.address("good")))) < 1
+    for client in waiting:
+        client.expect_reset()
+    finhold.endings(40, route="dead", ending="server-timeout")
+    finhold.signal()
+    finhold.await_exit()
