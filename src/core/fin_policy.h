@@ -53,6 +53,7 @@ struct Event {
     ended,             // end-of-file was read from the leg `side`
     drained,           // ... and all its bytes were accepted by the other leg
     gone,              // the other end of `side` has closed fully; nobody reads there any more
+                       // (no part of finhold can tell that yet)
     reset,             // the leg `side` was reset or has vanished
     quiet,             // nothing flowed towards `side` for release_when_quiet since its end
     hold_limit,        // hold_at_most passed since the end of `side`

@@ -80,8 +80,6 @@ base::Address local_address(int fd) {
   return base::Address::from(raw);
 }
 
-void set_low_water(int fd, int bytes) { set_option(fd, SOL_SOCKET, SO_RCVLOWAT, bytes); }
-
 bool is_connected(int fd) {
   sockaddr_storage other_end{};
   socklen_t length = sizeof other_end;

@@ -45,11 +45,6 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
 // Where a socket is bound. Requires a bound socket.
 base::Address local_address(int fd);
 
-// How many bytes must have come before the socket is told to be readable; an end, a failure and an
-// urgent byte are told at once all the same. 1 is the usual; if more have come already, an edge
-// follows.
-void set_low_water(int fd, int bytes);
-
 // Whether a dialing socket has finished its handshake.
 bool is_connected(int fd);
 

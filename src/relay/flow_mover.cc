@@ -40,8 +40,7 @@ void FlowMover::copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t
   const TcpLeg::Read read = source.read(buffer);
   outcome.ended = read.what == What::end;
   if (read.what != What::bytes) return;
-  bulk_ = read.count >= least_bulk;
-  small_splices_ = 0;
+  bulk_ = read.count == buffer.size();
   const std::size_t taken = sink.write(buffer.first(read.count));
   outcome.moved += taken;
   if (taken == read.count) return;
@@ -58,28 +57,10 @@ bool FlowMover::splice(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size
   if (pipe_ == nullptr) return false;
   const TcpLeg::Read read =
       source.splice_to(*pipe_, std::clamp(most, copy_size, net::PipePool::pipe_size));
-  const bool small = read.what == What::bytes && read.count < least_splice;
-  if (read.what != What::nothing)
-    small_splices_ = small ? std::uint8_t(small_splices_ + 1) : std::uint8_t{0};
-  if (small_splices_ >= most_small_splices || read.what == What::unclear) bulk_ = false;
-  note_streak(source, read.count);
+  bulk_ = read.what == What::nothing || read.count >= least_splice;
   if (pipe_->bytes > 0) outcome.moved += sink.splice_from(*pipe_);
   if (pipe_->bytes == 0) scratch.pipes().give_back(std::move(pipe_));
   return read.what != What::unclear;
-}
-
-void FlowMover::note_streak(TcpLeg& source, std::size_t bytes) {
-  if (streaming_) return;
-  streak_ = bulk_ ? streak_ + static_cast<std::uint32_t>(bytes) : 0;
-  if (streak_ < stream_after) return;
-  streaming_ = true;
-  source.set_low_water(low_water);
-}
-
-void FlowMover::stop_streaming(TcpLeg& source) {
-  streaming_ = false;
-  streak_ = 0;
-  source.set_low_water(1);
 }
 
 // What waits, as far as the sink takes it.

@@ -25,7 +25,8 @@ enum class Splicing : std::uint8_t {
 // On the worker's thread.
 class Scratch {
  public:
-  // `buffer_per_flow`: the most that one flow may read at once, and so the most that it keeps.
+  // `buffer_per_flow`: the most that one flow may copy at once, and so the most that it keeps in
+  // our memory. One that is spliced keeps up to a pipe in the kernel instead.
   Scratch(net::Loop& loop, std::size_t buffer_per_flow, Splicing splicing, std::size_t most_pipes);
 
   // Valid until the next read into it.

@@ -117,7 +117,6 @@ void Session::advance() {
   }
   if (phase_ != Phase::relaying) return;
   if (more) table_->queue(*this);
-  if (movers_[0].streaming() || movers_[1].streaming()) table_->look_after(*this);
   watch_deadlines();
 }
 
@@ -240,22 +239,6 @@ void Session::note_deliveries() {
     const int before = std::exchange(queued_in_kernel_[base::index(flow)], queued);
     if (queued != before) stamps_.flow_moved(flow, now());
   }
-}
-
-bool Session::look() {
-  for (const Flow flow : both_flows) {
-    if (movers_[base::index(flow)].streaming()) leg(base::source_of(flow)).look();
-  }
-  if (phase_ == Phase::relaying) advance();
-  bool streaming = false;
-  for (const Flow flow : both_flows) {
-    FlowMover& mover = movers_[base::index(flow)];
-    if (phase_ != Phase::relaying || !mover.streaming()) continue;
-    const bool moved = mover.total() != std::exchange(looked_at_[base::index(flow)], mover.total());
-    if (!moved) mover.stop_streaming(leg(base::source_of(flow)));
-    streaming = streaming || moved;
-  }
-  return streaming;
 }
 
 void Session::cut() {

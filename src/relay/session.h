@@ -38,10 +38,6 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   // Goes on with flows whose budget was used up.
   void resume();
 
-  // For a session with a stream (FlowMover), every millisecond: looks for bytes below the low-water
-  // mark. False: it has no stream any more.
-  bool look();
-
   // finhold stops: a session that is not finished is reset on both sides.
   void cut();
 
@@ -99,8 +95,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   core::Stamps stamps_;
   std::unique_ptr<net::Dialer> dialer_;  // while dialing
   core::Instant started_at_;
-  std::array<int, 2> queued_in_kernel_{};     // by flow, at the last note_deliveries()
-  std::array<std::uint64_t, 2> looked_at_{};  // totals at the last look()
+  std::array<int, 2> queued_in_kernel_{};  // by flow, at the last note_deliveries()
   core::Instant held_since_ = 0;
   core::Instant held_ms_ = 0;      // how long the FIN of the first end was held
   core::Instant duration_ms_ = 0;  // set when retired
@@ -113,8 +108,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   bool any_end_ = false;
   bool holding_ = false;
   bool dialed_ = false;
-  bool looked_after_ = false;  // in the table's list of sessions with a stream
-  bool queued_ = false;        // in the table's queue of sessions with more to do
+  bool queued_ = false;  // in the table's queue of sessions with more to do
 };
 
 // What an idle session costs, besides the kernel's two sockets: this, its place in the table, and

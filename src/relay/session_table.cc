@@ -47,21 +47,6 @@ void SessionTable::retire(Session& session) {
   retired_.push_back(&session);
 }
 
-void SessionTable::look_after(Session& session) {
-  if (session.looked_after_) return;
-  session.looked_after_ = true;
-  streaming_.push_back(&session);
-  looking_.start();
-}
-
-void SessionTable::look() {
-  std::erase_if(streaming_, [](Session* session) {
-    session->looked_after_ = session->look();
-    return !session->looked_after_;
-  });
-  if (!streaming_.empty()) looking_.start();
-}
-
 bool SessionTable::turn_end() {
   budget_ = std::max(FlowMover::copy_size, most_per_turn / std::max<std::size_t>(bulk_flows_, 1));
   bulk_flows_ = 0;
@@ -81,9 +66,6 @@ bool SessionTable::turn_end() {
 }
 
 void SessionTable::reap() {
-  if (!retired_.empty()) {
-    std::erase_if(streaming_, [](const Session* session) { return session->retired(); });
-  }
   for (Session* session : retired_) {
     const std::size_t slot = session->slot_;
     if (slot + 1 != sessions_.size()) {

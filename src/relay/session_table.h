@@ -82,8 +82,6 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   // For sessions.
   void queue(Session& session);
   void retire(Session& session);
-  // Calls Session::look every millisecond until that says no.
-  void look_after(Session& session);
   // How many bytes of one flow may be moved before others have their turn: the bulk flows of a turn
   // share most_per_turn, so that they do not raise the latency of small ones however many they are.
   [[nodiscard]] std::size_t budget() const { return budget_; }
@@ -97,21 +95,6 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
  private:
   static constexpr std::size_t most_per_turn = std::size_t{1} << 20;
 
-  // The clock of look_after(): a timer of its own beside the table's.
-  class Looking final : public net::Timer {
-   public:
-    explicit Looking(SessionTable& table) : Timer(table.timers_), table_(table) {}
-    void start() {
-      if (!armed()) arm(table_.loop_.now() + 1);
-    }
-
-   private:
-    void on_time() override { table_.look(); }
-
-    SessionTable& table_;
-  };
-
-  void look();
   bool turn_end() override;
   void on_time() override;
   void reap();
@@ -130,8 +113,6 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   std::vector<Session*> queue_;    // have more to do
   std::vector<Session*> running_;  // queue_ of the turn that ends now
   std::vector<Session*> retired_;
-  std::vector<Session*> streaming_;
-  Looking looking_{*this};
 };
 
 // The keepalive times of a route, in the kernel's units: usual, and for a leg that is nursed.

@@ -115,10 +115,6 @@ std::size_t TcpLeg::splice_from(net::Pipe& pipe) {
   return before - pipe.bytes;
 }
 
-void TcpLeg::set_low_water(std::size_t bytes) {
-  net::set_low_water(fd_.get(), static_cast<int>(bytes));
-}
-
 void TcpLeg::send_fin() {
   FINHOLD_CHECK(!fin_sent_);
   fin_sent_ = true;

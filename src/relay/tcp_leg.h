@@ -69,11 +69,6 @@ class TcpLeg final : private net::Watcher {
   // From a pipe into here, all that it holds.
   std::size_t splice_from(net::Pipe& pipe);
 
-  // From now on readable() becomes true by itself only once that many bytes have come (or an end,
-  // or a failure); look() makes it true for a try at fewer. 1 is the usual.
-  void set_low_water(std::size_t bytes);
-  void look() { readable_ = !ended_; }
-
   // Ends the flow into this leg, after all that was written. At most once.
   void send_fin();
 
