@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/lab"))
 
 from lab import SERVER, Lab, Network  # noqa: E402
 from programs import Finhold, Process  # noqa: E402
-from rows import BOXES, FIN, INPUTS, NC, ROWS, SERVICES, Row  # noqa: E402
+from rows import BOXES, FIN, INPUTS, KEEPALIVE, NC, ROWS, SERVICES, Row  # noqa: E402
 
 LIMIT = 14  # seconds; the longest task takes 8, a reset 10, and a tool that still waits then would wait for ever
 LOOPBACK_TOOLS = ("nc", "socat", "sort")
@@ -89,7 +89,7 @@ def through_boxes(lab: Lab, program: Path) -> bool:
             network.run("s", service).wait_for_lines("listening on", 15)
             servers[row.box, row.service] = f"{SERVER}:{port}"
         server, file = servers[row.box, row.service], lab.directory / row.input
-        finhold = network.finhold("c", server, fin=FIN.get(row.service), program=program)
+        finhold = network.finhold("c", server, fin=FIN.get(row.service), keepalive=KEEPALIVE, program=program)
         direct = start_tool(row.command, server, file, network)
         started.append((row, direct, start_tool(row.command, finhold.address, file, network), finhold))
 

@@ -28,6 +28,8 @@ SERVICES = {
 
 # finhold's settings for a service, where it is not the default ones. The times are shortened as the boxes' are.
 FIN = {"slow-sort": {"release_when_quiet": "1s", "nurse_every": "1s"}}
+# So is the time after which a side that does not answer is given up: 7 s instead of 90 s.
+KEEPALIVE = '{ idle = "1s", interval = "1s", probes = 6 }'
 
 BOXES = {
     "conntrack": "plain Linux NAT; forgets a half-closed connection 3 s after its last packet (Linux: 60 s)",

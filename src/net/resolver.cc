@@ -77,9 +77,12 @@ int Resolver::resolve(const base::HostPort& host, Waiter& waiter) {
         const auto addresses = addresses_of(found);
         uv_freeaddrinfo(found);
         if (done->resolver == nullptr) return;
-        // It stays in the map while the waiters are told, for forget().
-        for (std::size_t i = 0; i < done->waiters.size(); ++i) {
-          Waiter* told = std::exchange(done->waiters[i], nullptr);
+        // It stays in the map while the waiters are told, for forget(); and a waiter that asks anew
+        // for the same name joins them.
+        std::size_t next = 0;
+        while (next < done->waiters.size()) {
+          Waiter* told = std::exchange(done->waiters[next], nullptr);
+          ++next;
           if (told != nullptr) told->on_resolved(addresses, as_errno(status));
         }
         done->resolver->look_ups_.erase(done->key);
