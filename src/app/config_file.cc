@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <sstream>
 
@@ -12,6 +13,7 @@
 #include "app/config_keys.h"
 #include "app/config_value.h"
 #include "app/listen_overlap.h"
+#include "app/route_mistakes.h"
 #include "app/syntax_cure.h"
 #include "app/wording.h"
 
@@ -28,18 +30,21 @@ constexpr std::size_t longest_line = 4096;
 constexpr std::string_view route_cure =
     "add a [[route]] with name, listen and server: what to relay, and where to";
 
-// A route, and where the file has what other routes are compared with.
+// A route, and where the file has its keys.
 struct PlacedRoute {
   relay::Route route;
   toml::source_position table;
-  const toml::node* name = nullptr;  // each nothing if missing or wrong
-  const toml::node* listen = nullptr;
-  const toml::node* server = nullptr;
+  std::map<std::string_view, const toml::node*> good;  // the keys of [[route]] with a right value
 
+  // Nothing if it is missing or wrong.
+  [[nodiscard]] const toml::node* at(std::string_view key) const {
+    const auto found = good.find(key);
+    return found != good.end() ? found->second : nullptr;
+  }
   // "route "orders" on line 3", with what is known of it.
-  [[nodiscard]] std::string words(const toml::node* at) const {
-    return (name != nullptr ? "route " + in_quotes(route.name) : std::string("the route")) +
-           " on line " + std::to_string(at->source().begin.line);
+  [[nodiscard]] std::string words(const toml::node* near) const {
+    return (at("name") != nullptr ? "route " + in_quotes(route.name) : std::string("the route")) +
+           " on line " + std::to_string(near->source().begin.line);
   }
 };
 
@@ -175,7 +180,8 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& pla
   if (!fits && (text == nullptr || !takes_text)) {
     std::string expected = "a string such as " + std::string(key.example);
     if (key.kind == Kind::limit) expected = R"(a string such as "10s" or "never")";
-    if (takes_number(key) || key.kind == Kind::choice) expected = allowed(key);
+    if (takes_number(key) || key.kind == Kind::choice || key.kind == Kind::source)
+      expected = allowed(key);
     return add(node, label + "expected " + expected + ", found " + found(node) +
                          (takes_number(key) ? "" : as_string(key, node)));
   }
@@ -185,9 +191,7 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& pla
   if (!value.ok()) return add(node, label + value.error().text);
   Target target{config_, placed.route};
   key.store(value.value(), target);
-  if (key.kind == Kind::name) placed.name = &node;
-  if (key.kind == Kind::listen) placed.listen = &node;
-  if (key.kind == Kind::server) placed.server = &node;
+  if (key.table == "route") placed.good.emplace(key.name, &node);
 }
 
 void Reader::read_routes(const toml::node& node) {
@@ -217,10 +221,20 @@ void Reader::read_route(const toml::table& table) {
   for (const Key& key : known_keys()) {
     if (key.table != "route" || !key.required) continue;
     if (std::find(names.begin(), names.end(), key.name) != names.end()) continue;
+    // An interceptor finds its server; one that is misspelt may be meant to.
+    const bool may_intercept =
+        std::find(names.begin(), names.end(), "intercept") != names.end() &&
+        (placed.at("intercept") == nullptr || placed.route.intercept != relay::Intercept::none);
+    if (key.kind == Kind::server && may_intercept) continue;
     add(placed.table,
-        (placed.name == nullptr ? "this route" : "route " + in_quotes(placed.route.name)) +
+        (placed.at("name") == nullptr ? "this route" : "route " + in_quotes(placed.route.name)) +
             " has no " + std::string(key.name) + "; add " + std::string(key.name) + " = " +
             std::string(key.example));
+  }
+  std::vector<std::string_view> given;
+  for (const auto& [key, node] : placed.good) given.push_back(key);
+  for (const RouteMistake& mistake : route_mistakes(placed.route, given)) {
+    add(*placed.at(mistake.key), std::string(mistake.key) + ": " + mistake.what);
   }
   compare_with_earlier(placed);
   routes_.push_back(std::move(placed));
@@ -229,29 +243,26 @@ void Reader::read_route(const toml::table& table) {
 void Reader::compare_with_earlier(const PlacedRoute& placed) {
   const relay::Route& route = placed.route;
   const auto same_name = [&](const PlacedRoute& earlier) {
-    return placed.name != nullptr && earlier.name != nullptr && earlier.route.name == route.name;
+    return placed.at("name") != nullptr && earlier.at("name") != nullptr &&
+           earlier.route.name == route.name;
   };
   const auto same_listener = [&](const PlacedRoute& earlier) {
-    return placed.listen != nullptr && earlier.listen != nullptr &&
+    return placed.at("listen") != nullptr && earlier.at("listen") != nullptr &&
            listeners_overlap(earlier.route.listen, route.listen);
   };
 
   const auto named = std::find_if(routes_.begin(), routes_.end(), same_name);
   if (named != routes_.end()) {
-    add(*placed.name, "name: " + named->words(named->name) + " has this name already; give " +
-                          "every route a name of its own");
+    add(*placed.at("name"), "name: " + named->words(named->at("name")) +
+                                " has this name already; give " + "every route a name of its own");
   }
   const auto taken = std::find_if(routes_.begin(), routes_.end(), same_listener);
   if (taken != routes_.end()) {
     const std::string listen = in_quotes(route.listen.text());
     const std::string other = in_quotes(taken->route.listen.text());
-    add(*placed.listen, "listen: " + listen +
-                            (listen == other ? " is taken by " : " overlaps " + other + " of ") +
-                            taken->words(taken->listen) + "; give one of them another port");
-  }
-  if (placed.listen != nullptr && placed.server != nullptr) {
-    const auto loop = loop_mistake(route.listen, route.server);
-    if (loop) add(*placed.server, "server: " + loop->text);
+    add(*placed.at("listen"),
+        "listen: " + listen + (listen == other ? " is taken by " : " overlaps " + other + " of ") +
+            taken->words(taken->at("listen")) + "; give one of them another port");
   }
 }
 

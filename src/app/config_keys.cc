@@ -16,9 +16,11 @@ constexpr std::array<std::string_view, 4> levels{"debug", "info", "warning", "er
 constexpr std::array<std::string_view, 2> formats{"text", "json"};
 constexpr std::array<std::string_view, 3> splicing{"auto", "never", "always"};
 constexpr std::array<std::string_view, 4> legs{"none", "client", "server", "both"};
+constexpr std::array<std::string_view, 3> intercepts{"none", "redirect", "tproxy"};
 static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::json) == 1 &&
               static_cast<int>(relay::Splicing::always) == 2 &&
-              static_cast<int>(Crosses::both) == 3);
+              static_cast<int>(Crosses::both) == 3 &&
+              static_cast<int>(relay::Intercept::tproxy) == 2);
 
 constexpr std::uint64_t kibibyte = 1024;
 constexpr std::uint64_t one_second = 1'000;
@@ -32,7 +34,7 @@ constexpr std::array<Table, 5> tables{{
     {"route.fin", "[route.fin]", "route", "fin"},
 }};
 
-const std::array<Key, 20> keys{{
+const std::array<Key, 23> keys{{
     {.table = "log",
      .name = "level",
      .kind = Kind::choice,
@@ -110,6 +112,30 @@ const std::array<Key, 20> keys{{
      .example = R"("orders.example.net:7000")",
      .meaning = "name or address, and port, that sessions are relayed to",
      .store = [](const Value& v, Target& to) { to.route.server = v.host_port; }},
+    {.table = "route",
+     .name = "intercept",
+     .kind = Kind::choice,
+     .example = R"("none")",
+     .meaning = "how rules of the kernel divert connections to this listener",
+     .choices = intercepts,
+     .store = [](const Value& v, Target& to) { to.route.intercept = relay::Intercept(v.number); }},
+    {.table = "route",
+     .name = "source",
+     .kind = Kind::source,
+     .example = R"("self")",
+     .meaning = "where the connections to the server come from",
+     .store =
+         [](const Value& v, Target& to) {
+           to.route.source = {relay::Source::Kind(v.number), v.address};
+         }},
+    {.table = "route",
+     .name = "mark",
+     .kind = Kind::count,
+     .example = "0x1f1",
+     .meaning = "mark of the connections to the server, which spares them from redirection",
+     .highest = UINT32_MAX,
+     .store = [](const Value& v,
+                 Target& to) { to.route.mark = static_cast<std::uint32_t>(v.number); }},
     {.table = "route",
      .name = "crosses",
      .kind = Kind::choice,

@@ -26,14 +26,15 @@ enum class Kind : std::uint8_t {
   limit,          // a duration, or "never"
   listen,         // a numeric address and a port
   server,         // a name or a numeric address, and a port
+  source,         // "self", "client" or a numeric address
 };
 
 // What a key was given, once parsed; each kind fills the member that it is about.
 struct Value {
-  std::uint64_t number = 0;       // count, count_or_auto, size; the index of a choice
+  std::uint64_t number = 0;       // count, count_or_auto, size; the index of a choice, or of source
   base::Limit duration = {};      // duration, whole_seconds, limit
   std::string text = {};          // name
-  base::Address address = {};     // listen
+  base::Address address = {};     // listen, source
   base::HostPort host_port = {};  // server
 };
 
@@ -47,7 +48,7 @@ struct Key {
   std::string_view table;  // Table::path
   std::string_view name;
   Kind kind;
-  bool required = false;
+  bool required = false;  // `server`: unless the route intercepts
   // As a file has it. Unless the key is required, this is its default.
   std::string_view example = {};
   std::string_view meaning = {};  // one line

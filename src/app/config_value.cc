@@ -10,6 +10,7 @@ namespace finhold::app {
 namespace {
 
 using base::Mistake;
+using SourceKind = relay::Source::Kind;
 using ValueResult = base::Result<Value, Mistake>;
 
 constexpr std::size_t longest_name = 64;
@@ -104,6 +105,22 @@ ValueResult parse_server(std::string_view text) {
   return Value{.host_port = server.value()};
 }
 
+// Without a port, and with or without the brackets of an IPv6 address.
+ValueResult parse_source(const Key& key, std::string_view text) {
+  if (text == "self") return Value{.number = static_cast<int>(SourceKind::self)};
+  if (text == "client") return Value{.number = static_cast<int>(SourceKind::client)};
+  const bool bare_v6 = text.find(':') != std::string_view::npos && !text.starts_with('[');
+  const std::string host = bare_v6 ? "[" + std::string(text) + "]" : std::string(text);
+  const auto address = base::Address::parse(host + ":0");
+  if (!address.ok()) return wrong(key, text, "not known here");
+  if (address.value().is_any()) {
+    return Mistake{in_quotes(text) +
+                   " is no address to come from; write \"self\", and the kernel "
+                   "chooses one"};
+  }
+  return Value{.number = static_cast<int>(SourceKind::address), .address = address.value()};
+}
+
 }  // namespace
 
 std::string allowed(const Key& key) {
@@ -137,6 +154,8 @@ std::string allowed(const Key& key) {
       return R"(an address and a port such as "127.0.0.1:7000" or "[::]:7000")";
     case Kind::server:
       return R"(a host and a port such as "example.net:7000" or "10.0.0.5:7000")";
+    case Kind::source:
+      return R"("self", "client", or an address of this machine such as "192.0.2.7")";
   }
   FINHOLD_CHECK(false);
   return {};
@@ -163,6 +182,8 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       return parse_listen(text);
     case Kind::server:
       return parse_server(text);
+    case Kind::source:
+      return parse_source(key, text);
   }
   FINHOLD_CHECK(false);
   return Value{};

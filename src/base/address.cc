@@ -134,6 +134,20 @@ Address Address::with_port(std::uint16_t port) const {
   return result;
 }
 
+bool Address::is_any() const {
+  const Address plain = unmapped();
+  return plain.family() == AF_INET ? plain.v4_.sin_addr.s_addr == INADDR_ANY
+                                   : IN6_IS_ADDR_UNSPECIFIED(&plain.v6_.sin6_addr);
+}
+
+Address Address::unmapped() const {
+  if (family() == AF_INET || !IN6_IS_ADDR_V4MAPPED(&v6_.sin6_addr)) return *this;
+  Address result;
+  std::memcpy(&result.v4_.sin_addr, &v6_.sin6_addr.s6_addr[12], sizeof result.v4_.sin_addr);
+  result.v4_.sin_port = v6_.sin6_port;
+  return result;
+}
+
 std::string Address::text() const {
   std::array<char, INET6_ADDRSTRLEN> host{};
   if (family() == AF_INET) {

@@ -26,6 +26,10 @@ class Address {
   [[nodiscard]] socklen_t length() const;
   [[nodiscard]] int family() const { return v6_.sin6_family; }
   [[nodiscard]] std::uint16_t port() const;
+  // 0.0.0.0, [::] or the first one mapped into IPv6.
+  [[nodiscard]] bool is_any() const;
+  // The IPv4 address of an IPv4-mapped IPv6 one; any other as it is.
+  [[nodiscard]] Address unmapped() const;
   [[nodiscard]] Address with_port(std::uint16_t port) const;
 
   // "127.0.0.1:7000", "[::1]:7000"; an IPv4-mapped IPv6 address is written as the IPv4 address.

@@ -1,6 +1,7 @@
 // What a session is to do: where its server is, and how its legs are to be treated.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/address.h"
@@ -19,11 +20,33 @@ struct Keepalive {
   [[nodiscard]] base::Milliseconds vanished_after() const { return idle + interval * probes; }
 };
 
+// How connections come to the listener: the clients name it (none), or rules of the kernel divert
+// connections that were meant for a server. Then the server is where the client was going.
+enum class Intercept : std::uint8_t {
+  none,
+  redirect,  // nft "redirect" (DNAT), in finhold's own network namespace: a sidecar
+  tproxy,    // nft "tproxy": a gateway
+};
+
+// Where the connections to the server come from.
+struct Source {
+  enum class Kind : std::uint8_t {
+    self,    // what the kernel chooses
+    client,  // the client's own address and port; needs tproxy
+    address,
+  };
+  Kind kind = Kind::self;
+  base::Address address;  // of Kind::address; its port is 0: the kernel chooses one
+};
+
 // One [[route]] of the configuration. Immutable once a worker has it; outlives its sessions.
 struct Route {
   std::string name;
   base::Address listen;
-  base::HostPort server;
+  Intercept intercept = Intercept::none;
+  base::HostPort server;  // nothing in it if the route intercepts
+  Source source;
+  std::uint32_t mark = 0x1f1;  // SO_MARK of the connections to the server, if it redirects; 0: none
   base::Milliseconds connect_timeout = std::chrono::seconds(10);  // for all addresses together
   Keepalive keepalive;
   core::FinSettings fin;

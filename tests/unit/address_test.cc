@@ -152,3 +152,20 @@ TEST_CASE("an address differs by its host, its port or its family") {
   CHECK_FALSE(Address::parse("0.0.0.0:1").value() == Address::parse("[::]:1").value());
   CHECK(Address().text() == "0.0.0.0:0");
 }
+
+TEST_CASE("an IPv4-mapped address is the IPv4 address in other clothes") {
+  const Address mapped = Address::parse("[::ffff:10.0.0.5]:7000").value();
+  CHECK(mapped.unmapped() == Address::parse("10.0.0.5:7000").value());
+  for (const char* plain : {"10.0.0.5:7000", "[2001:db8::5]:7000"}) {
+    CHECK(Address::parse(plain).value().unmapped() == Address::parse(plain).value());
+  }
+}
+
+TEST_CASE("the addresses that mean every address") {
+  for (const char* any : {"0.0.0.0:1", "[::]:1", "[::ffff:0.0.0.0]:1"}) {
+    CHECK(Address::parse(any).value().is_any());
+  }
+  for (const char* one : {"0.0.0.1:0", "[::1]:0", "[::ffff:10.0.0.5]:0"}) {
+    CHECK_FALSE(Address::parse(one).value().is_any());
+  }
+}

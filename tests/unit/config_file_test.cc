@@ -46,6 +46,10 @@ void check_same(const Config& one, const Config& two) {
     CHECK(a.name == b.name);
     CHECK(a.listen == b.listen);
     CHECK(a.server == b.server);
+    CHECK(a.intercept == b.intercept);
+    CHECK(a.source.kind == b.source.kind);
+    CHECK(a.source.address == b.source.address);
+    CHECK(a.mark == b.mark);
     CHECK(a.connect_timeout == b.connect_timeout);
     CHECK(a.keepalive.idle == b.keepalive.idle);
     CHECK(a.keepalive.interval == b.keepalive.interval);
@@ -88,6 +92,17 @@ half_closed_total = "2h4m"
 name = "b"
 listen = "0.0.0.0:0"
 server = "[2001:db8::5]:22"
+source = "2001:db8::7"
+[[route]]
+name = "c"
+listen = "[::1]:15001"
+intercept = "redirect"
+mark = 0xffffffff
+[[route]]
+name = "d"
+listen = "[::]:15002"
+intercept = "tproxy"
+source = "client"
 )");
   CHECK(config.log.level == finhold::base::log::Level::debug);
   CHECK(config.log.format == finhold::base::log::Format::json);
@@ -95,7 +110,7 @@ server = "[2001:db8::5]:22"
   CHECK(config.limits.buffer_per_flow == 1024 * 1024);
   CHECK(config.limits.workers == 3);
   CHECK(config.limits.drain == 0ms);
-  REQUIRE(config.routes.size() == 2);
+  REQUIRE(config.routes.size() == 4);
   const auto& a = config.routes[0];
   CHECK(a.name == "a");
   CHECK(a.listen.text() == "[::]:7000");
@@ -110,7 +125,21 @@ server = "[2001:db8::5]:22"
   CHECK(a.fin.nurse_every == 2s);
   CHECK(a.fin.half_closed_idle == finhold::base::Limit(10min));
   CHECK(a.fin.half_closed_total == finhold::base::Limit(2h + 4min));
-  CHECK(config.routes[1].server.text() == "[2001:db8::5]:22");
+  using finhold::relay::Intercept;
+  using Source = finhold::relay::Source::Kind;
+  CHECK(a.intercept == Intercept::none);
+  CHECK(a.source.kind == Source::self);
+  CHECK(a.mark == 0x1f1);
+  const auto& b = config.routes[1];
+  CHECK(b.server.text() == "[2001:db8::5]:22");
+  CHECK(b.source.kind == Source::address);
+  CHECK(b.source.address.text() == "[2001:db8::7]:0");
+  const auto& c = config.routes[2];
+  CHECK(c.intercept == Intercept::redirect);
+  CHECK(c.mark == 0xffffffff);
+  const auto& d = config.routes[3];
+  CHECK(d.intercept == Intercept::tproxy);
+  CHECK(d.source.kind == Source::client);
 }
 
 TEST_CASE("a file with every default written out means the same as one without") {

@@ -45,7 +45,7 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
         "probes\n");
   CHECK(said_of_route("color = 1") ==
         "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
-        "crosses, connect_timeout, keepalive and [route.fin]\n");
+        "intercept, source, mark, crosses, connect_timeout, keepalive and [route.fin]\n");
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
@@ -257,6 +257,69 @@ TEST_CASE("a route without its required keys is told of at its place") {
         "6:3: this route has no name; add name = \"orders\"\n"
         "6:3: this route has no listen; add listen = \"127.0.0.1:7000\"\n"
         "6:3: this route has no server; add server = \"orders.example.net:7000\"\n");
+}
+
+TEST_CASE("a route has a server, or it intercepts") {
+  const std::string begin = "[[route]]\nname = \"a\"\nlisten = \"127.0.0.1:7000\"\n";
+  CHECK(said(begin + "intercept = \"redirect\"\n") == "ok\n");
+  CHECK(said(begin + "intercept = \"tproxy\"\nserver = \"h:1\"\n") ==
+        "5:10: server: with intercept = \"tproxy\" the server is where the client was going; take "
+        "one of the two away\n");
+  CHECK(said(begin + "intercept = \"none\"\n") ==
+        "1:1: route \"a\" has no server; add server = \"orders.example.net:7000\"\n");
+  // Whoever misspells the word did not forget the server.
+  CHECK(said(begin + "intercept = \"redirct\"\n") ==
+        "4:13: intercept: \"redirct\" is not known here; write \"none\", \"redirect\" or "
+        "\"tproxy\"\n");
+  CHECK(said(begin + "intercpt = \"redirect\"\n") ==
+        "4:1: unknown key \"intercpt\" in [[route]]; did you mean \"intercept\"?\n");
+}
+
+TEST_CASE("a route that intercepts needs a port that rules can name") {
+  CHECK(said("[[route]]\nname = \"a\"\nlisten = \"[::]:0\"\nintercept = \"redirect\"\n") ==
+        "3:10: listen: port 0 is a new port each time, and the rules that divert connections to it "
+        "name one; write a fixed port\n");
+}
+
+TEST_CASE("a source is self, client or an address, and fits the route") {
+  CHECK(said_of_route("source = \"192.0.2.7\"") == "ok\n");
+  CHECK(said_of_route("source = \"self\"") == "ok\n");
+  CHECK(said_of_route("source = \"client\"") ==
+        "5:10: source: \"client\" needs intercept = \"tproxy\" on a gateway that the server's "
+        "answers pass; write that, or \"self\"\n");
+  for (const std::string address : {"2001:db8::7", "[2001:db8::7]"}) {
+    CHECK(said_of_route("source = \"" + address + "\"") ==
+          "5:10: source: the server's address is of the other family; write two IPv4 or two IPv6 "
+          "addresses\n");
+  }
+  for (const std::string wrong : {"me", "", "192.0.2.7:80", "[2001:db8::7]:80", "192.0.2"}) {
+    CHECK(said_of_route("source = \"" + wrong + "\"") ==
+          "5:10: source: \"" + wrong +
+              "\" is not known here; write \"self\", \"client\", or an address of this machine "
+              "such as \"192.0.2.7\"\n");
+  }
+  for (const std::string any : {"0.0.0.0", "::", "[::ffff:0.0.0.0]"}) {
+    CHECK(said_of_route("source = \"" + any + "\"") ==
+          "5:10: source: \"" + any +
+              "\" is no address to come from; write \"self\", and the kernel chooses one\n");
+  }
+  CHECK(said_of_route("source = 1") ==
+        "5:10: source: expected \"self\", \"client\", or an address of this machine such as "
+        "\"192.0.2.7\", found the integer 1\n");
+}
+
+TEST_CASE("a mark is a whole number of 32 bits, for routes that redirect") {
+  const std::string redirect =
+      "[[route]]\nname = \"a\"\nlisten = \"127.0.0.1:7000\"\nintercept = \"redirect\"\n";
+  CHECK(said(redirect + "mark = 0\n") == "ok\n");
+  CHECK(said(redirect + "mark = 0x77\n") == "ok\n");
+  CHECK(said(redirect + "mark = 4294967296\n") ==
+        "5:8: mark: 4294967296 is too large; write a whole number from 0 to 4294967295\n");
+  CHECK(said(redirect + "mark = \"0x77\"\n") ==
+        "5:8: mark: expected a whole number from 0 to 4294967295, found the string \"0x77\"\n");
+  CHECK(said_of_route("mark = 0x77") ==
+        "5:8: mark: only connections of a route with intercept = \"redirect\" are marked; write "
+        "that, or take the mark away\n");
 }
 
 TEST_CASE("a listen address that is taken, wholly or in part, is refused") {

@@ -1,0 +1,60 @@
+#include "app/route_mistakes.h"
+
+#include <algorithm>
+
+#include "app/listen_overlap.h"
+
+namespace finhold::app {
+
+std::vector<RouteMistake> route_mistakes(const relay::Route& route,
+                                         std::span<const std::string_view> given) {
+  using relay::Intercept;
+  using relay::Source;
+  std::vector<RouteMistake> mistakes;
+  const auto has = [given](std::string_view key) {
+    return std::find(given.begin(), given.end(), key) != given.end();
+  };
+  const bool intercepts = route.intercept != Intercept::none;
+  const std::string intercept = std::string("intercept = \"") +
+                                (route.intercept == Intercept::redirect ? "redirect" : "tproxy") +
+                                "\"";
+
+  if (has("server") && intercepts) {
+    mistakes.push_back({"server", "with " + intercept +
+                                      " the server is where the client was going; take one of "
+                                      "the two away"});
+  }
+  if (has("listen") && intercepts && route.listen.port() == 0) {
+    mistakes.push_back(
+        {"listen",
+         "port 0 is a new port each time, and the rules that divert connections to it "
+         "name one; write a fixed port"});
+  }
+  if (has("listen") && has("server")) {
+    const auto loop = loop_mistake(route.listen, route.server);
+    if (loop) mistakes.push_back({"server", loop->text});
+  }
+  if (has("source") && route.source.kind == Source::Kind::client &&
+      route.intercept != Intercept::tproxy) {
+    mistakes.push_back({"source",
+                        "\"client\" needs intercept = \"tproxy\" on a gateway that the "
+                        "server's answers pass; write that, or \"self\""});
+  }
+  if (has("source") && has("server") && route.source.kind == Source::Kind::address) {
+    const auto server = base::Address::parse(route.server.text());
+    if (server.ok() &&
+        server.value().unmapped().family() != route.source.address.unmapped().family()) {
+      mistakes.push_back({"source",
+                          "the server's address is of the other family; write two IPv4 "
+                          "or two IPv6 addresses"});
+    }
+  }
+  if (has("mark") && route.mark != relay::Route{}.mark && route.intercept != Intercept::redirect) {
+    mistakes.push_back({"mark",
+                        "only connections of a route with intercept = \"redirect\" are "
+                        "marked; write that, or take the mark away"});
+  }
+  return mistakes;
+}
+
+}  // namespace finhold::app
