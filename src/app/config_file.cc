@@ -100,6 +100,7 @@ class Reader {
                                            PlacedRoute& placed);
   void read_inner_table(const Table& known, const toml::node& node, PlacedRoute& placed);
   void read_value(const Key& key, const toml::node& node, PlacedRoute& placed);
+  void read_list(const Key& key, const toml::node& node, PlacedRoute& placed);
   void read_routes(const toml::node& node);
   void read_route(const toml::table& table);
   void compare_with_earlier(const PlacedRoute& placed);
@@ -168,6 +169,7 @@ void Reader::read_inner_table(const Table& known, const toml::node& node, Placed
 }
 
 void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& placed) {
+  if (is_list(key.kind)) return read_list(key, node, placed);
   const std::string label = std::string(key.name) + ": ";
   const auto* text = node.as_string();
   const auto* number = node.as_integer();
@@ -192,6 +194,35 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& pla
   Target target{config_, placed.route};
   key.store(value.value(), target);
   if (key.table == "route") placed.good.emplace(key.name, &node);
+}
+
+// Each wrong item is told of at its own place.
+void Reader::read_list(const Key& key, const toml::node& node, PlacedRoute& placed) {
+  const std::string label = std::string(key.name) + ": ";
+  const auto* array = node.as_array();
+  if (array == nullptr) {
+    const auto* text = node.as_string();
+    const bool lacks_brackets = text != nullptr && parse_value(key, text->get()).ok();
+    return add(node,
+               label + "expected a list such as " + std::string(list_example(key)) + ", found " +
+                   found(node) +
+                   (lacks_brackets ? "; write [" + in_quotes(text->get()) + "], in brackets" : ""));
+  }
+  Target target{config_, placed.route};
+  for (const toml::node& item : *array) {
+    const auto* text = item.as_string();
+    if (text == nullptr) {
+      add(item, label + "found " + found(item) + " in the list; write strings such as " +
+                    std::string(list_example(key)));
+      continue;
+    }
+    const auto value = parse_value(key, text->get());
+    if (value.ok()) {
+      key.store(value.value(), target);
+    } else {
+      add(item, label + value.error().text);
+    }
+  }
 }
 
 void Reader::read_routes(const toml::node& node) {

@@ -34,7 +34,7 @@ constexpr std::array<Table, 5> tables{{
     {"route.fin", "[route.fin]", "route", "fin"},
 }};
 
-const std::array<Key, 23> keys{{
+const std::array<Key, 24> keys{{
     {.table = "log",
      .name = "level",
      .kind = Kind::choice,
@@ -150,6 +150,12 @@ const std::array<Key, 23> keys{{
      .meaning = "for reaching the server, all its addresses together",
      .lowest = 1,
      .store = [](const Value& v, Target& to) { to.route.connect_timeout = *v.duration; }},
+    {.table = "route",
+     .name = "trusted",
+     .kind = Kind::networks,
+     .example = "[]",
+     .meaning = "who may tell the client's address by a PROXY protocol header",
+     .store = [](const Value& v, Target& to) { to.route.trusted.push_back(*v.network); }},
 
     {.table = "route.keepalive",
      .name = "idle",

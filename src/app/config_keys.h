@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "app/config.h"
 #include "base/address.h"
 #include "base/duration.h"
+#include "base/network.h"
 #include "relay/route.h"
 
 namespace finhold::app {
@@ -27,7 +29,12 @@ enum class Kind : std::uint8_t {
   listen,         // a numeric address and a port
   server,         // a name or a numeric address, and a port
   source,         // "self", "client" or a numeric address
+  networks,       // a list of "10.0.0.0/8"; it may be empty
 };
+
+// Whether a file has an array of strings there. All that is said of one value below then holds for
+// each of its items; a list may be empty, and that is the default of every list.
+constexpr bool is_list(Kind kind) { return kind == Kind::networks; }
 
 // What a key was given, once parsed; each kind fills the member that it is about.
 struct Value {
@@ -36,6 +43,7 @@ struct Value {
   std::string text = {};          // name
   base::Address address = {};     // listen, source
   base::HostPort host_port = {};  // server
+  std::optional<base::Network> network = {};  // networks: one of them
 };
 
 // Where values go: a key of [[route]] and its tables to the route, any other to the config.
@@ -56,6 +64,7 @@ struct Key {
   std::uint64_t lowest = 0;
   std::uint64_t highest = UINT64_MAX;
   std::span<const std::string_view> choices = {};
+  // Of a list: once for each of its items, which it adds to those before.
   void (*store)(const Value& value, Target& to) = nullptr;
 };
 

@@ -121,6 +121,12 @@ ValueResult parse_source(const Key& key, std::string_view text) {
   return Value{.number = static_cast<int>(SourceKind::address), .address = address.value()};
 }
 
+ValueResult parse_network(std::string_view text) {
+  const auto network = base::Network::parse(text);
+  if (!network.ok()) return explained(text, network.error());
+  return Value{.network = network.value()};
+}
+
 }  // namespace
 
 std::string allowed(const Key& key) {
@@ -156,9 +162,16 @@ std::string allowed(const Key& key) {
       return R"(a host and a port such as "example.net:7000" or "10.0.0.5:7000")";
     case Kind::source:
       return R"("self", "client", or an address of this machine such as "192.0.2.7")";
+    case Kind::networks:
+      return R"(a network such as "10.0.0.0/8" or "2001:db8::/32")";
   }
   FINHOLD_CHECK(false);
   return {};
+}
+
+std::string_view list_example(const Key& key) {
+  FINHOLD_CHECK(key.kind == Kind::networks);
+  return R"(["10.0.0.0/8"])";
 }
 
 base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view text) {
@@ -184,6 +197,8 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       return parse_server(text);
     case Kind::source:
       return parse_source(key, text);
+    case Kind::networks:
+      return parse_network(text);
   }
   FINHOLD_CHECK(false);
   return Value{};

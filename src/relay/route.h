@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/duration.h"
+#include "base/network.h"
 #include "core/fin_settings.h"
 
 namespace finhold::relay {
@@ -50,6 +52,7 @@ struct Route {
   base::Milliseconds connect_timeout = std::chrono::seconds(10);  // for all addresses together
   Keepalive keepalive;
   core::FinSettings fin;
+  std::vector<base::Network> trusted;  // senders of PROXY protocol headers
 };
 
 }  // namespace finhold::relay

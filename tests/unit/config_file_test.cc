@@ -51,6 +51,7 @@ void check_same(const Config& one, const Config& two) {
     CHECK(a.source.address == b.source.address);
     CHECK(a.mark == b.mark);
     CHECK(a.connect_timeout == b.connect_timeout);
+    CHECK(a.trusted == b.trusted);
     CHECK(a.keepalive.idle == b.keepalive.idle);
     CHECK(a.keepalive.interval == b.keepalive.interval);
     CHECK(a.keepalive.probes == b.keepalive.probes);
@@ -81,6 +82,7 @@ listen = "[::]:7000"
 server = "db.internal:5432"
 crosses = "both"
 connect_timeout = "1500ms"
+trusted = ["10.0.0.0/8", "2001:db8::5"]
 keepalive = { idle = "20s", interval = "5s", probes = 4 }
 [route.fin]
 release_when_quiet = "never"
@@ -116,6 +118,9 @@ source = "client"
   CHECK(a.listen.text() == "[::]:7000");
   CHECK(a.server.text() == "db.internal:5432");
   CHECK(a.connect_timeout == 1500ms);
+  REQUIRE(a.trusted.size() == 2);
+  CHECK(a.trusted[0].text() == "10.0.0.0/8");
+  CHECK(a.trusted[1].text() == "2001:db8::5");
   CHECK(a.keepalive.idle == 20s);
   CHECK(a.keepalive.interval == 5s);
   CHECK(a.keepalive.probes == 4);

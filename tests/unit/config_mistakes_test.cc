@@ -45,7 +45,7 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
         "probes\n");
   CHECK(said_of_route("color = 1") ==
         "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
-        "intercept, source, mark, crosses, connect_timeout, keepalive and [route.fin]\n");
+        "intercept, source, mark, crosses, connect_timeout, trusted, keepalive and [route.fin]\n");
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
@@ -197,6 +197,36 @@ TEST_CASE("the ends of every range are allowed") {
   CHECK(said_of_route("keepalive = { idle = \"1s\", interval = \"32767s\", probes = 127 }") ==
         "ok\n");
   CHECK(said_of_fin("release_when_quiet = \"0s\"\nnurse_every = \"1s\"") == "ok\n");
+}
+
+TEST_CASE("each wrong item of a list is told of at its place") {
+  CHECK(said_of_route("trusted = []") == "ok\n");
+  CHECK(said_of_route("trusted = [\"10.0.0.0/8\", \"::1\", \"2001:db8::/32\"]") == "ok\n");
+  CHECK(said_of_route("trusted = [\"10.0.0.0/8\",\n  \"10.0.0.1/8\", 5, \"fd00::/8\",\n  \"x\"]") ==
+        "6:3: trusted: \"10.0.0.1/8\" has bits set behind its prefix; write \"10.0.0.0/8\" for "
+        "the network, or \"10.0.0.1\" for the one address\n"
+        "6:17: trusted: found the integer 5 in the list; write strings such as "
+        "[\"10.0.0.0/8\"]\n"
+        "7:3: trusted: \"x\" is not a network; write it as \"10.0.0.0/8\" or "
+        "\"2001:db8::/32\", or one address as \"192.0.2.7\"\n");
+  CHECK(said_of_route("trusted = [[\"10.0.0.0/8\"]]") ==
+        "5:12: trusted: found an array in the list; write strings such as [\"10.0.0.0/8\"]\n");
+  CHECK(said_of_route("trusted = [\"" + std::string(400, 'x') + "\"]") ==
+        "5:12: trusted: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is far too long; write a "
+        "network such as \"10.0.0.0/8\" or \"2001:db8::/32\"\n");
+  CHECK(said_of_route("trusted = [\"10.0.0.0/\\u001b\"]") ==
+        "5:12: trusted: \"10.0.0.0/\\u001B\": \"10.0.0.0/\\u001B\": \"\\u001B\" is not a "
+        "prefix length; behind the / of an IPv4 network stands a number from 0 to 32\n");
+}
+
+TEST_CASE("a list without its brackets is told how it is written") {
+  CHECK(said_of_route("trusted = \"10.0.0.0/8\"") ==
+        "5:11: trusted: expected a list such as [\"10.0.0.0/8\"], found the string "
+        "\"10.0.0.0/8\"; write [\"10.0.0.0/8\"], in brackets\n");
+  CHECK(said_of_route("trusted = true") ==
+        "5:11: trusted: expected a list such as [\"10.0.0.0/8\"], found true\n");
+  CHECK(said_of_route("trusted = { a = 1 }") ==
+        "5:11: trusted: expected a list such as [\"10.0.0.0/8\"], found a table\n");
 }
 
 TEST_CASE("names of routes are short words") {

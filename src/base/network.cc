@@ -1,0 +1,113 @@
+#include "base/network.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <charconv>
+#include <cstring>
+
+namespace finhold::base {
+namespace {
+
+constexpr unsigned mapped_bits = 96;  // of ::ffff:0:0/96
+
+using Bytes = std::array<std::uint8_t, 16>;
+
+// Whether two agree in their first bits.
+bool same_prefix(const Bytes& one, const Bytes& two, unsigned bits) {
+  const unsigned whole = bits / 8;
+  if (std::memcmp(one.data(), two.data(), whole) != 0) return false;
+  if (bits % 8 == 0) return true;
+  return ((one.at(whole) ^ two.at(whole)) >> (8 - bits % 8)) == 0;
+}
+
+Bytes without_host_bits(const Bytes& bytes, unsigned bits) {
+  Bytes network{};
+  std::copy_n(bytes.begin(), bits / 8, network.begin());
+  if (bits % 8 != 0) {
+    network.at(bits / 8) = static_cast<std::uint8_t>(bytes.at(bits / 8) & (0xff00U >> bits % 8));
+  }
+  return network;
+}
+
+void unmap(Bytes& bytes) {
+  Bytes v4{};
+  std::copy_n(bytes.begin() + mapped_bits / 8, 4, v4.begin());
+  bytes = v4;
+}
+
+bool is_mapped(const Bytes& bytes) {
+  in6_addr address{};
+  std::memcpy(&address, bytes.data(), bytes.size());
+  return IN6_IS_ADDR_V4MAPPED(&address);
+}
+
+std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+}  // namespace
+
+Result<Network, Mistake> Network::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  const std::string host(text.substr(0, slash));
+  Network network;
+  // inet_pton stops reading at a NUL.
+  const bool has_nul = host.find('\0') != std::string::npos;
+  network.v4_ = !has_nul && inet_pton(AF_INET, host.c_str(), network.bytes_.data()) == 1;
+  if (!network.v4_ && (has_nul || inet_pton(AF_INET6, host.c_str(), network.bytes_.data()) != 1)) {
+    return Mistake{quoted(text) +
+                   " is not a network; write it as \"10.0.0.0/8\" or \"2001:db8::/32\", or one "
+                   "address as \"192.0.2.7\""};
+  }
+  const unsigned longest = network.v4_ ? 32 : 128;
+  unsigned prefix = longest;
+  if (slash != std::string_view::npos) {
+    const std::string_view digits = text.substr(slash + 1);
+    const auto* const last = digits.data() + digits.size();
+    const auto [end, failure] = std::from_chars(digits.data(), last, prefix);
+    const bool extra_zero = digits.size() > 1 && digits.front() == '0';
+    if (digits.empty() || end != last || failure != std::errc{} || extra_zero || prefix > longest) {
+      return Mistake{quoted(text) + ": " + quoted(digits) +
+                     " is not a prefix length; behind the / of an " +
+                     (network.v4_ ? "IPv4" : "IPv6") + " network stands a number from 0 to " +
+                     std::to_string(longest)};
+    }
+  }
+  network.prefix_ = static_cast<std::uint8_t>(prefix);
+
+  const Bytes given = network.bytes_;
+  network.bytes_ = without_host_bits(given, prefix);
+  if (network.bytes_ != given) {
+    return Mistake{quoted(text) + " has bits set behind its prefix; write " +
+                   quoted(network.text()) + " for the network, or " + quoted(host) +
+                   " for the one address"};
+  }
+  if (!network.v4_ && prefix >= mapped_bits && is_mapped(network.bytes_)) {
+    unmap(network.bytes_);
+    network.v4_ = true;
+    network.prefix_ = static_cast<std::uint8_t>(prefix - mapped_bits);
+  }
+  return network;
+}
+
+bool Network::contains(const Address& address) const {
+  Bytes bytes{};
+  bool v4 = address.family() == AF_INET;
+  if (v4) {
+    const auto* const raw = reinterpret_cast<const sockaddr_in*>(address.raw());
+    std::memcpy(bytes.data(), &raw->sin_addr, sizeof raw->sin_addr);
+  } else {
+    const auto* const raw = reinterpret_cast<const sockaddr_in6*>(address.raw());
+    std::memcpy(bytes.data(), &raw->sin6_addr, sizeof raw->sin6_addr);
+    v4 = is_mapped(bytes);
+    if (v4) unmap(bytes);
+  }
+  return v4 == v4_ && same_prefix(bytes, bytes_, prefix_);
+}
+
+std::string Network::text() const {
+  std::array<char, INET6_ADDRSTRLEN> host{};
+  inet_ntop(family(), bytes_.data(), host.data(), host.size());
+  const bool alone = prefix_ == (v4_ ? 32 : 128);
+  return std::string(host.data()) + (alone ? "" : "/" + std::to_string(prefix_));
+}
+
+}  // namespace finhold::base
