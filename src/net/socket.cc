@@ -28,6 +28,11 @@ int queue_length(int fd, unsigned long request) {
   return ioctl(fd, request, &bytes) == 0 ? bytes : 0;
 }
 
+bool get_info(int fd, tcp_info& info) {
+  socklen_t length = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
+}
+
 base::Error last_error(const char* operation) { return {errno, operation}; }
 
 }  // namespace
@@ -80,11 +85,15 @@ base::Address local_address(int fd) {
   return base::Address::from(raw);
 }
 
-bool is_connected(int fd) {
-  sockaddr_storage other_end{};
-  socklen_t length = sizeof other_end;
-  return getpeername(fd, reinterpret_cast<sockaddr*>(&other_end), &length) == 0;
+std::optional<base::Address> remote_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* raw = reinterpret_cast<sockaddr*>(&storage);
+  if (getpeername(fd, raw, &length) != 0) return std::nullopt;
+  return base::Address::from(raw);
 }
+
+bool is_connected(int fd) { return remote_address(fd).has_value(); }
 
 base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keepalive) {
   Descriptor fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -113,15 +122,19 @@ int unacknowledged_bytes(int fd) { return queue_length(fd, SIOCOUTQ); }
 
 Answers answers(int fd) {
   tcp_info info{};
-  socklen_t length = sizeof info;
   Answers result;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return result;
+  if (!get_info(fd, info)) return result;
   result.outstanding = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0;
   // Probes of a full window are counted until they are answered: one may be on its way.
   result.repeating = info.tcpi_retransmits > 0 || info.tcpi_probes > 1;
   // A side that still sends is there, whatever became of its acknowledgements.
   result.last_answer_ms = std::min(info.tcpi_last_ack_recv, info.tcpi_last_data_recv);
   return result;
+}
+
+bool probe_unanswered(int fd) {
+  tcp_info info{};
+  return get_info(fd, info) && info.tcpi_probes > 0;
 }
 
 }  // namespace finhold::net

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/address.h"
 #include "base/error.h"
@@ -45,6 +46,9 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
 // Where a socket is bound. Requires a bound socket.
 base::Address local_address(int fd);
 
+// Where the other end is; nothing if the socket is not connected (any more).
+std::optional<base::Address> remote_address(int fd);
+
 // Whether a dialing socket has finished its handshake.
 bool is_connected(int fd);
 
@@ -74,5 +78,11 @@ struct Answers {
   std::uint32_t last_answer_ms = 0;  // since the last ACK
 };
 Answers answers(int fd);
+
+// Whether the kernel has probed the other end (keepalive, or a full window) and got no
+// acknowledgement: if a RST came, it was the answer to that. Seen on Linux 6.18: after a RST that
+// answers a probe tcpi_probes is 1; after one that comes by itself, also between answered probes,
+// or that answers bytes, it is 0.
+bool probe_unanswered(int fd);
 
 }  // namespace finhold::net
