@@ -15,6 +15,7 @@
 #include "net/resolver.h"
 #include "net/signals.h"
 #include "net/socket.h"
+#include "net/socket_owner.h"
 
 namespace finhold::app {
 
@@ -83,6 +84,23 @@ std::string advice(const base::Error& error) {
   }
 }
 
+// Whether a program on this machine that has closed its connection can be told from one that has
+// half-closed it: a line in the log if not, for finhold goes on without.
+void try_socket_owner(const base::Address& listening) {
+  net::SocketOwner kernel;
+  const base::Error error = kernel.try_with_listener(listening);
+  if (error.code == 0) return;
+  const char* cure = error.code == ENOENT
+                         ? "\"modprobe tcp_diag\" loads what is missing"
+                         : "it would need a netlink socket (systemd forbids that if "
+                           "RestrictAddressFamilies lacks AF_NETLINK)";
+  log::Line(std::string("cannot tell whether a local program has closed its connection or only "
+                        "half-closed it, so its FIN is held in both cases; ") +
+            cure)
+      .add("error", error.text())
+      .write(log::Level::info);
+}
+
 // One socket a worker for a route; nothing, and a line in the log, if the address cannot be had.
 std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
                                                    std::uint32_t workers) {
@@ -136,9 +154,14 @@ class Server final : private net::Wake::Listener,
   bool run() {
     const std::uint32_t count = worker_count_;
     std::vector<std::vector<BoundRoute>> bound(count);
+    bool tried = false;
     for (const relay::Route& route : config_.routes) {
       auto sockets = listen(route, count);
       if (!sockets) return false;
+      if (!tried && route.fin.crosses != core::Crosses::none) {
+        try_socket_owner(net::local_address(sockets->front().get()));
+        tried = true;
+      }
       for (std::uint32_t i = 0; i < count; ++i) {
         bound[i].push_back({&route, std::move((*sockets)[i])});
       }

@@ -36,6 +36,20 @@ const char* name(Ending ending) {
   return "";
 }
 
+const char* name(Gone gone) {
+  switch (gone) {
+    case Gone::none:
+      return "none";
+    case Gone::local_closed:
+      return "local-closed";
+    case Gone::keepalive:
+      return "keepalive";
+    case Gone::reset:
+      return "reset";
+  }
+  return "";
+}
+
 Ending ending_of_failed_leg(base::Side side, int code) {
   const bool client = side == base::Side::client;
   switch (code) {

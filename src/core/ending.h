@@ -23,6 +23,18 @@ enum class Ending : std::uint8_t {
   local_error,         // finhold's own machine failed it: no descriptors, no memory
 };
 
+// By what finhold learned that the other end of a leg whose flow had ended was gone, and not merely
+// half-closed: the first evidence.
+enum class Gone : std::uint8_t {
+  none,          // by nothing: it was not, as far as anybody can tell
+  local_closed,  // the kernel says so of a socket on this machine
+  keepalive,     // it answered a probe by a RST, or nothing at all
+  reset,         // it sent a RST by itself, or in answer to bytes
+};
+
+// "local-closed": the value in the log.
+const char* name(Gone gone);
+
 // "client-reset": the value in the log and the metric.
 const char* name(Ending ending);
 

@@ -117,6 +117,14 @@ void FinPolicy::nurse_half_closed(Actions& actions) {
   }
 }
 
+bool FinPolicy::gone_matters(Side side) const {
+  const Flow from = base::flow_from(side);
+  const bool waits = flow(from) == FlowState::ended || flow(from) == FlowState::held;
+  return !over_ && waits && !gone(side) && flow(base::other(from)) == FlowState::flowing &&
+         crosses(settings_->crosses, base::sink_of(from)) &&
+         !at_once(settings_->release_when_quiet) && !at_once(settings_->hold_at_most);
+}
+
 bool FinPolicy::half_closed() const {
   return !over_ && (flow(Flow::to_server) != FlowState::flowing ||
                     flow(Flow::to_client) != FlowState::flowing);

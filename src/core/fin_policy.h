@@ -53,7 +53,6 @@ struct Event {
     ended,             // end-of-file was read from the leg `side`
     drained,           // ... and all its bytes were accepted by the other leg
     gone,              // the other end of `side` has closed fully; nobody reads there any more
-                       // (no part of finhold can tell that yet)
     reset,             // the leg `side` was reset or has vanished
     quiet,             // nothing flowed towards `side` for release_when_quiet since its end
     hold_limit,        // hold_at_most passed since the end of `side`
@@ -92,6 +91,9 @@ class FinPolicy {
   [[nodiscard]] Release release(base::Flow flow) const { return releases_[base::index(flow)]; }
   [[nodiscard]] bool gone(base::Side side) const { return gone_[base::index(side)]; }
   [[nodiscard]] bool nursed(base::Side side) const { return nursed_[base::index(side)]; }
+  // The flow from `side` has ended, and its FIN is held, or will be once it has drained; so it
+  // makes a difference whether the other end of `side` is gone.
+  [[nodiscard]] bool gone_matters(base::Side side) const;
   // At least one flow has ended, and the session is not over.
   [[nodiscard]] bool half_closed() const;
   // Finished or reset: no event is possible any more.

@@ -131,6 +131,8 @@ bool Session::move(Flow flow) {
   if (outcome.ended) {
     note_end(flow);
     step({Event::Kind::ended, base::source_of(flow)});
+    // Before the FIN would be held.
+    look_whether_gone(false);
   }
   // A sink that has failed takes nothing more: that is no drained flow, even if nothing waits.
   if (!policy_.over() && policy_.flow(flow) == core::FlowState::ended && !mover.waiting() &&
@@ -147,12 +149,46 @@ void Session::note_end(Flow flow) {
   first_end_ = flow;
 }
 
+void Session::look_whether_gone() { look_whether_gone(true); }
+
+// R3(b). One question, and only where the answer makes a difference: only one flow has ended then.
+void Session::look_whether_gone(bool found_before) {
+  const Side side = base::source_of(first_end_);
+  if (phase_ != Phase::relaying || !policy_.gone_matters(side)) {
+    return table_->gone_watch().remove(*this);
+  }
+  const auto other_end = leg(side).other_end();
+  if (!other_end) return;  // the leg has failed; its event is on the way
+  switch (table_->gone_watch().kernel().ask(*other_end)) {
+    case net::OtherEnd::half_closed:
+      return table_->gone_watch().add(*this);
+    case net::OtherEnd::not_found:
+      // What was never found is remote, or behind a NAT; what was found is no more.
+      if (!found_before) return;
+      break;
+    case net::OtherEnd::closed:
+      break;
+    case net::OtherEnd::connected:
+    case net::OtherEnd::unknown:
+      return;
+  }
+  table_->gone_watch().remove(*this);
+  gone_ = core::Gone::local_closed;
+  step({Event::Kind::gone, side});
+}
+
 // R4: what arrived before the failure is offered to the other leg once, then that is reset too.
 void Session::leg_failed(Side side) {
-  ending_ = core::ending_of_failed_leg(side, leg(side).failed());
+  note_failure(side);
   while (leg(base::other(side)).failed() == 0 && move(base::flow_from(side))) {
   }
   if (!policy_.over()) step({Event::Kind::reset, side});
+}
+
+void Session::note_failure(Side side) {
+  ending_ = core::ending_of_failed_leg(side, leg(side).failed());
+  if (!leg(side).ended() || gone_ != core::Gone::none) return;
+  gone_ = leg(side).failed_by_probe() ? core::Gone::keepalive : core::Gone::reset;
 }
 
 void Session::step(Event event) { apply(policy_.step(event)); }
@@ -217,9 +253,7 @@ void Session::close_legs() {
   disarm();
   for (const Side side : both_sides) {
     if (!leg(side).is_open()) continue;
-    if (const int code = leg(side).failed(); code != 0) {
-      ending_ = core::ending_of_failed_leg(side, code);
-    }
+    if (leg(side).failed() != 0) note_failure(side);
     static_cast<void>(leg(side).close_in_order());
   }
   if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) retire();
@@ -278,6 +312,7 @@ void Session::retire() {
   if (holding_) held_ms_ = now() - held_since_;
   duration_ms_ = now() - started_at_;
   for (FlowMover& mover : movers_) mover.release(table_->scratch());
+  table_->gone_watch().remove(*this);
   table_->retire(*this);
 }
 

@@ -41,6 +41,9 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   // finhold stops: a session that is not finished is reset on both sides.
   void cut();
 
+  // For a session that GoneWatch looks after: asks again about the side that is half-closed.
+  void look_whether_gone();
+
   // Looks whether a leg with unacknowledged bytes has vanished.
   void check_answers();
 
@@ -59,11 +62,14 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   // The flow that ended first, if any has.
   [[nodiscard]] bool any_end() const { return any_end_; }
   [[nodiscard]] base::Flow first_end() const { return first_end_; }
+  [[nodiscard]] core::Gone gone() const { return gone_; }
   [[nodiscard]] core::Instant held_ms() const { return held_ms_; }
   [[nodiscard]] core::Instant duration_ms() const { return duration_ms_; }
 
  private:
   friend class SessionTable;
+  friend class GoneWatch;
+  static constexpr std::uint32_t unwatched = ~std::uint32_t{0};
   enum class Phase : std::uint8_t { dialing, relaying, closing, retired };
 
   void on_leg_ready(base::Side side) override;
@@ -77,6 +83,8 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   void step(core::Event event);
   void apply(const core::Actions& actions);
   void leg_failed(base::Side side);
+  void note_failure(base::Side side);
+  void look_whether_gone(bool found_before);
   void watch_deadlines();
   void note_deliveries();
   void close_legs();
@@ -97,13 +105,15 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   core::Instant started_at_;
   std::array<int, 2> queued_in_kernel_{};  // by flow, at the last note_deliveries()
   core::Instant held_since_ = 0;
-  core::Instant held_ms_ = 0;      // how long the FIN of the first end was held
-  core::Instant duration_ms_ = 0;  // set when retired
-  std::size_t slot_ = 0;           // in the table
+  core::Instant held_ms_ = 0;             // how long the FIN of the first end was held
+  core::Instant duration_ms_ = 0;         // set when retired
+  std::uint32_t slot_ = 0;                // in the table
+  std::uint32_t watch_slot_ = unwatched;  // in GoneWatch
   base::Address client_;
   base::Address server_;
   Phase phase_ = Phase::dialing;
   core::Ending ending_ = core::Ending::finished;
+  core::Gone gone_ = core::Gone::none;
   base::Flow first_end_ = base::Flow::to_server;
   bool any_end_ = false;
   bool holding_ = false;

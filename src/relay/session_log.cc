@@ -28,6 +28,7 @@ void log_ending(const Session& session) {
       .add("first_fin", session.any_end() ? base::name(base::source_of(first)) : "none")
       .add_seconds("held", static_cast<double>(session.held_ms()) / 1000)
       .add("released", core::name(session.policy().release(first), first))
+      .add("gone", core::name(session.gone()))
       .add("to_server", session.total(Flow::to_server))
       .add("to_client", session.total(Flow::to_client))
       .add_seconds("duration", static_cast<double>(session.duration_ms()) / 1000)

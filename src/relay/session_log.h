@@ -9,11 +9,12 @@ namespace finhold::relay {
 class Session;
 
 // session=4711 route=orders client=127.0.0.1:40112 server=10.0.0.5:7000 ending=finished
-// first_fin=client held=118.2s released=server-ended to_server=104857600 to_client=512
+// first_fin=client held=118.2s released=server-ended gone=none to_server=104857600 to_client=512
 // duration=121.0s
 //
 // first_fin: client, server or none. held: how long its FIN was held. released: why it was sent on
-// (core::Release), never if it was not. to_server, to_client: bytes that the other leg took.
+// (core::Release), never if it was not. gone: by what finhold learned that a side which had ended
+// was gone (core::Gone), none if it did not. to_server, to_client: bytes that the other leg took.
 void log_ending(const Session& session);
 
 // A warning that names the server and what was wrong with it.

@@ -16,7 +16,8 @@ SessionTable::SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& ti
       owner_(owner),
       check_every_ms_(options.check_every_ms),
       resolver_(loop),
-      scratch_(loop, options.buffer_per_flow, options.splicing, options.most_pipes) {
+      scratch_(loop, options.buffer_per_flow, options.splicing, options.most_pipes),
+      gone_watch_(loop, timers) {
   poller_.set_turn_end(this);
 }
 
@@ -30,7 +31,7 @@ void SessionTable::open(const Route& route, net::Descriptor client, const base::
   quota_.take();
   sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
   Session& session = *sessions_.back();
-  session.slot_ = sessions_.size() - 1;
+  session.slot_ = static_cast<std::uint32_t>(sessions_.size() - 1);
   if (!armed()) arm(loop_.now() + check_every_ms_);
   session.start(std::move(client), address);
 }
@@ -67,7 +68,7 @@ bool SessionTable::turn_end() {
 
 void SessionTable::reap() {
   for (Session* session : retired_) {
-    const std::size_t slot = session->slot_;
+    const std::uint32_t slot = session->slot_;
     if (slot + 1 != sessions_.size()) {
       sessions_[slot].swap(sessions_.back());
       sessions_[slot]->slot_ = slot;

@@ -13,6 +13,7 @@
 #include "net/poller.h"
 #include "net/resolver.h"
 #include "net/timers.h"
+#include "relay/gone_watch.h"
 #include "relay/route.h"
 #include "relay/scratch.h"
 #include "relay/session.h"
@@ -90,6 +91,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] net::Poller& poller() { return poller_; }
   [[nodiscard]] net::Timers& timers() { return timers_; }
   [[nodiscard]] net::Resolver& resolver() { return resolver_; }
+  [[nodiscard]] GoneWatch& gone_watch() { return gone_watch_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }
 
  private:
@@ -107,6 +109,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   net::Instant check_every_ms_;
   net::Resolver resolver_;
   Scratch scratch_;
+  GoneWatch gone_watch_;
   std::size_t budget_ = most_per_turn;
   std::size_t bulk_flows_ = 0;  // that moved in this turn
   std::vector<std::unique_ptr<Session>> sessions_;

@@ -129,6 +129,10 @@ void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {
   net::set_keepalive(fd_.get(), keepalive);
 }
 
+bool TcpLeg::failed_by_probe() const {
+  return error_ == ETIMEDOUT || net::probe_unanswered(fd_.get());
+}
+
 bool TcpLeg::close_in_order() {
   if (error_ == 0 && net::unsent_bytes(fd_.get()) > 0) {
     if (!fin_sent_) send_fin();

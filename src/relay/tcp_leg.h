@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "net/pipe_pool.h"
 #include "net/poller.h"
 #include "net/socket.h"
+#include "net/socket_owner.h"
 
 namespace finhold::relay {
 
@@ -74,6 +76,19 @@ class TcpLeg final : private net::Watcher {
 
   // Bytes that are still on their way to the other end. One system call.
   [[nodiscard]] int unacknowledged() const;
+
+  // For net::SocketOwner: the addresses of the socket at the other end. Nothing once the
+  // connection has failed.
+  [[nodiscard]] std::optional<net::OtherEndAddresses> other_end() const {
+    return net::other_end_of(fd_.get());
+  }
+
+  // Whether the end was read, so that the leg is, or was until it failed, half-closed.
+  [[nodiscard]] bool ended() const { return ended_; }
+
+  // Requires failed(). Whether it was found by a probe of the kernel (net::probe_unanswered), not
+  // by a RST of its own accord or in answer to bytes.
+  [[nodiscard]] bool failed_by_probe() const;
 
   // Other keepalive times, for a half-closed crossing leg.
   void set_keepalive(const net::KeepaliveOptions& keepalive);

@@ -8,7 +8,7 @@ import subprocess
 from ends import background
 from finhold import route_to, wait_until
 
-FIELDS = ["session", "route", "client", "server", "ending", "first_fin", "held", "released", "to_server",
+FIELDS = ["session", "route", "client", "server", "ending", "first_fin", "held", "released", "gone", "to_server",
           "to_client", "duration"]
 
 
@@ -36,7 +36,7 @@ def test_the_ending_line_has_its_fields_in_order(relay, server):
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info session ended session=1 route=main "
         rf"client={client} server=127\.0\.0\.1:{port} ending=finished first_fin=client "
-        r"held=\d+\.\ds released=server-ended to_server=2000 to_client=3000 duration=\d+\.\ds", line), line
+        r"held=\d+\.\ds released=server-ended gone=none to_server=2000 to_client=3000 duration=\d+\.\ds", line), line
 
 
 def test_json_lines_carry_the_same_fields(relay, server):
@@ -45,7 +45,7 @@ def test_json_lines_carry_the_same_fields(relay, server):
     ending = finhold.ending()
     assert list(ending.fields) == ["time", "level", "message", *FIELDS]
     expected = {"session": 1, "route": "main", "client": client, "ending": "finished", "first_fin": "client",
-                "released": "server-ended", "to_server": 2000, "to_client": 3000}
+                "released": "server-ended", "gone": "none", "to_server": 2000, "to_client": 3000}
     assert {key: ending[key] for key in expected} == expected
     assert 0.3 <= ending["held"] <= ending["duration"] < 10
     assert all(event.line.startswith("{") for event in finhold.events)

@@ -134,6 +134,28 @@ TEST_CASE("R3(a): when both flows have ended nothing is held any more") {
       });
 }
 
+TEST_CASE("R3(b): whether a source is gone matters exactly where its FIN would be held otherwise") {
+  std::size_t seen = 0;
+  for_every_transition([&seen](const auto&, const FinPolicy& before, const Transition& step,
+                               const FinPolicy& after) {
+    if (step.event.kind != Event::Kind::gone) return;
+    const Side side = step.event.side;
+    const Flow flow = base::flow_from(side);
+    FinPolicy known = after;
+    FinPolicy unknown = before;
+    if (before.flow(flow) == FlowState::ended) {
+      known.step({Event::Kind::drained, side});
+      unknown.step({Event::Kind::drained, side});
+    }
+    const bool differs =
+        known.release(flow) == core::Release::source_gone && unknown.flow(flow) == FlowState::held;
+    CHECK(before.gone_matters(side) == differs);
+    CHECK_FALSE(after.gone_matters(side));
+    seen += differs ? 1 : 0;
+  });
+  CHECK(seen > 0);
+}
+
 TEST_CASE("R4: a reset resets both legs at once and is never turned into an end") {
   for_every_transition(
       [](const auto&, const FinPolicy& before, const Transition& step, const FinPolicy& after) {
