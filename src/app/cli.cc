@@ -13,6 +13,7 @@
 #include "app/config_keys.h"
 #include "app/config_value.h"
 #include "app/listen_overlap.h"
+#include "app/nft_rules.h"
 #include "app/wording.h"
 
 namespace finhold::app {
@@ -80,6 +81,7 @@ class CommandLine {
  private:
   Command run();
   Command check();
+  Command rules();
   Command bad_words(const std::vector<std::string>& words);
   Command bad_values(const std::string& said_by_parser);
   std::string about_flag(const CLI::App* behind, const std::string& name) const;
@@ -102,6 +104,9 @@ class CommandLine {
                 "finhold"};
   CLI::App* run_ = nullptr;
   CLI::App* check_ = nullptr;
+  CLI::App* rules_ = nullptr;
+  std::array<CLI::App*, 3> commands_{};  // all of them
+  bool remove_ = false;
   std::string config_path_;
   std::array<std::string, flags.size()> values_;
   std::array<CLI::Option*, flags.size()> options_{};
@@ -138,6 +143,19 @@ CommandLine::CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_
   check_->footer(
       "The exit code is 0 for a good file, 2 for one with mistakes.\n\n"
       "Example:\n  finhold check --config /etc/finhold.toml");
+
+  rules_ = app_.add_subcommand("rules", "print the commands that divert connections to finhold");
+  rules_->allow_extras();
+  rules_->add_option("--config", config_path_, "configuration file")->type_name("FILE");
+  rules_->add_flag("--remove", remove_, "print those that take all of it away again");
+  rules_->footer(
+      "A script for a shell with CAP_NET_ADMIN: nft and ip commands for the routes of the file "
+      "that\n"
+      "have intercept and catch. It may be run again, and replaces what it has loaded before.\n\n"
+      "Examples:\n"
+      "  finhold rules --config /etc/finhold.toml | sh\n"
+      "  finhold rules --config /etc/finhold.toml --remove | sh");
+  commands_ = {run_, check_, rules_};
 }
 
 Command CommandLine::parse(int argc, const char* const* argv) {
@@ -148,19 +166,24 @@ Command CommandLine::parse(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return bad_values(error.what());
   }
-  for (const CLI::App* command : {run_, check_}) {
+  for (const CLI::App* command : commands_) {
     for (const CLI::Option* option : command->get_options()) {
-      if (option->count() == 0) continue;
+      if (option->count() == 0 || option->get_expected_max() == 0) continue;
       const std::string& value = option->results().front();
       if (value.empty() || value.starts_with("--")) return refuse(needs_value(option->get_name()));
     }
   }
   const auto words = app_.remaining(true);
   if (!words.empty()) return bad_words(words);
-  if (run_->parsed() && check_->parsed()) return refuse("run and check exclude each other");
+  std::vector<std::string> given;
+  for (const CLI::App* command : commands_) {
+    if (command->parsed()) given.push_back(command->get_name());
+  }
+  if (given.size() > 1) return refuse(listed(given, "and") + " exclude each other");
   if (run_->parsed()) return run();
   if (check_->parsed()) return check();
-  return refuse("say what to do: finhold run or finhold check; finhold --help shows how");
+  if (rules_->parsed()) return rules();
+  return refuse("say what to do, as in finhold run; finhold --help lists what it can");
 }
 
 Command CommandLine::run() {
@@ -206,6 +229,24 @@ Command CommandLine::check() {
   return {};
 }
 
+Command CommandLine::rules() {
+  if (rules_->count("--config") == 0) return refuse("rules needs a file: --config FILE");
+  const auto config = load();
+  if (!config) return {.exit_code = bad_usage};
+  const std::string written = "finhold rules --config " + printable(config_path_);
+  if (remove_) {
+    out_ << as_script(programs_that_remove(), "Made by: " + written + " --remove");
+    return {};
+  }
+  if (!any_wants_rules(*config)) {
+    return refuse(printable(config_path_) +
+                  " needs no rules; write intercept and catch in each route that is to have some");
+  }
+  out_ << as_script(programs_that_load(*config),
+                    "Made by: " + written + "\n# Taken away by: the same with --remove");
+  return {};
+}
+
 std::optional<Config> CommandLine::load() {
   auto loaded = load_config_file(config_path_);
   if (loaded.ok()) return std::move(loaded.value());
@@ -240,14 +281,17 @@ Command CommandLine::bad_values(const std::string& said_by_parser) {
 
 // Words that no command or flag took; the first one tells what went wrong.
 Command CommandLine::bad_words(const std::vector<std::string>& words) {
-  const CLI::App* command = run_->parsed() ? run_ : check_->parsed() ? check_ : nullptr;
+  const auto* const parsed = std::find_if(commands_.begin(), commands_.end(),
+                                          [](const CLI::App* one) { return one->parsed(); });
+  const CLI::App* command = parsed != commands_.end() ? *parsed : nullptr;
   const std::string& word = words.front();
   if (word.starts_with('-')) return refuse(about_flag(command, word.substr(0, word.find('='))));
   if (command == nullptr) {
-    const auto nearest = nearest_name(word, std::array<std::string_view, 2>{"run", "check"});
+    const auto nearest =
+        nearest_name(word, std::array<std::string_view, 3>{"run", "check", "rules"});
     return refuse("unknown command " + in_quotes(word) +
                   (nearest ? "; did you mean " + in_quotes(*nearest) + "?"
-                           : "; the known commands are run and check"));
+                           : "; the known commands are run, check and rules"));
   }
   const bool is_path = word.find('/') != std::string::npos || word.ends_with(".toml");
   return refuse(command->get_name() + " takes flags only, not " + in_quotes(word) + "; " +
@@ -259,7 +303,8 @@ Command CommandLine::bad_words(const std::vector<std::string>& words) {
 std::string CommandLine::about_flag(const CLI::App* behind, const std::string& name) const {
   const CLI::App* taker = nullptr;  // a command that knows the flag, that one first
   for (const CLI::App* command :
-       {behind, static_cast<const CLI::App*>(run_), static_cast<const CLI::App*>(check_)}) {
+       {behind, static_cast<const CLI::App*>(commands_[0]),
+        static_cast<const CLI::App*>(commands_[1]), static_cast<const CLI::App*>(commands_[2])}) {
     if (taker == nullptr && command != nullptr && command->get_option_no_throw(name) != nullptr) {
       taker = command;
     }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "app/user.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "relay/route.h"
@@ -25,6 +27,7 @@ struct Limits {
 };
 
 struct Config {
+  std::optional<User> user;  // to run as, once the listeners stand; nothing: who started it
   LogSettings log;
   Limits limits;
   std::vector<relay::Route> routes;  // at least one; names and listen addresses are unique

@@ -10,6 +10,7 @@
 
 #include <toml++/toml.h>
 
+#include "app/catch_mistakes.h"
 #include "app/config_keys.h"
 #include "app/config_value.h"
 #include "app/listen_overlap.h"
@@ -36,10 +37,17 @@ struct PlacedRoute {
   toml::source_position table;
   std::map<std::string_view, const toml::node*> good;  // the keys of [[route]] with a right value
 
+  bool catching_unclear = false;  // a key that catch_mistakes() looks at is wrong in itself
+
   // Nothing if it is missing or wrong.
   [[nodiscard]] const toml::node* at(std::string_view key) const {
     const auto found = good.find(key);
     return found != good.end() ? found->second : nullptr;
+  }
+  [[nodiscard]] std::vector<std::string_view> given() const {
+    std::vector<std::string_view> keys;
+    for (const auto& [key, node] : good) keys.push_back(key);
+    return keys;
   }
   // "route "orders" on line 3", with what is known of it.
   [[nodiscard]] std::string words(const toml::node* near) const {
@@ -104,6 +112,7 @@ class Reader {
   void read_routes(const toml::node& node);
   void read_route(const toml::table& table);
   void compare_with_earlier(const PlacedRoute& placed);
+  void check_catching(const PlacedRoute& placed);
 
   // Tells of it and gives the known name that it should have been, if one is near.
   std::string_view refuse_name(const toml::key& name, const toml::node& node,
@@ -119,6 +128,7 @@ LoadResult Reader::read(const toml::table& root) {
   const auto names = read_table(root, "", no_route);
   const bool has_routes = std::find(names.begin(), names.end(), "route") != names.end();
   if (!has_routes) problems_.push_back({1, 1, "there is no route; " + std::string(route_cure)});
+  for (const PlacedRoute& placed : routes_) check_catching(placed);
   if (problems_.empty()) {
     for (PlacedRoute& placed : routes_) config_.routes.push_back(std::move(placed.route));
     return std::move(config_);
@@ -208,6 +218,7 @@ void Reader::read_list(const Key& key, const toml::node& node, PlacedRoute& plac
                    found(node) +
                    (lacks_brackets ? "; write [" + in_quotes(text->get()) + "], in brackets" : ""));
   }
+  const std::size_t before = problems_.size();
   Target target{config_, placed.route};
   for (const toml::node& item : *array) {
     const auto* text = item.as_string();
@@ -223,6 +234,7 @@ void Reader::read_list(const Key& key, const toml::node& node, PlacedRoute& plac
       add(item, label + value.error().text);
     }
   }
+  if (key.table == "route" && problems_.size() == before) placed.good.emplace(key.name, &node);
 }
 
 void Reader::read_routes(const toml::node& node) {
@@ -262,12 +274,15 @@ void Reader::read_route(const toml::table& table) {
             " has no " + std::string(key.name) + "; add " + std::string(key.name) + " = " +
             std::string(key.example));
   }
-  std::vector<std::string_view> given;
-  for (const auto& [key, node] : placed.good) given.push_back(key);
-  for (const RouteMistake& mistake : route_mistakes(placed.route, given)) {
+  for (const RouteMistake& mistake : route_mistakes(placed.route, placed.given())) {
     add(*placed.at(mistake.key), std::string(mistake.key) + ": " + mistake.what);
   }
   compare_with_earlier(placed);
+  placed.catching_unclear = std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+    const bool matters =
+        name == "intercept" || name == "mark" || name == "catch" || name == "spare";
+    return matters && placed.at(name) == nullptr;
+  });
   routes_.push_back(std::move(placed));
 }
 
@@ -294,6 +309,16 @@ void Reader::compare_with_earlier(const PlacedRoute& placed) {
     add(*placed.at("listen"),
         "listen: " + listen + (listen == other ? " is taken by " : " overlaps " + other + " of ") +
             taken->words(taken->at("listen")) + "; give one of them another port");
+  }
+}
+
+// When all of the file is read: `user` counts too.
+void Reader::check_catching(const PlacedRoute& placed) {
+  if (placed.catching_unclear) return;
+  for (const auto& mistake : catch_mistakes(placed.route, placed.given(), config_.user)) {
+    const toml::node* node = placed.at(mistake.key);
+    if (mistake.item) node = node->as_array()->get(*mistake.item);
+    add(*node, std::string(mistake.key) + ": " + mistake.what);
   }
 }
 

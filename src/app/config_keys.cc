@@ -34,7 +34,7 @@ constexpr std::array<Table, 5> tables{{
     {"route.fin", "[route.fin]", "route", "fin"},
 }};
 
-const std::array<Key, 24> keys{{
+const std::array<Key, 26> keys{{
     {.table = "log",
      .name = "level",
      .kind = Kind::choice,
@@ -136,6 +136,18 @@ const std::array<Key, 24> keys{{
      .highest = UINT32_MAX,
      .store = [](const Value& v,
                  Target& to) { to.route.mark = static_cast<std::uint32_t>(v.number); }},
+    {.table = "route",
+     .name = "catch",
+     .kind = Kind::traffic,
+     .example = "[]",
+     .meaning = "what the rules of the kernel divert to this route",
+     .store = [](const Value& v, Target& to) { to.route.caught.push_back(v.traffic); }},
+    {.table = "route",
+     .name = "spare",
+     .kind = Kind::traffic,
+     .example = "[]",
+     .meaning = "what they leave alone of it",
+     .store = [](const Value& v, Target& to) { to.route.spare.push_back(v.traffic); }},
     {.table = "route",
      .name = "crosses",
      .kind = Kind::choice,

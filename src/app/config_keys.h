@@ -30,11 +30,12 @@ enum class Kind : std::uint8_t {
   server,         // a name or a numeric address, and a port
   source,         // "self", "client" or a numeric address
   networks,       // a list of "10.0.0.0/8"; it may be empty
+  traffic,        // a list of "10.0.0.0/8:514" and "user:NAME"
 };
 
 // Whether a file has an array of strings there. All that is said of one value below then holds for
 // each of its items; a list may be empty, and that is the default of every list.
-constexpr bool is_list(Kind kind) { return kind == Kind::networks; }
+constexpr bool is_list(Kind kind) { return kind == Kind::networks || kind == Kind::traffic; }
 
 // What a key was given, once parsed; each kind fills the member that it is about.
 struct Value {
@@ -44,6 +45,7 @@ struct Value {
   base::Address address = {};     // listen, source
   base::HostPort host_port = {};  // server
   std::optional<base::Network> network = {};  // networks: one of them
+  relay::Traffic traffic = {};                // traffic: one of them
 };
 
 // Where values go: a key of [[route]] and its tables to the route, any other to the config.

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <vector>
 
+#include "app/catch_rule.h"
 #include "app/wording.h"
 #include "base/duration.h"
 
@@ -164,14 +165,16 @@ std::string allowed(const Key& key) {
       return R"("self", "client", or an address of this machine such as "192.0.2.7")";
     case Kind::networks:
       return R"(a network such as "10.0.0.0/8" or "2001:db8::/32")";
+    case Kind::traffic:
+      return R"(a network and ports such as "10.0.0.0/8:514" or ":7000-7010", or "user:NAME")";
   }
   FINHOLD_CHECK(false);
   return {};
 }
 
 std::string_view list_example(const Key& key) {
-  FINHOLD_CHECK(key.kind == Kind::networks);
-  return R"(["10.0.0.0/8"])";
+  FINHOLD_CHECK(is_list(key.kind));
+  return key.kind == Kind::networks ? R"(["10.0.0.0/8"])" : R"(["10.0.0.0/8:514"])";
 }
 
 base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view text) {
@@ -199,6 +202,11 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       return parse_source(key, text);
     case Kind::networks:
       return parse_network(text);
+    case Kind::traffic: {
+      auto traffic = parse_traffic(text);
+      if (!traffic.ok()) return traffic.error();
+      return Value{.traffic = traffic.value()};
+    }
   }
   FINHOLD_CHECK(false);
   return Value{};

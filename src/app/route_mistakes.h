@@ -1,6 +1,8 @@
 // Keys of one route that are right each for itself, and wrong together.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,8 +13,9 @@
 namespace finhold::app {
 
 struct RouteMistake {
-  std::string_view key;  // one of those given, where the mistake is to be shown
-  std::string what;      // what is wrong, and how to fix it
+  std::string_view key;                  // one of those given, where the mistake is to be shown
+  std::string what;                      // what is wrong, and how to fix it
+  std::optional<std::size_t> item = {};  // of a list: which of its items
 };
 
 // `given`: the keys of [[route]] that stand in the file with a right value; the others of the route

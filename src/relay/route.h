@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/network.h"
 #include "core/fin_settings.h"
+#include "relay/traffic.h"
 
 namespace finhold::relay {
 
@@ -53,6 +54,9 @@ struct Route {
   Keepalive keepalive;
   core::FinSettings fin;
   std::vector<base::Network> trusted;  // senders of PROXY protocol headers
+  // For the rules of the kernel only; a session does not look at them.
+  std::vector<Traffic> caught;  // by the first route that names it
+  std::vector<Traffic> spare;   // of what is caught
 };
 
 }  // namespace finhold::relay

@@ -151,9 +151,9 @@ TEST_CASE("an unknown command gets the nearest, or the list") {
   CHECK(refused({"rnu"}) == "finhold: unknown command \"rnu\"; did you mean \"run\"?\n");
   CHECK(refused({"Check"}) == "finhold: unknown command \"Check\"; did you mean \"check\"?\n");
   CHECK(refused({"start"}) ==
-        "finhold: unknown command \"start\"; the known commands are run and check\n");
+        "finhold: unknown command \"start\"; the known commands are run, check and rules\n");
   CHECK(refused({}) ==
-        "finhold: say what to do: finhold run or finhold check; finhold --help shows how\n");
+        "finhold: say what to do, as in finhold run; finhold --help lists what it can\n");
   CHECK(refused({"run", "check"}) == "finhold: run and check exclude each other\n");
 }
 
@@ -196,8 +196,9 @@ TEST_CASE("a flag has its value once, and nothing that looks like a flag") {
 }
 
 TEST_CASE("what is shown cannot paint the terminal") {
-  CHECK(refused({"\x1b[31mred"}) ==
-        "finhold: unknown command \"\\u001B[31mred\"; the known commands are run and check\n");
+  CHECK(
+      refused({"\x1b[31mred"}) ==
+      "finhold: unknown command \"\\u001B[31mred\"; the known commands are run, check and rules\n");
   CHECK(refused({"run", "--listen", "\x1b[31mred", "--server", "db:1"}) ==
         "finhold: --listen: \"\\u001B[31mred\": \"\\u001B[31mred\" is not an address and a port; "
         "write it as \"127.0.0.1:7000\" or \"[::1]:7000\"\n");
@@ -211,8 +212,11 @@ TEST_CASE("the version is one line") {
 }
 
 TEST_CASE("help on every level has an example and goes to standard output") {
-  for (const std::vector<const char*>& words :
-       {std::vector<const char*>{"--help"}, {"-h"}, {"run", "--help"}, {"check", "--help"}}) {
+  for (const std::vector<const char*>& words : {std::vector<const char*>{"--help"},
+                                                {"-h"},
+                                                {"run", "--help"},
+                                                {"check", "--help"},
+                                                {"rules", "--help"}}) {
     const Outcome outcome = parse(words);
     CHECK(outcome.command.kind == Command::Kind::done);
     CHECK(outcome.command.exit_code == 0);
@@ -232,4 +236,24 @@ TEST_CASE("the help of run shows every flag with its default") {
         "[info]", "--log-format FORMAT", "[text]"}) {
     CHECK_MESSAGE(help.find(words) != std::string::npos, words);
   }
+}
+
+TEST_CASE("rules prints a script, and says so if there is nothing to print") {
+  const Outcome loads = parse({"rules", "--config", FINHOLD_SOURCE_DIR "/tests/unit/sidecar.toml"});
+  CHECK(loads.err.empty());
+  CHECK(loads.command.exit_code == 0);
+  CHECK(loads.out.starts_with("#!/bin/sh\n# Made by: finhold rules --config "));
+  CHECK(loads.out.find("redirect to :15001") != std::string::npos);
+  const Outcome removes =
+      parse({"rules", "--remove", "--config", FINHOLD_SOURCE_DIR "/tests/unit/sidecar.toml"});
+  CHECK(removes.err.empty());
+  CHECK(removes.out.find("/sidecar.toml --remove\n") != std::string::npos);
+  CHECK(removes.out.find("redirect") == std::string::npos);
+  CHECK(refused({"rules"}) == "finhold: rules needs a file: --config FILE\n");
+  CHECK(refused({"rules", "--config", sample}) ==
+        "finhold: " + std::string(sample) +
+            " needs no rules; write intercept and catch in each route that is to have some\n");
+  CHECK(refused({"rule"}) == "finhold: unknown command \"rule\"; did you mean \"rules\"?\n");
+  CHECK(refused({"run", "--remove"}) == "finhold: --remove is a flag of finhold rules\n");
+  CHECK(refused({"rules", "check"}) == "finhold: check and rules exclude each other\n");
 }

@@ -52,6 +52,8 @@ void check_same(const Config& one, const Config& two) {
     CHECK(a.mark == b.mark);
     CHECK(a.connect_timeout == b.connect_timeout);
     CHECK(a.trusted == b.trusted);
+    CHECK(a.caught == b.caught);
+    CHECK(a.spare == b.spare);
     CHECK(a.keepalive.idle == b.keepalive.idle);
     CHECK(a.keepalive.interval == b.keepalive.interval);
     CHECK(a.keepalive.probes == b.keepalive.probes);
@@ -100,11 +102,14 @@ name = "c"
 listen = "[::1]:15001"
 intercept = "redirect"
 mark = 0xffffffff
+catch = []
 [[route]]
 name = "d"
 listen = "[::]:15002"
 intercept = "tproxy"
 source = "client"
+catch = ["10.0.0.0/8:514", ":7000-7010"]
+spare = ["10.9.0.0/16"]
 )");
   CHECK(config.log.level == finhold::base::log::Level::debug);
   CHECK(config.log.format == finhold::base::log::Format::json);
@@ -145,6 +150,13 @@ source = "client"
   const auto& d = config.routes[3];
   CHECK(d.intercept == Intercept::tproxy);
   CHECK(d.source.kind == Source::client);
+  CHECK(c.caught.empty());
+  REQUIRE(d.caught.size() == 2);
+  CHECK(d.caught[0].network->text() == "10.0.0.0/8");
+  CHECK(d.caught[0].first_port == 514);
+  CHECK(d.caught[1].last_port == 7010);
+  REQUIRE(d.spare.size() == 1);
+  CHECK(d.spare[0].network->text() == "10.9.0.0/16");
 }
 
 TEST_CASE("a file with every default written out means the same as one without") {

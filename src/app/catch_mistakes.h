@@ -1,0 +1,24 @@
+// What `catch` and `spare` say together with other keys, and cannot mean.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "app/config.h"
+#include "app/route_mistakes.h"
+
+namespace finhold::app {
+
+// `given` as for route_mistakes(): a list is in it only if each of its items is right. `user`: that
+// finhold will run as, if the file says so.
+std::vector<RouteMistake> catch_mistakes(const relay::Route& route,
+                                         std::span<const std::string_view> given,
+                                         const std::optional<User>& user);
+
+// Whether the rules of a redirecting route let finhold's own connections pass, if it runs as that
+// user: else each would lead back to it. Nothing: the user is not known yet, and may be a right
+// one.
+bool lets_finhold_pass(const relay::Route& route, std::optional<std::uint32_t> uid);
+
+}  // namespace finhold::app

@@ -1,0 +1,379 @@
+#include "app/nft_rules.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "base/check.h"
+
+namespace finhold::app {
+namespace {
+
+using relay::Intercept;
+using relay::Route;
+using relay::Traffic;
+
+std::string hex(std::uint32_t number) {
+  std::array<char, 16> text{};
+  static_cast<void>(std::snprintf(text.data(), text.size(), "0x%x", number));
+  return text.data();
+}
+
+// "514", or "{ 514, 9000 }".
+template <typename Number>
+std::string any_of(std::vector<Number> numbers) {
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  if (numbers.size() == 1) return std::to_string(numbers.front());
+  std::string text = "{ ";
+  for (const Number number : numbers) {
+    text += (number == numbers.front() ? "" : ", ") + std::to_string(number);
+  }
+  return text + " }";
+}
+
+std::vector<std::uint32_t> users_in(const std::vector<Traffic>& list) {
+  std::vector<std::uint32_t> users;
+  for (const Traffic& traffic : list) {
+    if (traffic.user) users.push_back(*traffic.user);
+  }
+  return users;
+}
+
+// The destinations of a list; users alone mean every destination.
+std::vector<Traffic> destinations_in(const std::vector<Traffic>& list) {
+  std::vector<Traffic> destinations;
+  for (const Traffic& traffic : list) {
+    if (!traffic.user) destinations.push_back(traffic);
+  }
+  if (destinations.empty() && !list.empty()) destinations.emplace_back();
+  return destinations;
+}
+
+bool is_served(const Traffic& destination, Families families) {
+  if (!destination.network) return true;
+  return destination.network->family() == AF_INET ? families.v4 : families.v6;
+}
+
+// Host bits are zero, so the text tells: no network of fewer bits begins so.
+bool is_loopback(const Traffic& destination) {
+  if (!destination.network) return false;
+  const std::string text = destination.network->text();
+  return text.starts_with("127.") || text == "::1";
+}
+
+// "ip daddr 10.0.0.0/8 tcp dport 514", of the families that count.
+std::string matching(const Traffic& destination, Families families) {
+  std::string text;
+  if (destination.network) {
+    const std::string family = destination.network->family() == AF_INET ? "ip" : "ip6";
+    const std::string network = destination.network->text();
+    text = network.ends_with("/0") ? "meta nfproto ipv" + std::string(family == "ip" ? "4 " : "6 ")
+                                   : family + " daddr " + network + " ";
+  } else if (!families.v4 || !families.v6) {
+    text = families.v4 ? "meta nfproto ipv4 " : "meta nfproto ipv6 ";
+  }
+  if (destination.every_port()) return text + "meta l4proto tcp";
+  text += "tcp dport " + std::to_string(destination.first_port);
+  if (destination.last_port != destination.first_port) {
+    text += "-" + std::to_string(destination.last_port);
+  }
+  return text;
+}
+
+std::string quoted(const std::string& text) { return '"' + text + '"'; }
+
+std::string heading_of_chain(const Route& route) {
+  return "\n\t# route " + quoted(route.name) + "\n\tchain route_" + route.name + " {\n";
+}
+
+std::string spare_rules(const Route& route, Families families) {
+  std::string text;
+  for (const Traffic& traffic : route.spare) {
+    if (traffic.user || !is_served(traffic, families)) continue;
+    text += "\t\t" + matching(traffic, families) + " return\n";
+  }
+  return text;
+}
+
+// Connections that programs of this network namespace open.
+std::string redirect_chain(const Route& route) {
+  const Families families = families_of(route.listen);
+  const std::string to = " redirect to :" + std::to_string(route.listen.port()) + "\n";
+  const auto spared_users = users_in(route.spare);
+  const auto users = users_in(route.caught);
+  // "skuid != 1000 return" would let through what has no user: connections of the kernel, as NFS.
+  const std::string whose = users.empty() ? "" : "meta skuid " + any_of(users) + " ";
+
+  std::string text = heading_of_chain(route);
+  if (!spared_users.empty()) text += "\t\tmeta skuid " + any_of(spared_users) + " return\n";
+  text += spare_rules(route, families);
+  std::string local;
+  std::string leaving;
+  for (const Traffic& destination : destinations_in(route.caught)) {
+    if (!is_served(destination, families)) continue;
+    (is_loopback(destination) ? local : leaving) +=
+        "\t\t" + whose + matching(destination, families) + to;
+  }
+  text += local;
+  // What stays on this machine crosses no middlebox, unless `catch` names loopback addresses.
+  if (!leaving.empty()) text += "\t\toif \"lo\" return\n" + leaving;
+  return text + "\t}\n";
+}
+
+// Connections that pass this machine.
+std::string tproxy_chain(const Route& route) {
+  const Families families = families_of(route.listen);
+  std::string text = heading_of_chain(route) + spare_rules(route, families);
+  // A listener with an address of its own is found by that address only.
+  const base::Address listen = route.listen.unmapped();
+  const std::string listener =
+      listen.is_any() ? ":" + std::to_string(listen.port()) : listen.text();
+  for (const Traffic& destination : destinations_in(route.caught)) {
+    if (!is_served(destination, families)) continue;
+    const bool one_family = destination.network || !families.v4 || !families.v6;
+    const bool v4 = destination.network ? destination.network->family() == AF_INET : families.v4;
+    text += "\t\t" + matching(destination, families) + " tproxy " +
+            (one_family ? (v4 ? "ip " : "ip6 ") : "") + "to " + listener +
+            " meta mark set meta mark | " + hex(divert_mark) + " accept\n";
+  }
+  return text + "\t}\n";
+}
+
+std::vector<const Route*> routes_of(const Config& config, Intercept kind) {
+  std::vector<const Route*> routes;
+  for (const Route& route : config.routes) {
+    if (route.intercept == kind && wants_rules(route)) routes.push_back(&route);
+  }
+  return routes;
+}
+
+std::string jumps(const std::vector<const Route*>& routes) {
+  std::string text;
+  for (const Route* route : routes) text += "\t\tjump route_" + route->name + "\n";
+  return text;
+}
+
+std::string redirect_rules(const Config& config, const std::vector<const Route*>& routes) {
+  std::string chains;
+  for (const Route* route : routes) chains += redirect_chain(*route);
+  chains += R"(
+	# Connections that programs of this machine open; the first route that catches one has it.
+	chain output {
+		type nat hook output priority -100; policy accept;
+		meta l4proto != tcp return
+)";
+  // Every connection that finhold opens for a redirecting route bears its mark.
+  std::vector<std::uint32_t> marks;
+  bool is_caught_user = false;
+  for (const Route* route : routes) {
+    if (route->mark != 0) marks.push_back(route->mark);
+    const auto users = users_in(route->caught);
+    is_caught_user = is_caught_user || (config.user && std::find(users.begin(), users.end(),
+                                                                 config.user->uid) != users.end());
+  }
+  std::sort(marks.begin(), marks.end());
+  marks.erase(std::unique(marks.begin(), marks.end()), marks.end());
+  for (const std::uint32_t mark : marks) {
+    chains += "\t\tmeta mark " + hex(mark) + " return comment \"opened by finhold\"\n";
+  }
+  if (config.user && !is_caught_user) {
+    chains += "\t\tmeta skuid " + std::to_string(config.user->uid) +
+              " return comment \"opened by finhold's user\"\n";
+  }
+  return chains + jumps(routes) + "\t}\n";
+}
+
+std::string tproxy_rules(const std::vector<const Route*>& routes) {
+  std::string chains;
+  for (const Route* route : routes) chains += tproxy_chain(*route);
+  chains += R"(
+	# New connections; the first route that catches one has it. What is for this machine itself passes.
+	chain new_connections {
+		fib daddr type local return
+)";
+  chains += jumps(routes);
+  // "socket wildcard" is true of listening sockets of every address only, and unknown of a
+  // connection that is not yet accepted or no longer open.
+  chains += R"(	}
+
+	# Connections that pass this machine. Those that are open while the rules are loaded are left alone.
+	chain prerouting {
+		type filter hook prerouting priority mangle; policy accept;
+		meta l4proto != tcp accept
+		tcp flags & (fin | syn | rst | ack) == syn goto new_connections
+		socket wildcard 1 accept comment "listens, as if for somebody else's connection"
+		socket transparent 1 meta mark set meta mark | )";
+  return chains + hex(divert_mark) + " accept comment \"either leg of a session\"\n\t}\n";
+}
+
+std::string table_of(const Config& config) {
+  const auto redirecting = routes_of(config, Intercept::redirect);
+  const auto gateways = routes_of(config, Intercept::tproxy);
+  std::string text = "add table inet finhold\ndelete table inet finhold\ntable inet finhold {\n";
+  std::string chains;
+  if (!redirecting.empty()) chains += redirect_rules(config, redirecting);
+  if (!gateways.empty()) chains += tproxy_rules(gateways);
+  return text + chains.substr(1) + "}\n";
+}
+
+// Empty if there is nothing for it to do.
+std::string patience_of(const Config& config) {
+  std::string text = R"(table inet finhold {
+	ct timeout patient4 { protocol tcp; l3proto ip; policy = { fin_wait : 86400, close_wait : 86400 }; }
+	ct timeout patient6 { protocol tcp; l3proto ip6; policy = { fin_wait : 86400, close_wait : 86400 }; }
+
+	chain redirected {
+		type filter hook output priority -90; policy accept;
+)";
+  std::vector<std::uint16_t> ports4;
+  std::vector<std::uint16_t> ports6;
+  for (const Route* route : routes_of(config, Intercept::redirect)) {
+    const Families families = families_of(route->listen);
+    if (families.v4) ports4.push_back(route->listen.port());
+    if (families.v6) ports6.push_back(route->listen.port());
+  }
+  if (ports4.empty() && ports6.empty()) return {};
+  for (const auto& [ports, family] : {std::pair{ports4, "4"}, {ports6, "6"}}) {
+    if (ports.empty()) continue;
+    text += "\t\tct status dnat meta nfproto ipv" + std::string(family) + " tcp dport " +
+            any_of(ports) + " ct timeout set \"patient" + family + "\"\n";
+  }
+  return text + "\t}\n}\n";
+}
+
+// "ip -4 rule add priority ..." and its kind.
+std::vector<std::string> policy_rule(const std::string& family, const std::string& verb) {
+  const std::string mark = hex(divert_mark) + "/" + hex(divert_mark);
+  return {"ip",       family,
+          "rule",     verb,
+          "priority", std::to_string(divert_priority),
+          "fwmark",   mark,
+          "lookup",   std::to_string(divert_table)};
+}
+
+std::vector<std::string> local_route(const std::string& family, const std::string& verb) {
+  return {"ip",      family, "route", verb,    "local",
+          "default", "dev",  "lo",    "table", std::to_string(divert_table)};
+}
+
+void add_routing(std::vector<Program>& programs, const std::string& family) {
+  programs.push_back({.words = local_route(family, "replace")});
+  programs.push_back(
+      {.words = policy_rule(family, "add"),
+       .unless = {"ip", family, "rule", "show", "table", std::to_string(divert_table)}});
+}
+
+void remove_routing(std::vector<Program>& programs, const std::string& family) {
+  constexpr int enough = 8;  // none of ours is ever there twice
+  programs.push_back({.words = policy_rule(family, "del"), .may_fail = true, .at_most = enough});
+  programs.push_back({.words = local_route(family, "del"), .may_fail = true});
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+}  // namespace
+
+bool wants_rules(const Route& route) {
+  return route.intercept != Intercept::none && !route.caught.empty();
+}
+
+bool any_wants_rules(const Config& config) {
+  return std::any_of(config.routes.begin(), config.routes.end(), wants_rules);
+}
+
+Families families_of(const base::Address& listen) {
+  if (listen.unmapped().family() == AF_INET) return {.v4 = true};
+  return {.v4 = listen.is_any(), .v6 = true};
+}
+
+std::vector<Program> programs_that_load(const Config& config) {
+  FINHOLD_CHECK(any_wants_rules(config));
+  Families routed;
+  for (const Route* route : routes_of(config, Intercept::tproxy)) {
+    const Families families = families_of(route->listen);
+    routed.v4 = routed.v4 || families.v4;
+    routed.v6 = routed.v6 || families.v6;
+  }
+  std::vector<Program> programs;
+  // Routing before marks, and the other way round at the end: what is marked and not routed would
+  // go on to its server, which answers packets of an unknown connection by a reset.
+  if (routed.v4 || routed.v6) programs.push_back({.why = "What is marked is delivered here."});
+  if (routed.v4) add_routing(programs, "-4");
+  if (routed.v6) add_routing(programs, "-6");
+  programs.push_back({.words = {"nft", "-f", "-"},
+                      .input = table_of(config),
+                      .why = "All of the table is replaced in one step."});
+  const std::string patience = patience_of(config);
+  if (!patience.empty()) {
+    programs.push_back({.words = {"nft", "-f", "-"},
+                        .input = patience,
+                        .may_fail = true,
+                        .why = "conntrack would forget a redirected connection 60 s after its "
+                               "first FIN, but for keepalives.\nThis makes it a day. Some kernels "
+                               "cannot; then keepalives have to do."});
+  }
+  if (!routed.v4 || !routed.v6) {
+    programs.push_back({.why = "What another set may have left."});
+    if (!routed.v4) remove_routing(programs, "-4");
+    if (!routed.v6) remove_routing(programs, "-6");
+  }
+  return programs;
+}
+
+std::vector<Program> programs_that_stop_catching(const Config& config) {
+  std::string text;
+  if (!routes_of(config, Intercept::redirect).empty()) text += "flush chain inet finhold output\n";
+  if (!routes_of(config, Intercept::tproxy).empty()) {
+    text += "flush chain inet finhold new_connections\n";
+  }
+  return {{.words = {"nft", "-f", "-"}, .input = text}};
+}
+
+std::vector<Program> programs_that_remove() {
+  std::vector<Program> programs;
+  programs.push_back({.words = {"nft", "-f", "-"},
+                      .input = "add table inet finhold\ndelete table inet finhold\n",
+                      .why = "Added first, so that it is no error if there is none."});
+  remove_routing(programs, "-4");
+  remove_routing(programs, "-6");
+  return programs;
+}
+
+std::string as_script(const std::vector<Program>& programs, const std::string& heading) {
+  std::string text = "#!/bin/sh\n# " + heading + "\nset -eu\nPATH=$PATH:/usr/sbin:/sbin\n";
+  for (const Program& program : programs) {
+    if (!program.why.empty()) {
+      std::string why = "\n# " + program.why + "\n";
+      for (auto at = why.find('\n', 1); at + 1 < why.size(); at = why.find('\n', at + 1)) {
+        why.insert(at + 1, "# ");
+      }
+      text += why;
+    }
+    if (program.words.empty()) continue;
+    std::string line = joined(program.words);
+    if (!program.input.empty()) {
+      text += line + (program.may_fail ? " 2>/dev/null <<'END' || true\n" : " <<'END'\n") +
+              program.input + "END\n";
+      continue;
+    }
+    if (program.at_most > 1) {
+      std::string count = "1";
+      for (int i = 2; i <= program.at_most; ++i) count += " " + std::to_string(i);
+      line = "for _ in " + count + "; do " + line + " 2>/dev/null || break; done";
+    } else if (program.may_fail) {
+      line += " 2>/dev/null || true";
+    }
+    if (!program.unless.empty()) {
+      line = "[ -n \"$(" + joined(program.unless) + " 2>/dev/null)\" ] || " + line;
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace finhold::app

@@ -1,0 +1,21 @@
+// Users of this machine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace finhold::app {
+
+struct User {
+  std::string name;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;  // the user's own group
+};
+
+// The user of that name, from /etc/passwd or whatever the machine asks (nsswitch.conf); nothing if
+// there is none. May block, as looking up a host does. Any thread.
+std::optional<User> find_user(std::string_view name);
+
+}  // namespace finhold::app

@@ -1,0 +1,118 @@
+// What `catch` and `spare` cannot mean beside other keys: the exact words, at their place.
+#include "app/catch_mistakes.h"
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "config_words.h"
+
+using finhold::app::lets_finhold_pass;
+using finhold::test::good_route;
+using finhold::test::said;
+
+namespace {
+
+// About a route with these lines, which begin on line 4.
+std::string said_of(const std::string& listen, const std::string& lines) {
+  return said("[[route]]\nname = \"a\"\nlisten = \"" + listen + "\"\n" + lines + "\n");
+}
+std::string said_of_redirect(const std::string& lines) {
+  return said_of("127.0.0.1:15001", "intercept = \"redirect\"\n" + lines);
+}
+
+}  // namespace
+
+TEST_CASE("each wrong item of a list is told of at its place") {
+  CHECK(said_of_redirect("catch = [\"10.0.0.0/8:0\",\n  \":x\", 5]") ==
+        "5:10: catch: \"10.0.0.0/8:0\" has \"0\" behind the colon; write a port from 1 to 65535, "
+        "or two as 7000-7010, the lower one first\n"
+        "6:3: catch: \":x\" has \"x\" behind the colon; write a port from 1 to 65535, or two as "
+        "7000-7010, the lower one first\n"
+        "6:9: catch: found the integer 5 in the list; write strings such as "
+        "[\"10.0.0.0/8:514\"]\n");
+  CHECK(said_of_redirect("catch = \":514\"") ==
+        "5:9: catch: expected a list such as [\"10.0.0.0/8:514\"], found the string \":514\"; "
+        "write [\":514\"], in brackets\n");
+  CHECK(said_of_redirect("mark = \"0\"\ncatch = [\":514\"]") ==
+        "5:8: mark: expected a whole number, found the string \"0\"; write 0 without quotes\n");
+}
+
+TEST_CASE("only a route that intercepts catches") {
+  CHECK(said(good_route + "catch = [\":514\"]\nspare = [\":515\"]\n") ==
+        "5:9: catch: this route intercepts nothing; write intercept = \"redirect\" (beside the "
+        "client) or \"tproxy\" (on a gateway) too\n"
+        "6:9: spare: this route intercepts nothing; write intercept = \"redirect\" (beside the "
+        "client) or \"tproxy\" (on a gateway) too\n");
+  CHECK(said(good_route + "catch = []\nspare = []\n") == "ok\n");
+  CHECK(said_of_redirect("spare = [\":515\"]") ==
+        "5:9: spare: nothing is caught that could be spared; write catch too\n");
+  CHECK(said(good_route + "intercept = \"redirct\"\ncatch = [\":514\"]\n")
+            .find("intercepts nothing") == std::string::npos);
+}
+
+TEST_CASE("connections that pass a gateway have no user") {
+  const std::string words =
+      "connections that pass a gateway have no user here; name networks and ports, or write "
+      "intercept = \"redirect\"\n";
+  CHECK(said_of("[::]:15001",
+                "intercept = \"tproxy\"\ncatch = [\":5\", \"user:0\"]\nspare = "
+                "[\"user:0\"]") == "5:16: catch: " + words + "6:10: spare: " + words);
+}
+
+TEST_CASE("what is caught is of a family that the listener has") {
+  const std::string catches = "catch = [\":1\", \"10.0.0.0/8\", \"[2001:db8::/32]:5\"]";
+  CHECK(said_of_redirect(catches) ==
+        "5:30: catch: this is IPv6, and the listener of this route, \"127.0.0.1:15001\", is IPv4 "
+        "only; write listen = \"[::]:15001\" for both, or another route\n");
+  CHECK(said_of("[::1]:5", "intercept = \"tproxy\"\n" + catches) ==
+        "5:16: catch: this is IPv4, and the listener of this route, \"[::1]:5\", is IPv6 only; "
+        "write listen = \"[::]:5\" for both, or another route\n");
+  CHECK(said_of("[::]:5", "intercept = \"tproxy\"\n" + catches) == "ok\n");
+  CHECK(said_of_redirect("catch = [\":1\"]\nspare = [\"[2001:db8::/32]\"]") == "ok\n");
+}
+
+TEST_CASE("redirected connections arrive at loopback addresses") {
+  const auto route = [](const std::string& listen) {
+    return said_of(listen, "intercept = \"redirect\"\ncatch = [\":514\"]");
+  };
+  for (const char* listen : {"127.0.0.1:5", "0.0.0.0:5", "[::1]:5", "[::]:5"}) {
+    CHECK(route(listen) == "ok\n");
+  }
+  for (const char* listen : {"127.0.0.2:5", "192.0.2.7:5", "[2001:db8::1]:5"}) {
+    CHECK(route(listen) ==
+          "3:10: listen: redirected connections go to 127.0.0.1 and [::1]; write "
+          "\"127.0.0.1:5\", \"[::1]:5\", or \"[::]:5\" for both\n");
+  }
+}
+
+TEST_CASE("finhold's own connections must pass") {
+  const std::string words =
+      "finhold would catch the connections that it opens itself; write a mark other than 0, or "
+      "spare = [\"user:NAME\"] with the user that it runs as\n";
+  CHECK(said_of_redirect("catch = [\":514\"]\nmark = 0") == "6:8: mark: " + words);
+  CHECK(said_of_redirect("catch = [\":514\"]\nmark = 0\nspare = [\"user:0\"]") == "ok\n");
+  CHECK(said_of_redirect("catch = [\":514\", \"user:0\"]\nmark = 0") == "ok\n");
+  CHECK(said_of_redirect("mark = 0") == "ok\n");
+  CHECK(said_of_redirect("catch = [\":514\"]\nmark = 0x10000001") ==
+        "6:8: mark: the bit 0x10000000 is for diverted connections; write a mark without it\n");
+}
+
+TEST_CASE("which users pass") {
+  finhold::relay::Route route;
+  finhold::relay::Traffic user;
+  user.user = 990;
+  CHECK(lets_finhold_pass(route, 1));
+  route.mark = 0;
+  CHECK_FALSE(lets_finhold_pass(route, 1));
+  CHECK_FALSE(lets_finhold_pass(route, std::nullopt));
+  route.spare = {user};
+  CHECK(lets_finhold_pass(route, std::nullopt));
+  CHECK(lets_finhold_pass(route, 990));
+  CHECK_FALSE(lets_finhold_pass(route, 991));
+  route.spare.clear();
+  route.caught = {finhold::relay::Traffic{}, user};
+  CHECK(lets_finhold_pass(route, std::nullopt));
+  CHECK(lets_finhold_pass(route, 991));
+  CHECK_FALSE(lets_finhold_pass(route, 990));
+}
