@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <thread>
 
+#include "app/dial_check.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/loop.h"
@@ -16,6 +17,7 @@
 #include "net/signals.h"
 #include "net/socket.h"
 #include "net/socket_owner.h"
+#include "relay/keepalive_options.h"
 
 namespace finhold::app {
 
@@ -70,6 +72,9 @@ std::string advice(const base::Error& error) {
     case EADDRINUSE:
       return "another process listens there: \"ss -ltnp\" shows which; stop it or choose another "
              "port";
+    case EPERM:
+      return "intercept = \"tproxy\" needs CAP_NET_RAW or CAP_NET_ADMIN (AmbientCapabilities= in "
+             "systemd)";
     case EACCES:
       return "ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= in systemd) or a "
              "lower net.ipv4.ip_unprivileged_port_start";
@@ -107,7 +112,9 @@ std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
   std::vector<net::Descriptor> sockets;
   base::Address address = route.listen;
   for (std::uint32_t i = 0; i < workers; ++i) {
-    auto socket = net::listen_tcp(address, i == 0, relay::keepalive_options(route));
+    auto socket =
+        net::listen_tcp(address, i == 0, relay::keepalive_options(route, base::Side::client),
+                        route.intercept == relay::Intercept::tproxy);
     if (!socket.ok()) {
       log::Line("cannot listen: " + advice(socket.error()))
           .add("route", route.name)
@@ -120,11 +127,14 @@ std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
     if (i == 0) address = net::local_address(socket.value().get());
     sockets.push_back(std::move(socket.value()));
   }
-  log::Line("listening")
-      .add("route", route.name)
-      .add("address", address.text())
-      .add("server", route.server.text())
-      .write(log::Level::info);
+  log::Line line("listening");
+  line.add("route", route.name).add("address", address.text());
+  if (route.intercept == relay::Intercept::none) {
+    line.add("server", route.server.text());
+  } else {
+    line.add("intercept", route.intercept == relay::Intercept::tproxy ? "tproxy" : "redirect");
+  }
+  line.write(log::Level::info);
   return sockets;
 }
 
@@ -165,6 +175,9 @@ class Server final : private net::Wake::Listener,
       for (std::uint32_t i = 0; i < count; ++i) {
         bound[i].push_back({&route, std::move((*sockets)[i])});
       }
+    }
+    for (const relay::Route& route : config_.routes) {
+      if (!can_dial(route)) return false;
     }
     for (auto& routes : bound) {
       workers_.push_back(std::make_unique<Worker>(config_, quota_, std::move(routes)));

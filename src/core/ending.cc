@@ -1,6 +1,7 @@
 #include "core/ending.h"
 
 #include <cerrno>
+#include <string_view>
 
 namespace finhold::core {
 
@@ -30,6 +31,8 @@ const char* name(Ending ending) {
       return "half-closed-total";
     case Ending::drain_limit:
       return "drain-limit";
+    case Ending::not_intercepted:
+      return "not-intercepted";
     case Ending::local_error:
       return "local-error";
   }
@@ -64,8 +67,11 @@ Ending ending_of_failed_leg(base::Side side, int code) {
   }
 }
 
-Ending ending_of_failed_dial(int code) {
-  switch (code) {
+Ending ending_of_failed_dial(const base::Error& error) {
+  const std::string_view operation = error.operation;
+  // What precedes connect() concerns no server: the client's port, the source address.
+  if (operation == "bind" || operation.starts_with("setsockopt")) return Ending::local_error;
+  switch (error.code) {
     case ECONNREFUSED:
     case ECONNRESET:
       return Ending::server_refused;
@@ -75,7 +81,7 @@ Ending ending_of_failed_dial(int code) {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-    case EADDRNOTAVAIL:  // no local port is free
+    case EADDRNOTAVAIL:  // no local port is free, or not the client's
       return Ending::local_error;
     default:
       return Ending::server_unreachable;

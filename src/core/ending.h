@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/error.h"
 #include "base/side.h"
 
 namespace finhold::core {
@@ -20,7 +21,8 @@ enum class Ending : std::uint8_t {
   half_closed_idle,    // R6's limits
   half_closed_total,   //
   drain_limit,         // finhold was told to stop, and limits.drain passed
-  local_error,         // finhold's own machine failed it: no descriptors, no memory
+  not_intercepted,  // the client came to a listener for diverted connections, and was not diverted
+  local_error,      // finhold's own machine failed it: no descriptors, no memory
 };
 
 // By what finhold learned that the other end of a leg whose flow had ended was gone, and not merely
@@ -41,7 +43,7 @@ const char* name(Ending ending);
 // The ending of a leg that failed with an errno: reset or vanished.
 Ending ending_of_failed_leg(base::Side side, int code);
 
-// The ending of a dial that failed with an errno.
-Ending ending_of_failed_dial(int code);
+// The ending of a failed dial.
+Ending ending_of_failed_dial(const base::Error& error);
 
 }  // namespace finhold::core

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
+#include <string_view>
 #include <sys/socket.h>
+
+#include "net/dial_source.h"
 
 namespace finhold::net {
 namespace {
@@ -11,11 +14,25 @@ namespace {
 constexpr Instant retry_after_ms = 100;
 
 bool is_starvation(int code) {
-  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM ||
-         code == EADDRNOTAVAIL;
+  return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
 
 }  // namespace
+
+base::Result<Descriptor> dialing_socket(int family, const DialOptions& options) {
+  auto socket = dialing_socket(family, options.keepalive);
+  if (!socket.ok()) return socket;
+  const int fd = socket.value().get();
+  base::Error error;
+  if (options.mark != 0) error = set_mark(fd, options.mark);
+  if (options.source && error.code == 0) {
+    if (options.source->family() != family) error = {EAFNOSUPPORT, "bind"};
+    if (options.transparent && error.code == 0) error = set_transparent(fd, family);
+    if (error.code == 0) error = bind_source(fd, *options.source);
+  }
+  if (error.code != 0) return error;
+  return socket;
+}
 
 Dialer::Dialer(Loop& loop, Poller& poller, Timers& timers, Resolver& resolver, Owner& owner,
                const DialOptions& options)
@@ -29,6 +46,12 @@ Dialer::Dialer(Loop& loop, Poller& poller, Timers& timers, Resolver& resolver, O
 Dialer::~Dialer() {
   poller_.forget(*this);
   if (resolving_) resolver_.forget(*this);
+}
+
+void Dialer::start(const base::Address& server) {
+  give_up_at_ = loop_.now() + options_.timeout_ms;
+  addresses_.push_back(server.unmapped());
+  try_next();
 }
 
 void Dialer::start(const base::HostPort& server) {
@@ -73,7 +96,7 @@ void Dialer::try_next() {
 
 // False: it failed at once, as last_error_ says.
 bool Dialer::try_address(const base::Address& address) {
-  auto socket = dialing_socket(address.family(), options_.keepalive);
+  auto socket = dialing_socket(address.family(), options_);
   if (!socket.ok()) {
     last_error_ = socket.error();
   } else {
@@ -100,14 +123,24 @@ bool Dialer::try_address(const base::Address& address) {
     }
   }
   fd_.close();
-  if (last_error_.code == EADDRNOTAVAIL && !has_source_address(address)) {
-    last_error_.code = ENETUNREACH;  // not for want of a port, and it will not pass
-  }
-  if (!is_starvation(last_error_.code)) return false;
+  if (!will_pass(address)) return false;
   --next_;
   starved_ = true;
   arm(std::min(loop_.now() + retry_after_ms, give_up_at_));
   return true;
+}
+
+// Whether the same address is worth another try soon.
+bool Dialer::will_pass(const base::Address& address) {
+  if (is_starvation(last_error_.code)) return true;
+  // bind() says so of an address that this machine does not have.
+  const bool connecting = std::string_view(last_error_.operation) == "connect";
+  if (last_error_.code != EADDRNOTAVAIL || !connecting) return false;
+  // All ports are in use towards that address; or the one that was given is, by an earlier
+  // connection of the same client, whose last bytes or FIN the server has not acknowledged yet.
+  if (options_.source || has_source_address(address)) return true;
+  last_error_.code = ENETUNREACH;
+  return false;
 }
 
 // Dialing a local port that nobody listens on can, with bad luck in the choice of our own port,

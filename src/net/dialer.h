@@ -1,7 +1,9 @@
 // Connects to a server by name or address: resolves, then tries every address in turn.
 #pragma once
 
+#include <cstdint>
 #include <netdb.h>
+#include <optional>
 #include <vector>
 
 #include "base/address.h"
@@ -17,13 +19,22 @@ namespace finhold::net {
 struct DialOptions {
   Instant timeout_ms = 10'000;  // for everything together: the name and all its addresses
   KeepaliveOptions keepalive;
+  std::uint32_t mark = 0;               // SO_MARK; 0: none
+  std::optional<base::Address> source;  // not mapped; port 0: the kernel chooses
+  bool transparent = false;             // `source` may be an address of another machine
 };
+
+// A socket as a dial with these options connects it; dial_source.h has the operations of its
+// errors.
+base::Result<Descriptor> dialing_socket(int family, const DialOptions& options);
 
 // One dial. On the loop's thread. Destroying it abandons the dial.
 //
 // Each address but the last has an equal share of the time that is left, so that one dead address
 // does not use up the time of the living. When the process is out of descriptors or ports, the dial
-// waits for one within its time.
+// waits for one within its time; also for a port that is given and still in use towards that
+// address, by a connection that is about to go. Errors before connect() name their operation
+// (dial_source.h).
 class Dialer final : private Watcher, private Timer, private Resolver::Waiter {
  public:
   class Owner {
@@ -49,6 +60,7 @@ class Dialer final : private Watcher, private Timer, private Resolver::Waiter {
 
   // Exactly one call of the owner follows, perhaps before this returns.
   void start(const base::HostPort& server);
+  void start(const base::Address& server);
 
  private:
   void on_ready(std::uint32_t events) override;
@@ -56,6 +68,7 @@ class Dialer final : private Watcher, private Timer, private Resolver::Waiter {
   void on_resolved(const std::vector<base::Address>& addresses, int error) override;
   void try_next();
   bool try_address(const base::Address& address);
+  bool will_pass(const base::Address& address);
   void failed(base::Error error);
   [[nodiscard]] bool connected_to_itself(const base::Address& address) const;
 

@@ -12,6 +12,7 @@
 #include <linux/tcp.h>
 
 #include "base/check.h"
+#include "net/dial_source.h"
 
 namespace finhold::net {
 namespace {
@@ -60,7 +61,7 @@ void set_keepalive(int fd, const KeepaliveOptions& keepalive) {
 void disarm_linger(int fd) { set_option(fd, SOL_SOCKET, SO_LINGER, linger{0, 0}); }
 
 base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
-                                    const KeepaliveOptions& keepalive) {
+                                    const KeepaliveOptions& keepalive, bool transparent) {
   Descriptor fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return last_error("socket");
   if (!set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1)) return last_error("setsockopt");
@@ -69,6 +70,10 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
     return last_error("setsockopt");
   }
   if (!first && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return last_error("setsockopt");
+  if (transparent) {
+    const auto error = set_transparent(fd.get(), address.family());
+    if (error.code != 0) return error;
+  }
   if (bind(fd.get(), address.raw(), address.length()) != 0) return last_error("bind");
   // Only now: a bind() without SO_REUSEPORT fails beside any other listener.
   if (first && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return last_error("setsockopt");
@@ -83,6 +88,14 @@ base::Address local_address(int fd) {
   auto* raw = reinterpret_cast<sockaddr*>(&storage);
   FINHOLD_CHECK(getsockname(fd, raw, &length) == 0);
   return base::Address::from(raw);
+}
+
+// The kernel answers an own address from that address, and any other from its own. To bind to it
+// would not tell where net.ipv4.ip_nonlocal_bind is set, as it often is on gateways.
+bool is_own_address(const base::Address& address) {
+  const Descriptor probe(socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return probe.valid() && connect(probe.get(), address.raw(), address.length()) == 0 &&
+         local_address(probe.get()).with_port(0) == address.with_port(0);
 }
 
 std::optional<base::Address> remote_address(int fd) {

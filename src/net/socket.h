@@ -40,8 +40,12 @@ void disarm_linger(int fd);
 // A listening, non-blocking socket with leg options. `first`: it must be the only one on this
 // address, also against another finhold, so that a second instance gets EADDRINUSE instead of a
 // share of the connections; the others of this process (one a worker) join it afterwards.
+// `transparent`: it accepts connections that "tproxy" rules divert, in the name of their servers.
 base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
-                                    const KeepaliveOptions& keepalive);
+                                    const KeepaliveOptions& keepalive, bool transparent = false);
+
+// Whether an address is one of this machine's, not counting its port.
+bool is_own_address(const base::Address& address);
 
 // Where a socket is bound. Requires a bound socket.
 base::Address local_address(int fd);

@@ -1,9 +1,10 @@
 #include "relay/session.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "relay/interception.h"
+#include "relay/keepalive_options.h"
 #include "relay/session_log.h"
 #include "relay/session_table.h"
 
@@ -18,27 +19,7 @@ namespace {
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 constexpr std::array both_sides{Side::client, Side::server};
 
-net::KeepaliveOptions in_seconds(base::Milliseconds idle, base::Milliseconds interval, int probes) {
-  return {static_cast<int>(idle.count() / 1000), static_cast<int>(interval.count() / 1000), probes};
-}
-
 }  // namespace
-
-net::KeepaliveOptions keepalive_options(const Route& route) {
-  return in_seconds(route.keepalive.idle, route.keepalive.interval, route.keepalive.probes);
-}
-
-// More often than usual, and as patient: with more probes (the kernel takes up to 127).
-net::KeepaliveOptions nursing_options(const Route& route) {
-  const Keepalive& usual = route.keepalive;
-  const base::Milliseconds every = route.fin.nurse_every;
-  const auto idle = std::min(every, usual.idle);
-  const auto interval = std::min(every, usual.interval);
-  const auto rest = usual.vanished_after() - idle;
-  const auto probes = (rest + interval - base::Milliseconds(1)) / interval;
-  return in_seconds(idle, interval,
-                    static_cast<int>(std::clamp<std::int64_t>(probes, usual.probes, 127)));
-}
 
 Session::Session(SessionTable& table, const Route& route, std::uint64_t id)
     : net::Timer(table.timers()),
@@ -54,20 +35,28 @@ core::Instant Session::now() const { return table_->loop().now(); }
 
 void Session::start(net::Descriptor client, const base::Address& address) {
   client_ = address;
+  if (route_->intercept != Intercept::none) {
+    const auto server = intended_server(*route_, client.get());
+    if (!server.ok()) {
+      log_not_intercepted(*this, server.error());
+      return abort(core::Ending::not_intercepted);  // the socket resets when it is closed
+    }
+    server_ = server.value();
+    server_known_ = true;
+  }
   if (leg(Side::client).open(std::move(client), false).code != 0) {
     return abort(core::Ending::local_error);
   }
-  const net::DialOptions options{static_cast<net::Instant>(route_->connect_timeout.count()),
-                                 keepalive_options(*route_)};
-  dialer_ = std::make_unique<net::Dialer>(table_->loop(), table_->poller(), table_->timers(),
-                                          table_->resolver(),
-                                          static_cast<net::Dialer::Owner&>(*this), options);
+  dialer_ = std::make_unique<net::Dialer>(
+      table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
+      static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
+  if (server_known_) return dialer_->start(server_);
   dialer_->start(route_->server);
 }
 
 void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
   dialer_.reset();
-  dialed_ = true;
+  server_known_ = true;
   server_ = server;
   if (leg(Side::server).open(std::move(fd), registered).code != 0) {
     return abort(core::Ending::local_error);
@@ -79,7 +68,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
 // R5: the client never sees a clean end of nothing.
 void Session::on_dial_failed(base::Error error, bool unresolved) {
   log_dial_failure(*this, error, unresolved);
-  abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error.code));
+  abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
 }
 
 void Session::on_leg_ready(Side side) {
@@ -209,7 +198,7 @@ void Session::apply(const core::Actions& actions) {
   }
   for (const Side side : both_sides) {
     if (!actions.nurse[base::index(side)]) continue;
-    leg(side).set_keepalive(nursing_options(*route_));
+    leg(side).set_keepalive(nursing_options(*route_, side));
   }
   if (actions.reset) abort(ending_);
   if (actions.finished) close_legs();

@@ -53,7 +53,8 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] const Route& route() const { return *route_; }
   [[nodiscard]] const base::Address& client() const { return client_; }
-  [[nodiscard]] const base::Address* server() const { return dialed_ ? &server_ : nullptr; }
+  // Once it is dialed; where an intercepted client was going, from the start.
+  [[nodiscard]] const base::Address* server() const { return server_known_ ? &server_ : nullptr; }
   [[nodiscard]] const core::FinPolicy& policy() const { return policy_; }
   [[nodiscard]] core::Ending ending() const { return ending_; }
   [[nodiscard]] std::uint64_t total(base::Flow flow) const {
@@ -117,7 +118,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   base::Flow first_end_ = base::Flow::to_server;
   bool any_end_ = false;
   bool holding_ = false;
-  bool dialed_ = false;
+  bool server_known_ = false;
   bool queued_ = false;  // in the table's queue of sessions with more to do
 };
 

@@ -1,6 +1,11 @@
 #include "relay/session_log.h"
 
+#include <cerrno>
+#include <string>
+#include <string_view>
+
 #include "base/log.h"
+#include "net/dial_source.h"
 #include "relay/session.h"
 
 namespace finhold::relay {
@@ -11,7 +16,29 @@ using base::Flow;
 namespace {
 
 std::string server_text(const Session& session) {
-  return session.server() != nullptr ? session.server()->text() : session.route().server.text();
+  if (session.server() != nullptr) return session.server()->text();
+  return session.route().intercept == Intercept::none ? session.route().server.text() : "none";
+}
+
+// What can be done about a dial that failed for reasons of our own machine.
+std::string cure(const base::Error& error, const Route& route) {
+  const bool as_client = route.source.kind == Source::Kind::client;
+  if (const char* capability = net::missing_capability(error)) {
+    return std::string(": it needs ") + capability;
+  }
+  if (error.code == EADDRNOTAVAIL && as_client) {
+    return ": an earlier session of the same client address and port is not over yet";
+  }
+  if (std::string_view(error.operation) != "bind") return "";
+  if (error.code == EADDRINUSE && as_client) {
+    return ": the client's address and port are in use on this machine; source = \"client\" is for "
+           "a gateway, not for clients of its own";
+  }
+  if (error.code == EADDRNOTAVAIL) {
+    return ": this machine does not have the address in source; \"ip address\" shows those it has";
+  }
+  if (error.code == EAFNOSUPPORT) return ": the address in source is of the other family";
+  return "";
 }
 
 }  // namespace
@@ -37,15 +64,32 @@ void log_ending(const Session& session) {
 
 void log_dial_failure(const Session& session, base::Error error, bool unresolved) {
   const bool no_name = unresolved && error.code == 0;
-  const char* what = no_name      ? "the server's name has no address"
-                     : unresolved ? "the server's name cannot be looked up; is the name server up?"
-                                  : "cannot connect to the server";
+  const std::string what = no_name ? "the server's name has no address"
+                           : unresolved
+                               ? "the server's name cannot be looked up; is the name server up?"
+                               : "cannot connect to the server" + cure(error, session.route());
   log::Line(what)
       .add("session", session.id())
       .add("route", session.route().name)
-      .add("server", session.route().server.text())
+      .add("server", session.route().intercept == Intercept::none ? session.route().server.text()
+                                                                  : server_text(session))
       .add("error", no_name ? std::string("name not found") : error.text())
       .write(log::Level::warning);
+}
+
+void log_not_intercepted(const Session& session, base::Error error) {
+  const Route& route = session.route();
+  log::Line line(
+      error.code == ELOOP
+          ? "refused a connection to the listener itself: it waits for connections that were going "
+            "to a server and that rules of the kernel divert; let the client connect to its server"
+          : "refused a connection: the kernel does not say where it was going");
+  line.add("session", session.id())
+      .add("route", route.name)
+      .add("client", session.client().text())
+      .add("listen", route.listen.text());
+  if (error.code != ELOOP) line.add("error", error.text());
+  line.write(log::Level::warning);
 }
 
 }  // namespace finhold::relay

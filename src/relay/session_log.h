@@ -20,4 +20,7 @@ void log_ending(const Session& session);
 // A warning that names the server and what was wrong with it.
 void log_dial_failure(const Session& session, base::Error error, bool unresolved);
 
+// A warning that a client came to the listener itself, which waits for diverted ones only.
+void log_not_intercepted(const Session& session, base::Error error);
+
 }  // namespace finhold::relay

@@ -118,8 +118,4 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   std::vector<Session*> retired_;
 };
 
-// The keepalive times of a route, in the kernel's units: usual, and for a leg that is nursed.
-net::KeepaliveOptions keepalive_options(const Route& route);
-net::KeepaliveOptions nursing_options(const Route& route);
-
 }  // namespace finhold::relay

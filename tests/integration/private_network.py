@@ -28,8 +28,14 @@ class Network:
     def filter(self, *rules: str) -> None:
         """nft rules for what arrives."""
         chain = "\n".join(["type filter hook input priority 0", *rules])
-        text = f"table inet box {{\nchain input {{\n{chain}\n}}\n}}\n"
-        subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
+        self.load(f"table inet box {{\nchain input {{\n{chain}\n}}\n}}\n")
+
+    def load(self, rules: str) -> None:
+        """A file of nft."""
+        subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+
+    def ip(self, *arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True)
 
     def drop(self, *ports: int) -> None:
         """Whatever comes to or from one of these ports vanishes, silently."""

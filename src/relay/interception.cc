@@ -1,0 +1,52 @@
+#include "relay/interception.h"
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "net/original_destination.h"
+#include "net/socket.h"
+#include "relay/keepalive_options.h"
+
+namespace finhold::relay {
+namespace {
+
+const base::Error to_the_listener{ELOOP, "accept"};
+
+}  // namespace
+
+base::Result<base::Address> intended_server(const Route& route, int client) {
+  FINHOLD_CHECK(route.intercept != Intercept::none);
+  const base::Address here = net::local_address(client).unmapped();
+  if (route.intercept == Intercept::tproxy) {
+    // The kernel accepts in the name of the server. The server of a client may well have our port,
+    // but not our address as well.
+    if (here.port() == route.listen.port() && net::is_own_address(here)) return to_the_listener;
+    return here;
+  }
+  auto server = net::original_destination(client);
+  if (server.ok() && server.value() == here) return to_the_listener;
+  // Nothing is known of a connection that was never translated, in a namespace without such rules.
+  if (!server.ok() && server.error().code == ENOENT) return to_the_listener;
+  return server;
+}
+
+net::DialOptions dial_options(const Route& route, const base::Address& client) {
+  net::DialOptions options;
+  options.timeout_ms = static_cast<net::Instant>(route.connect_timeout.count());
+  options.keepalive = keepalive_options(route, base::Side::server);
+  if (route.intercept == Intercept::redirect) options.mark = route.mark;
+  switch (route.source.kind) {
+    case Source::Kind::self:
+      break;
+    case Source::Kind::client:
+      options.source = client.unmapped();
+      options.transparent = true;
+      break;
+    case Source::Kind::address:
+      options.source = route.source.address.unmapped();
+      break;
+  }
+  return options;
+}
+
+}  // namespace finhold::relay

@@ -1,0 +1,19 @@
+// The keepalive times of a route's legs, in the kernel's units.
+#pragma once
+
+#include "base/side.h"
+#include "net/socket.h"
+#include "relay/route.h"
+
+namespace finhold::relay {
+
+// As configured; but the client leg of a route that redirects hears one at least every 15 s. The
+// kernel's own conntrack sits in that leg, however local it is, and forgets one that is half-closed
+// and silent (after 60 s, net.netfilter.nf_conntrack_tcp_timeout_close_wait): the answer would be
+// lost.
+net::KeepaliveOptions keepalive_options(const Route& route, base::Side side);
+
+// For a half-closed crossing leg: more often, and as patient.
+net::KeepaliveOptions nursing_options(const Route& route, base::Side side);
+
+}  // namespace finhold::relay
