@@ -41,8 +41,6 @@ struct DiagEnd {
   std::array<__be32, 4> address{};
   __be16 port = 0;  // in network order, as all of it
   std::uint32_t interface = 0;
-
-  friend bool operator==(const DiagEnd&, const DiagEnd&) = default;
 };
 
 // An IPv4-mapped address becomes an IPv4 one: by that the kernel finds a socket of either family.
