@@ -146,8 +146,12 @@ void Session::look_whether_gone(bool found_before) {
   if (phase_ != Phase::relaying || !policy_.gone_matters(side)) {
     return table_->gone_watch().remove(*this);
   }
-  const auto other_end = leg(side).other_end();
+  auto other_end = leg(side).other_end();
   if (!other_end) return;  // the leg has failed; its event is on the way
+  // A redirected client knows nothing of us.
+  if (side == Side::client && route_->intercept == Intercept::redirect) {
+    other_end->believed = server_;
+  }
   switch (table_->gone_watch().kernel().ask(*other_end)) {
     case net::OtherEnd::half_closed:
       return table_->gone_watch().add(*this);

@@ -5,15 +5,17 @@ import ctypes
 import errno
 import os
 import select
+import socket
 import struct
 
 import pytest
 from clients import Clients
-from ends import Server
+from ends import Server, Session, text_of
 from finhold import Finhold, route_to, wait_until
 from private_network import private_network
 from test_half_close import source_of
 from test_holding import crossing, seconds, sink_ended
+from test_interception import MARK, OWN, PORT, SERVER, divert_to_tproxy
 
 
 def closed(finhold, flow, **fields):
@@ -210,6 +212,102 @@ def test_keepalive_finds_a_closed_side_whose_kernel_has_forgotten_it(start):
         server.close()
 
 
+# Intercepted clients: they believe to be connected to the server.
+
+HOSTS = ["127.0.0.1", "::1"]
+
+
+def intercepting(how, **keys):
+    return {"name": "main", "listen": f"[::]:{PORT}", "intercept": how, "crosses": "server",
+            "fin": {"release_when_quiet": "never"}, **keys}
+
+
+REDIRECT = f"""
+table inet finhold {{
+  chain output {{
+    type nat hook output priority -100
+    meta mark {MARK} return
+    tcp dport 9000 redirect to :{PORT}
+  }}
+}}
+"""
+
+
+def expect_gone_and_held(finhold, server):
+    """Of two clients one closes, and the other only half-closes."""
+    for gone in (True, False):
+        session = server.session(server.address)
+        session.client.send(10)
+        session.server.receive(10)
+        if gone:
+            session.client.close()
+            session.server.expect_end()
+            session.server.close()
+            finhold.ending(ending="finished", released="source-gone", gone="local-closed")
+        else:
+            session.client.finish()
+            session.server.expect_nothing(1.5)
+            session.server.finish()
+            session.client.expect_end(0)
+            session.close()
+            finhold.ending(ending="finished", released="server-ended", gone="none")
+
+
+@pytest.mark.parametrize("family", SERVER)
+def test_a_redirected_client_is_asked_about_by_where_it_was_going(start, family):
+    with private_network() as network:
+        network.ip("address", "add", f"{SERVER['v6']}/128", "dev", "lo", "nodad")
+        network.load(REDIRECT)
+        server = Server(SERVER[family], port=9000)
+        finhold = start(intercepting("redirect"))
+        expect_gone_and_held(finhold, server)
+        finhold.stop()
+        server.close()
+
+
+@pytest.mark.parametrize("family", SERVER)
+def test_a_tproxied_client_of_this_machine_is_asked_about_by_where_it_was_going(start, family):
+    with private_network() as network:
+        for address in (SERVER["v6"], OWN["v6"]):
+            network.ip("address", "add", f"{address}/128", "dev", "lo", "nodad")
+        divert_to_tproxy(network)
+        server = Server(SERVER[family], port=9000)
+        finhold = start(intercepting("tproxy", source=OWN[family]))
+        expect_gone_and_held(finhold, server)
+        finhold.stop()
+        server.close()
+
+
+def test_a_redirected_client_whose_port_was_rewritten_is_held(start):
+    """Two clients have the same port, for servers of their own; towards the listener the kernel has to give
+    one of them another, and then nobody knows whose it is. It is not taken for gone, nor for anybody else."""
+    with private_network() as network:
+        network.load(REDIRECT)
+        servers = [Server(host, port=9000) for host in ("127.0.0.2", "127.0.0.3")]
+        finhold = start(intercepting("redirect"))
+        sessions, port = [], 0
+        for server in servers:
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.bind(("127.0.0.1", port))
+            port = client.getsockname()[1]
+            client.connect(server.address)
+            sessions.append(Session(client, server.accept()))
+        first, rewritten = sessions
+        rewritten.client.close()
+        rewritten.server.expect_nothing(1.5)
+        first.client.close()
+        first.server.expect_end(0)
+        rewritten.server.expect_nothing(0.3)
+        for session in sessions:
+            session.server.close()
+        finhold.ending(client=f"127.0.0.1:{port}", released="source-gone", gone="local-closed")
+        assert finhold.ending(released="server-ended", gone="none")["client"] != f"127.0.0.1:{port}"
+        finhold.stop()
+        for server in servers:
+            server.close()
+
+
 # A thousand of each at once.
 
 COUNT = 1000
@@ -310,12 +408,23 @@ def crowds_of(finhold: Finhold, through: tuple, server: Server) -> None:
         assert verdicts == [expected] * COUNT, f"{crowd.name}: {set(verdicts)}"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", HOSTS)
 def test_of_a_thousand_of_each_none_is_misjudged(start, host):
     with private_network():
         server = Server(host)
-        listen = f"[{host}]:0" if ":" in host else f"{host}:0"
+        listen = text_of((host, 0))
         finhold = start(route_to(server.address, "server", listen=listen, fin={"release_when_quiet": "never"}))
         crowds_of(finhold, finhold.address(), server)
+        finhold.stop()
+        server.close()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_of_a_thousand_of_each_none_is_misjudged_that_is_redirected(start, host):
+    with private_network() as network:
+        network.load(REDIRECT)
+        server = Server(host, port=9000)
+        finhold = start(intercepting("redirect"))
+        crowds_of(finhold, server.address, server)
         finhold.stop()
         server.close()
