@@ -108,6 +108,7 @@ class Reader {
                                            PlacedRoute& placed);
   void read_inner_table(const Table& known, const toml::node& node, PlacedRoute& placed);
   void read_value(const Key& key, const toml::node& node, PlacedRoute& placed);
+  void read_truth(const Key& key, const toml::node& node, PlacedRoute& placed);
   void read_list(const Key& key, const toml::node& node, PlacedRoute& placed);
   void read_routes(const toml::node& node);
   void read_route(const toml::table& table);
@@ -180,6 +181,7 @@ void Reader::read_inner_table(const Table& known, const toml::node& node, Placed
 
 void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& placed) {
   if (is_list(key.kind)) return read_list(key, node, placed);
+  if (key.kind == Kind::truth) return read_truth(key, node, placed);
   const std::string label = std::string(key.name) + ": ";
   const auto* text = node.as_string();
   const auto* number = node.as_integer();
@@ -204,6 +206,19 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedRoute& pla
   Target target{config_, placed.route};
   key.store(value.value(), target);
   if (key.table == "route") placed.good.emplace(key.name, &node);
+}
+
+void Reader::read_truth(const Key& key, const toml::node& node, PlacedRoute& placed) {
+  if (const auto* truth = node.as_boolean()) {
+    Target target{config_, placed.route};
+    key.store({.number = truth->get() ? 1U : 0U}, target);
+    if (key.table == "route") placed.good.emplace(key.name, &node);
+    return;
+  }
+  const auto* text = node.as_string();
+  const bool quoted = text != nullptr && parse_value(key, text->get()).ok();
+  add(node, std::string(key.name) + ": expected true or false, found " + found(node) +
+                (quoted ? "; write " + text->get() + " without quotes" : ""));
 }
 
 // Each wrong item is told of at its own place.
@@ -275,6 +290,8 @@ void Reader::read_route(const toml::table& table) {
             std::string(key.example));
   }
   for (const RouteMistake& mistake : route_mistakes(placed.route, placed.given())) {
+    const bool in_file = std::find(names.begin(), names.end(), mistake.lacks) != names.end();
+    if (in_file && placed.at(mistake.lacks) == nullptr) continue;
     add(*placed.at(mistake.key), std::string(mistake.key) + ": " + mistake.what);
   }
   compare_with_earlier(placed);

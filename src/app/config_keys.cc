@@ -15,10 +15,12 @@ using core::Crosses;
 constexpr std::array<std::string_view, 4> levels{"debug", "info", "warning", "error"};
 constexpr std::array<std::string_view, 2> formats{"text", "json"};
 constexpr std::array<std::string_view, 3> splicing{"auto", "never", "always"};
+constexpr std::array<std::string_view, 3> proxy_headers{"none", "v1", "v2"};
 constexpr std::array<std::string_view, 4> legs{"none", "client", "server", "both"};
 constexpr std::array<std::string_view, 3> intercepts{"none", "redirect", "tproxy"};
 static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::json) == 1 &&
               static_cast<int>(relay::Splicing::always) == 2 &&
+              static_cast<int>(relay::ProxyHeader::v2) == 2 &&
               static_cast<int>(Crosses::both) == 3 &&
               static_cast<int>(relay::Intercept::tproxy) == 2);
 
@@ -34,7 +36,7 @@ constexpr std::array<Table, 5> tables{{
     {"route.fin", "[route.fin]", "route", "fin"},
 }};
 
-const std::array<Key, 26> keys{{
+const std::array<Key, 28> keys{{
     {.table = "log",
      .name = "level",
      .kind = Kind::choice,
@@ -163,10 +165,24 @@ const std::array<Key, 26> keys{{
      .lowest = 1,
      .store = [](const Value& v, Target& to) { to.route.connect_timeout = *v.duration; }},
     {.table = "route",
+     .name = "send_proxy",
+     .kind = Kind::choice,
+     .example = R"("none")",
+     .meaning = "tell the server the client's address by a PROXY protocol header",
+     .choices = proxy_headers,
+     .store = [](const Value& v,
+                 Target& to) { to.route.send_proxy = relay::ProxyHeader(v.number); }},
+    {.table = "route",
+     .name = "accept_proxy",
+     .kind = Kind::truth,
+     .example = "false",
+     .meaning = "every client is a proxy that sends a PROXY protocol header first",
+     .store = [](const Value& v, Target& to) { to.route.accept_proxy = v.number != 0; }},
+    {.table = "route",
      .name = "trusted",
      .kind = Kind::networks,
      .example = "[]",
-     .meaning = "who may tell the client's address by a PROXY protocol header",
+     .meaning = "who may connect to a route with accept_proxy",
      .store = [](const Value& v, Target& to) { to.route.trusted.push_back(*v.network); }},
 
     {.table = "route.keepalive",

@@ -19,6 +19,7 @@ namespace finhold::app {
 
 enum class Kind : std::uint8_t {
   name,           // 1 to 64 letters, digits, "_", "." and "-"
+  truth,          // true or false
   choice,         // one of Key::choices
   count,          // a whole number
   count_or_auto,  // a whole number, or "auto" (stored as 0)
@@ -39,7 +40,7 @@ constexpr bool is_list(Kind kind) { return kind == Kind::networks || kind == Kin
 
 // What a key was given, once parsed; each kind fills the member that it is about.
 struct Value {
-  std::uint64_t number = 0;       // count, count_or_auto, size; the index of a choice, or of source
+  std::uint64_t number = 0;       // truth, counts, size; the index of a choice, or of source
   base::Limit duration = {};      // duration, whole_seconds, limit
   std::string text = {};          // name
   base::Address address = {};     // listen, source

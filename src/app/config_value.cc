@@ -135,6 +135,8 @@ std::string allowed(const Key& key) {
   switch (key.kind) {
     case Kind::name:
       return R"(1 to 64 letters, digits, "_", "." and "-")";
+    case Kind::truth:
+      return "true or false";
     case Kind::choice: {
       std::vector<std::string> choices;
       for (const auto choice : key.choices) choices.push_back(in_quotes(choice));
@@ -183,6 +185,9 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
     case Kind::name:
       if (!is_name(text)) return wrong(key, text, "not a name");
       return Value{.text = std::string(text)};
+    case Kind::truth:
+      if (text != "true" && text != "false") return wrong(key, text, "neither");
+      return Value{.number = text == "true" ? 1U : 0U};
     case Kind::choice:
       return parse_choice(key, text);
     case Kind::count:

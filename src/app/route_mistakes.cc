@@ -54,6 +54,23 @@ std::vector<RouteMistake> route_mistakes(const relay::Route& route,
                         "only connections of a route with intercept = \"redirect\" are "
                         "marked; write that, or take the mark away"});
   }
+  if (has("accept_proxy") && route.accept_proxy && intercepts) {
+    mistakes.push_back(
+        {"accept_proxy", "with " + intercept +
+                             " clients do not know of finhold, so a header that they "
+                             "send is for the server; take one of the two away"});
+  } else if (has("accept_proxy") && route.accept_proxy && route.trusted.empty()) {
+    mistakes.push_back({"accept_proxy",
+                        "whoever connects could claim any address; add trusted = [\"10.0.0.0/8\"], "
+                        "with the addresses of your proxies",
+                        std::nullopt, "trusted"});
+  }
+  if (has("trusted") && !route.trusted.empty() && !route.accept_proxy) {
+    mistakes.push_back({"trusted",
+                        "keeps nobody out by itself: it says who may send a PROXY header; add "
+                        "accept_proxy = true, or take it away",
+                        std::nullopt, "accept_proxy"});
+  }
   return mistakes;
 }
 

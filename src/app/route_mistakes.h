@@ -16,6 +16,9 @@ struct RouteMistake {
   std::string_view key;                  // one of those given, where the mistake is to be shown
   std::string what;                      // what is wrong, and how to fix it
   std::optional<std::size_t> item = {};  // of a list: which of its items
+  // A key that it tells the lack of. If that one stands in the file with a wrong value, it is not
+  // lacking.
+  std::string_view lacks = {};
 };
 
 // `given`: the keys of [[route]] that stand in the file with a right value; the others of the route

@@ -33,6 +33,10 @@ const char* name(Ending ending) {
       return "drain-limit";
     case Ending::not_intercepted:
       return "not-intercepted";
+    case Ending::untrusted_proxy:
+      return "untrusted-proxy";
+    case Ending::bad_proxy_header:
+      return "bad-proxy-header";
     case Ending::local_error:
       return "local-error";
   }

@@ -21,8 +21,10 @@ enum class Ending : std::uint8_t {
   half_closed_idle,    // R6's limits
   half_closed_total,   //
   drain_limit,         // finhold was told to stop, and limits.drain passed
-  not_intercepted,  // the client came to a listener for diverted connections, and was not diverted
-  local_error,      // finhold's own machine failed it: no descriptors, no memory
+  not_intercepted,   // the client came to a listener for diverted connections, and was not diverted
+  untrusted_proxy,   // accept_proxy: the other end is not one that may send a header
+  bad_proxy_header,  // accept_proxy: its header was wrong, or did not come
+  local_error,       // finhold's own machine failed it: no descriptors, no memory
 };
 
 // By what finhold learned that the other end of a leg whose flow had ended was gone, and not merely

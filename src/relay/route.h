@@ -42,6 +42,9 @@ struct Source {
   base::Address address;  // of Kind::address; its port is 0: the kernel chooses one
 };
 
+// The header of the PROXY protocol (net/proxy_protocol.h) that goes ahead of a session's bytes.
+enum class ProxyHeader : std::uint8_t { none, v1, v2 };
+
 // One [[route]] of the configuration. Immutable once a worker has it; outlives its sessions.
 struct Route {
   std::string name;
@@ -53,7 +56,9 @@ struct Route {
   base::Milliseconds connect_timeout = std::chrono::seconds(10);  // for all addresses together
   Keepalive keepalive;
   core::FinSettings fin;
-  std::vector<base::Network> trusted;  // senders of PROXY protocol headers
+  ProxyHeader send_proxy = ProxyHeader::none;  // to the server
+  bool accept_proxy = false;                   // each client sends a header first
+  std::vector<base::Network> trusted;          // those who may; not empty if accept_proxy
   // For the rules of the kernel only; a session does not look at them.
   std::vector<Traffic> caught;  // by the first route that names it
   std::vector<Traffic> spare;   // of what is caught

@@ -1,8 +1,10 @@
 #include "relay/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "net/proxy_protocol.h"
 #include "relay/interception.h"
 #include "relay/keepalive_options.h"
 #include "relay/session_log.h"
@@ -18,6 +20,9 @@ namespace {
 
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 constexpr std::array both_sides{Side::client, Side::server};
+
+// The specification asks for 3 s at least, so that one segment may be lost (proxy-protocol.txt, 2).
+constexpr core::Instant announced_within_ms = 5'000;
 
 }  // namespace
 
@@ -44,9 +49,22 @@ void Session::start(net::Descriptor client, const base::Address& address) {
     server_ = server.value();
     server_known_ = true;
   }
+  const auto contains = [&](const base::Network& network) { return network.contains(address); };
+  if (route_->accept_proxy &&
+      std::none_of(route_->trusted.begin(), route_->trusted.end(), contains)) {
+    log_untrusted(*this);
+    return abort(core::Ending::untrusted_proxy);
+  }
   if (leg(Side::client).open(std::move(client), false).code != 0) {
     return abort(core::Ending::local_error);
   }
+  if (!route_->accept_proxy) return dial();
+  phase_ = Phase::announcing;
+  arm(now() + announced_within_ms);
+}
+
+void Session::dial() {
+  phase_ = Phase::dialing;
   dialer_ = std::make_unique<net::Dialer>(
       table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
       static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
@@ -56,13 +74,60 @@ void Session::start(net::Descriptor client, const base::Address& address) {
 
 void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
   dialer_.reset();
+  const std::string header = announcement();
   server_known_ = true;
   server_ = server;
   if (leg(Side::server).open(std::move(fd), registered).code != 0) {
     return abort(core::Ending::local_error);
   }
+  // At once and whole, before any byte of the client, also if it says nothing. A new connection has
+  // room for it, unless it has failed already, of which advance() takes care.
+  TcpLeg& to = leg(Side::server);
+  if (!header.empty() && to.write(std::as_bytes(std::span(header))) < header.size() &&
+      to.failed() == 0) {
+    return abort(core::Ending::local_error);
+  }
   phase_ = Phase::relaying;
   advance();
+}
+
+// What the client says of itself must be whole before anything else is done. It is left in the
+// kernel until then, so that not one byte behind it is taken.
+void Session::read_announcement() {
+  TcpLeg& from = leg(Side::client);
+  const auto bytes = table_->scratch().buffer().first(net::longest_proxy_header);
+  const TcpLeg::Peek peek = from.peek(bytes);
+  if (from.failed() != 0) return abort(core::ending_of_failed_leg(Side::client, from.failed()));
+  const auto header = net::read_proxy_header(bytes.first(peek.count));
+  if (header.what == net::ProxyHeaderRead::What::invalid)
+    return refuse_announcement(header.mistake);
+  if (header.what == net::ProxyHeaderRead::What::needs_more) {
+    if (peek.ended) refuse_announcement("the client ended before the header was complete");
+    return;
+  }
+  if (!from.skip(header.length)) return abort(core::Ending::local_error);
+  if (header.addresses) {
+    client_ = header.addresses->source;
+    server_ = header.addresses->destination;
+    announced_ = true;
+  }
+  disarm();
+  dial();
+}
+
+void Session::refuse_announcement(const char* why) {
+  log_bad_header(*this, why);
+  abort(core::Ending::bad_proxy_header);
+}
+
+// What is said of the client to the server; empty if nothing is to be. Before server_ is the one
+// that was dialed.
+std::string Session::announcement() const {
+  if (route_->send_proxy == ProxyHeader::none) return {};
+  const auto version =
+      route_->send_proxy == ProxyHeader::v1 ? net::ProxyVersion::v1 : net::ProxyVersion::v2;
+  const bool told = announced_ || server_known_;
+  return net::proxy_header(version, {client_, told ? server_ : leg(Side::client).local_address()});
 }
 
 // R5: the client never sees a clean end of nothing.
@@ -73,6 +138,9 @@ void Session::on_dial_failed(base::Error error, bool unresolved) {
 
 void Session::on_leg_ready(Side side) {
   switch (phase_) {
+    case Phase::announcing:
+      read_announcement();
+      break;
     case Phase::dialing:
       // Bytes and an end wait in the kernel; an abort does not.
       if (const int code = leg(side).failed(); code != 0) {
@@ -220,6 +288,9 @@ void Session::watch_deadlines() {
 }
 
 void Session::on_time() {
+  if (phase_ == Phase::announcing) {
+    return refuse_announcement("the header was not complete within 5 s");
+  }
   if (phase_ != Phase::relaying) return;
   // Asked again: bytes may have moved since the timer was set.
   if (route_->fin.half_closed_idle) note_deliveries();
@@ -270,6 +341,7 @@ void Session::note_deliveries() {
 
 void Session::cut() {
   switch (phase_) {
+    case Phase::announcing:
     case Phase::dialing:
       abort(core::Ending::drain_limit);
       break;

@@ -2,14 +2,15 @@
 // here; the bytes are moved, the policy is stepped, and its actions are carried out in a fixed
 // order.
 //
-// Life: dialing (the client's bytes wait in the kernel) -> relaying -> closing (both flows have
-// ended; the kernel still has bytes for a slow reader) -> retired (the table destroys it after the
-// turn).
+// Life: announcing (only with accept_proxy: the client's PROXY header is awaited) -> dialing (the
+// client's bytes wait in the kernel) -> relaying -> closing (both flows have ended; the kernel
+// still has bytes for a slow reader) -> retired (the table destroys it after the turn).
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/address.h"
 #include "base/side.h"
@@ -71,13 +72,17 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   friend class SessionTable;
   friend class GoneWatch;
   static constexpr std::uint32_t unwatched = ~std::uint32_t{0};
-  enum class Phase : std::uint8_t { dialing, relaying, closing, retired };
+  enum class Phase : std::uint8_t { announcing, dialing, relaying, closing, retired };
 
   void on_leg_ready(base::Side side) override;
   void on_dialed(net::Descriptor fd, base::Address server, bool registered) override;
   void on_dial_failed(base::Error error, bool unresolved) override;
   void on_time() override;
 
+  void dial();
+  void read_announcement();
+  void refuse_announcement(const char* why);
+  [[nodiscard]] std::string announcement() const;
   void advance();
   bool move(base::Flow flow);
   void note_end(base::Flow flow);
@@ -93,6 +98,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   void retire();
 
   [[nodiscard]] TcpLeg& leg(base::Side side) { return legs_[base::index(side)]; }
+  [[nodiscard]] const TcpLeg& leg(base::Side side) const { return legs_[base::index(side)]; }
   [[nodiscard]] core::Instant now() const;
 
   SessionTable* table_;
@@ -110,14 +116,15 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   core::Instant duration_ms_ = 0;         // set when retired
   std::uint32_t slot_ = 0;                // in the table
   std::uint32_t watch_slot_ = unwatched;  // in GoneWatch
-  base::Address client_;
-  base::Address server_;
+  base::Address client_;                  // as announced, if it was
+  base::Address server_;  // until dialed: where the client was going, if it is known
   Phase phase_ = Phase::dialing;
   core::Ending ending_ = core::Ending::finished;
   core::Gone gone_ = core::Gone::none;
   base::Flow first_end_ = base::Flow::to_server;
   bool any_end_ = false;
   bool holding_ = false;
+  bool announced_ = false;
   bool server_known_ = false;
   bool queued_ = false;  // in the table's queue of sessions with more to do
 };

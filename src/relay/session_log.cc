@@ -92,4 +92,22 @@ void log_not_intercepted(const Session& session, base::Error error) {
   line.write(log::Level::warning);
 }
 
+void log_untrusted(const Session& session) {
+  log::Line(
+      "refused: this address is not in the route's trusted, so it may not send a PROXY header")
+      .add("session", session.id())
+      .add("route", session.route().name)
+      .add("client", session.client().text())
+      .write(log::Level::warning);
+}
+
+void log_bad_header(const Session& session, const char* why) {
+  log::Line("refused: no valid PROXY header, which accept_proxy asks for")
+      .add("session", session.id())
+      .add("route", session.route().name)
+      .add("client", session.client().text())
+      .add("error", why)
+      .write(log::Level::warning);
+}
+
 }  // namespace finhold::relay

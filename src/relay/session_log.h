@@ -23,4 +23,9 @@ void log_dial_failure(const Session& session, base::Error error, bool unresolved
 // A warning that a client came to the listener itself, which waits for diverted ones only.
 void log_not_intercepted(const Session& session, base::Error error);
 
+// Warnings about who connects to a route with accept_proxy: it is not one of `trusted`, or what it
+// sent is no header of the PROXY protocol.
+void log_untrusted(const Session& session);
+void log_bad_header(const Session& session, const char* why);
+
 }  // namespace finhold::relay

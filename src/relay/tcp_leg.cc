@@ -20,6 +20,7 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
 
 void TcpLeg::on_ready(std::uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) end_in_sight_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) fin_arrived_ = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
   if ((events & EPOLLERR) != 0 && error_ == 0) {
@@ -49,6 +50,19 @@ TcpLeg::Read TcpLeg::read(std::span<std::byte> into) {
     ended_ = true;
     return {Read::What::end};
   }
+}
+
+// A FIN that was told of before has all bytes before it, so what is found now is all.
+TcpLeg::Peek TcpLeg::peek(std::span<std::byte> into) {
+  const ssize_t count = recv(fd_.get(), into.data(), into.size(), MSG_PEEK);
+  if (count >= 0) return {static_cast<std::size_t>(count), fin_arrived_};
+  if (errno != EAGAIN && errno != EINTR && error_ == 0) error_ = errno;
+  return {0, fin_arrived_};
+}
+
+// MSG_TRUNC: the kernel copies nothing (tcp(7)). All of it is there, so once is enough.
+bool TcpLeg::skip(std::size_t count) {
+  return recv(fd_.get(), nullptr, count, MSG_TRUNC) == static_cast<ssize_t>(count);
 }
 
 std::size_t TcpLeg::write(std::span<const std::byte> bytes) {
@@ -122,6 +136,8 @@ void TcpLeg::send_fin() {
   // It can only fail because the connection has failed meanwhile, and of that comes an event.
   static_cast<void>(shutdown(fd_.get(), SHUT_WR));
 }
+
+base::Address TcpLeg::local_address() const { return net::local_address(fd_.get()); }
 
 int TcpLeg::unacknowledged() const { return net::unacknowledged_bytes(fd_.get()); }
 

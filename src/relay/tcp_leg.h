@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "base/address.h"
 #include "base/error.h"
 #include "base/side.h"
 #include "net/descriptor.h"
@@ -61,6 +62,15 @@ class TcpLeg final : private net::Watcher {
   // After `end` or `failed` there is nothing more to read.
   Read read(std::span<std::byte> into);
 
+  // Looks at the bytes that would be read, and leaves them. `ended`: no more will follow them.
+  struct Peek {
+    std::size_t count = 0;
+    bool ended = false;
+  };
+  Peek peek(std::span<std::byte> into);
+  // Drops bytes that peek() has shown. False: it cannot be done.
+  bool skip(std::size_t count);
+
   // How many bytes the kernel took; fewer than all: no longer writable(), or failed().
   std::size_t write(std::span<const std::byte> bytes);
 
@@ -73,6 +83,9 @@ class TcpLeg final : private net::Watcher {
 
   // Ends the flow into this leg, after all that was written. At most once.
   void send_fin();
+
+  // This end's own address: where the other end connected to, or whence this one did.
+  [[nodiscard]] base::Address local_address() const;
 
   // Bytes that are still on their way to the other end. One system call.
   [[nodiscard]] int unacknowledged() const;
@@ -122,6 +135,7 @@ class TcpLeg final : private net::Watcher {
   bool readable_ = false;
   bool writable_ = false;
   bool end_in_sight_ = false;  // a FIN or an error has arrived: read on until it is reached
+  bool fin_arrived_ = false;   // all bytes that there will be are in the kernel
   bool ended_ = false;         // the end was read
   bool fin_sent_ = false;
   bool unanswered_ = false;  // bytes were written since all was known to be acknowledged

@@ -51,6 +51,8 @@ void check_same(const Config& one, const Config& two) {
     CHECK(a.source.address == b.source.address);
     CHECK(a.mark == b.mark);
     CHECK(a.connect_timeout == b.connect_timeout);
+    CHECK(a.send_proxy == b.send_proxy);
+    CHECK(a.accept_proxy == b.accept_proxy);
     CHECK(a.trusted == b.trusted);
     CHECK(a.caught == b.caught);
     CHECK(a.spare == b.spare);
@@ -84,6 +86,8 @@ listen = "[::]:7000"
 server = "db.internal:5432"
 crosses = "both"
 connect_timeout = "1500ms"
+send_proxy = "v2"
+accept_proxy = true
 trusted = ["10.0.0.0/8", "2001:db8::5"]
 keepalive = { idle = "20s", interval = "5s", probes = 4 }
 [route.fin]
@@ -123,6 +127,8 @@ spare = ["10.9.0.0/16"]
   CHECK(a.listen.text() == "[::]:7000");
   CHECK(a.server.text() == "db.internal:5432");
   CHECK(a.connect_timeout == 1500ms);
+  CHECK(a.send_proxy == finhold::relay::ProxyHeader::v2);
+  CHECK(a.accept_proxy);
   REQUIRE(a.trusted.size() == 2);
   CHECK(a.trusted[0].text() == "10.0.0.0/8");
   CHECK(a.trusted[1].text() == "2001:db8::5");

@@ -43,10 +43,11 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
   CHECK(said_of_route("keepalive = { foo = 1 }") ==
         "5:15: unknown key \"foo\" in keepalive; the known keys there are idle, interval and "
         "probes\n");
-  CHECK(said_of_route("color = 1") ==
-        "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
-        "intercept, source, mark, catch, spare, crosses, connect_timeout, trusted, keepalive and "
-        "[route.fin]\n");
+  CHECK(
+      said_of_route("color = 1") ==
+      "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
+      "intercept, source, mark, catch, spare, crosses, connect_timeout, send_proxy, accept_proxy, "
+      "trusted, keepalive and [route.fin]\n");
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
@@ -202,7 +203,7 @@ TEST_CASE("the ends of every range are allowed") {
 
 TEST_CASE("each wrong item of a list is told of at its place") {
   CHECK(said_of_route("trusted = []") == "ok\n");
-  CHECK(said_of_route("trusted = [\"10.0.0.0/8\", \"::1\", \"2001:db8::/32\"]") == "ok\n");
+  CHECK(said_of_route("accept_proxy = true\ntrusted = [\"10.0.0.0/8\", \"::1\"]") == "ok\n");
   CHECK(said_of_route("trusted = [\"10.0.0.0/8\",\n  \"10.0.0.1/8\", 5, \"fd00::/8\",\n  \"x\"]") ==
         "6:3: trusted: \"10.0.0.1/8\" has bits set behind its prefix; write \"10.0.0.0/8\" for "
         "the network, or \"10.0.0.1\" for the one address\n"
@@ -228,6 +229,45 @@ TEST_CASE("a list without its brackets is told how it is written") {
         "5:11: trusted: expected a list such as [\"10.0.0.0/8\"], found true\n");
   CHECK(said_of_route("trusted = { a = 1 }") ==
         "5:11: trusted: expected a list such as [\"10.0.0.0/8\"], found a table\n");
+}
+
+TEST_CASE("a truth is written without quotes") {
+  CHECK(said_of_route("accept_proxy = false") == "ok\n");
+  CHECK(said_of_route("accept_proxy = \"true\"") ==
+        "5:16: accept_proxy: expected true or false, found the string \"true\"; write true without "
+        "quotes\n");
+  CHECK(said_of_route("accept_proxy = 1") ==
+        "5:16: accept_proxy: expected true or false, found the integer 1\n");
+  CHECK(said_of_route("accept_proxy = \"v1\"") ==
+        "5:16: accept_proxy: expected true or false, found the string \"v1\"\n");
+  CHECK(said_of_route("send_proxy = true") ==
+        "5:14: send_proxy: expected \"none\", \"v1\" or \"v2\", found true\n");
+}
+
+TEST_CASE("PROXY headers are accepted from those who are trusted only") {
+  const std::string nobody =
+      "accept_proxy: whoever connects could claim any address; add trusted = [\"10.0.0.0/8\"], "
+      "with "
+      "the addresses of your proxies\n";
+  CHECK(said_of_route("accept_proxy = true") == "5:16: " + nobody);
+  CHECK(said_of_route("accept_proxy = true\ntrusted = []") == "5:16: " + nobody);
+  const std::string alone =
+      "trusted: keeps nobody out by itself: it says who may send a PROXY header; add accept_proxy "
+      "= "
+      "true, or take it away\n";
+  CHECK(said_of_route("trusted = [\"::1\"]") == "5:11: " + alone);
+  CHECK(said_of_route("trusted = [\"::1\"]\naccept_proxy = false") == "5:11: " + alone);
+  // A mistake in one of the two is not told of twice.
+  CHECK(
+      said_of_route("accept_proxy = true\ntrusted = [\"x\"]") ==
+      "6:12: trusted: \"x\" is not a network; write it as \"10.0.0.0/8\" or \"2001:db8::/32\", or "
+      "one address as \"192.0.2.7\"\n");
+  CHECK(said_of_route("accept_proxy = 1\ntrusted = [\"::1\"]") ==
+        "5:16: accept_proxy: expected true or false, found the integer 1\n");
+  CHECK(said("[[route]]\nname = \"a\"\nlisten = \"127.0.0.1:1\"\nintercept = "
+             "\"redirect\"\naccept_proxy = true\ntrusted = [\"::1\"]\n") ==
+        "5:16: accept_proxy: with intercept = \"redirect\" clients do not know of finhold, so a "
+        "header that they send is for the server; take one of the two away\n");
 }
 
 TEST_CASE("names of routes are short words") {
