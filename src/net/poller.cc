@@ -19,6 +19,7 @@ void Poller::run() {
     const int timeout = more ? 0 : uv_backend_timeout(loop_.raw());
     count_ = epoll_wait(epoll_.get(), batch_.data(), batch_size, timeout);
     uv_update_time(loop_.raw());
+    ++turn_;
     for (next_ = 0; next_ < count_;) {
       const epoll_event event = batch_[static_cast<std::size_t>(next_)];
       ++next_;

@@ -52,6 +52,10 @@ class Poller final : private Watcher {
   void run();
   void stop() { stopped_ = true; }
 
+  // Counts the batches of events, and wraps around: what is told in one turn was all true before
+  // anything was done in it.
+  [[nodiscard]] std::uint16_t turn() const { return turn_; }
+
   // At most one; nullptr for none. It must outlive run().
   void set_turn_end(TurnEnd* turn_end) { turn_end_ = turn_end; }
 
@@ -79,6 +83,7 @@ class Poller final : private Watcher {
   TurnEnd* turn_end_ = nullptr;
   bool stopped_ = false;
   bool libuv_ready_ = false;
+  std::uint16_t turn_ = 0;
   std::array<epoll_event, batch_size> batch_{};
   int next_ = 0;  // in batch_, while it is being told
   int count_ = 0;

@@ -2,6 +2,7 @@
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -122,6 +123,14 @@ int take_socket_error(int fd) {
 }
 
 int unread_bytes(int fd) { return queue_length(fd, FIONREAD); }
+
+Waiting waiting(int fd) {
+  pollfd entry{fd, POLLIN | POLLPRI, 0};
+  if (poll(&entry, 1, 0) != 1) return {};
+  return {(entry.revents & (POLLIN | POLLHUP | POLLERR)) != 0, (entry.revents & POLLPRI) != 0};
+}
+
+bool at_urgent_mark(int fd) { return sockatmark(fd) == 1; }
 
 // Connecting a datagram socket only looks for a route and a source address.
 bool has_source_address(const base::Address& address) {

@@ -24,7 +24,8 @@ struct KeepaliveOptions {
 //   cut is never taken for one that ended (DESIGN.md R4). Disarmed for an orderly close.
 // - TCP_NODELAY: a relay must not wait for more bytes; the application has decided already.
 // - SO_KEEPALIVE and its three times.
-// - SO_OOBINLINE: an urgent byte is read at its place in the stream, instead of getting lost.
+// - SO_OOBINLINE: an urgent byte is read at its place in the stream, so that it is never lost, also
+//   where it is not recognised as urgent (relay/tcp_leg.h).
 // Not TCP_USER_TIMEOUT: it also kills a connection whose reader is alive but paused (zero window;
 // ETIMEDOUT after 2.3 s with a limit of 2 s on Linux 6.18), and finhold must not lose the last byte
 // of a slow reader. TcpLeg::check_answers does what it is wanted for.
@@ -64,6 +65,17 @@ int take_socket_error(int fd);
 
 // Bytes that wait to be received.
 int unread_bytes(int fd);
+
+// What a socket has to give at this moment; the poller may tell of it later. One system call.
+struct Waiting {
+  bool anything = false;  // bytes, an end or an error
+  bool urgent = false;    // an urgent byte, perhaps with others before it
+};
+Waiting waiting(int fd);
+
+// Whether the next byte to be received is the urgent one (RFC 9293 section 3.8.5; Linux takes the
+// last byte of a send() with MSG_OOB for it, RFC 6093 section 3.1). One system call.
+bool at_urgent_mark(int fd);
 
 // Whether this machine has an address to speak to that one from.
 bool has_source_address(const base::Address& address);

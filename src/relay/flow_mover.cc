@@ -20,7 +20,7 @@ void FlowMover::pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t
                      Outcome& outcome) {
   const Splicing splicing = scratch.splicing();
   if (splicing == Splicing::always) bulk_ = true;
-  while (source.readable() && sink.failed() == 0 && !outcome.ended && !waiting()) {
+  while (source.readable() && sink.failed() == 0 && !outcome.ended && !waiting() && !outcome.more) {
     if (outcome.moved >= budget) {
       outcome.more = true;
       return;
@@ -39,15 +39,19 @@ void FlowMover::copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t
   const auto buffer = scratch.buffer().first(std::min(most, scratch.buffer().size()));
   const TcpLeg::Read read = source.read(buffer);
   outcome.ended = read.what == What::end;
-  if (read.what != What::bytes) return;
+  if (read.what != What::bytes && read.what != What::urgent) return;
+  const bool urgent = read.what == What::urgent;
   bulk_ = read.count == buffer.size();
-  const std::size_t taken = sink.write(buffer.first(read.count));
+  const std::size_t taken = sink.write(buffer.first(read.count), urgent);
   outcome.moved += taken;
+  // Urgent bytes are many system calls for few bytes: others have their turn between them.
+  outcome.more = urgent && taken == read.count;
   if (taken == read.count) return;
   block_ = scratch.take();
   std::memcpy(block_.get(), buffer.data() + taken, read.count - taken);
   begin_ = 0;
   end_ = static_cast<std::uint32_t>(read.count - taken);
+  urgent_ = urgent;
 }
 
 // False: nothing was done, copy instead.
@@ -71,7 +75,7 @@ void FlowMover::flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome) {
     if (pipe_->bytes == 0) release(scratch);
     return;
   }
-  const std::size_t taken = sink.write({block_.get() + begin_, end_ - begin_});
+  const std::size_t taken = sink.write({block_.get() + begin_, end_ - begin_}, urgent_);
   outcome.moved += taken;
   begin_ += static_cast<std::uint32_t>(taken);
   if (begin_ == end_) release(scratch);

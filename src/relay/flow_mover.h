@@ -6,7 +6,8 @@
 // read fills copy_size, the flow is bulk and goes through a pipe by splice(2), which does not touch
 // the bytes; but a pipe takes one more system call to find it empty, so it would be slower for few.
 // A small splice ends bulk at once: small pieces that are spliced make small segments, and copied
-// ones do not. Whenever no pipe can be had, bulk is copied too, in larger pieces.
+// ones do not. Whenever no pipe can be had, bulk is copied too, in larger pieces. An urgent byte
+// goes by itself, and is sent as one (DESIGN.md R10).
 #pragma once
 
 #include <cstddef>
@@ -58,6 +59,7 @@ class FlowMover {
   std::uint32_t begin_ = 0;          // in block_
   std::uint32_t end_ = 0;
   bool bulk_ = false;
+  bool urgent_ = false;  // what waits in block_ is an urgent byte
 };
 
 }  // namespace finhold::relay

@@ -19,8 +19,16 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
 }
 
 void TcpLeg::on_ready(std::uint32_t events) {
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) end_in_sight_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end_in_sight_ = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) fin_arrived_ = true;
+  if ((events & EPOLLPRI) != 0) {
+    mark_ = Mark::in_sight;
+  } else {
+    // Bytes waited when this was told, and no urgent one; unless another event of the same turn
+    // has let them be read meanwhile.
+    const bool told = (events & EPOLLIN) != 0 && read_turn_ != poller_->turn();
+    mark_ = told ? Mark::elsewhere : Mark::unknown;
+  }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
   if ((events & EPOLLERR) != 0 && error_ == 0) {
@@ -30,13 +38,48 @@ void TcpLeg::on_ready(std::uint32_t events) {
   owner_->on_leg_ready(side_);
 }
 
+// Bytes were read, and what has come since is not known.
+void TcpLeg::note_read() {
+  read_turn_ = poller_->turn();
+  if (mark_ == Mark::elsewhere) mark_ = Mark::unknown;
+}
+
+// Also what the poller has not told yet.
+void TcpLeg::read_untold() {
+  readable_ = !ended_;
+  if (mark_ == Mark::elsewhere) mark_ = Mark::unknown;
+}
+
+// The same question that the poller answers with an edge. Behind a FIN or a RST nothing comes: had
+// an urgent byte been before it, the poller would have told of both.
+bool TcpLeg::look() {
+  if (end_in_sight_) return true;
+  const net::Waiting waiting = net::waiting(fd_.get());
+  if (waiting.urgent) mark_ = Mark::in_sight;
+  return waiting.anything;
+}
+
 TcpLeg::Read TcpLeg::read(std::span<std::byte> into) {
+  if (mark_ == Mark::unknown && !look()) {
+    readable_ = false;
+    return {error_ == 0 ? Read::What::nothing : Read::What::failed};
+  }
+  const bool urgent = mark_ == Mark::in_sight && net::at_urgent_mark(fd_.get());
+  if (urgent) into = into.first(1);
   while (true) {
     const ssize_t count = recv(fd_.get(), into.data(), into.size(), 0);
     if (count > 0) {
-      // A short read has emptied the queue; later bytes bring a new edge. A FIN that is known to
-      // have come brings none, so then the reading goes on.
-      if (static_cast<std::size_t>(count) < into.size() && !end_in_sight_) readable_ = false;
+      note_read();
+      if (urgent) {
+        mark_ = Mark::unknown;
+        return {Read::What::urgent, 1};
+      }
+      // A short read has emptied the queue, or stands before an urgent byte; what comes later
+      // brings a new edge. What is known to have come brings none, so then the reading goes on.
+      if (static_cast<std::size_t>(count) < into.size() && !end_in_sight_ &&
+          mark_ != Mark::in_sight) {
+        readable_ = false;
+      }
       return {Read::What::bytes, static_cast<std::size_t>(count)};
     }
     if (count < 0 && errno == EINTR) continue;
@@ -62,14 +105,16 @@ TcpLeg::Peek TcpLeg::peek(std::span<std::byte> into) {
 
 // MSG_TRUNC: the kernel copies nothing (tcp(7)). All of it is there, so once is enough.
 bool TcpLeg::skip(std::size_t count) {
+  note_read();
   return recv(fd_.get(), nullptr, count, MSG_TRUNC) == static_cast<ssize_t>(count);
 }
 
-std::size_t TcpLeg::write(std::span<const std::byte> bytes) {
+std::size_t TcpLeg::write(std::span<const std::byte> bytes, bool urgent) {
+  const int flags = MSG_NOSIGNAL | (urgent ? MSG_OOB : 0);
   std::size_t taken = 0;
   unanswered_ = true;
   while (taken < bytes.size()) {
-    const ssize_t count = send(fd_.get(), bytes.data() + taken, bytes.size() - taken, MSG_NOSIGNAL);
+    const ssize_t count = send(fd_.get(), bytes.data() + taken, bytes.size() - taken, flags);
     if (count >= 0) {
       taken += static_cast<std::size_t>(count);
       if (taken == bytes.size()) break;
@@ -89,7 +134,7 @@ std::size_t TcpLeg::write(std::span<const std::byte> bytes) {
 // What arrived before the RST can still be read, also if its edge has not been told yet.
 void TcpLeg::write_failed(int code) {
   if (error_ == 0) error_ = code;
-  readable_ = !ended_;
+  read_untold();
 }
 
 TcpLeg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
@@ -100,15 +145,18 @@ TcpLeg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
     if (count > 0) {
       // No short count proves that the socket is empty: the pipe may have run out of slots, of
       // which each fragment takes one.
+      note_read();
       pipe.bytes = static_cast<std::size_t>(count);
       return {Read::What::bytes, pipe.bytes};
     }
     if (count == 0) return {Read::What::unclear};
     if (errno == EINTR) continue;
-    if (errno == EINVAL) return {Read::What::unclear};
+    const bool empty = errno == EAGAIN;
+    if (!empty && errno != EINVAL && error_ == 0) error_ = errno;
+    // At the urgent mark it fails like at the end of the queue, also if there is more behind it.
+    if (!empty || mark_ == Mark::in_sight || error_ != 0) return {Read::What::unclear};
     readable_ = false;
-    if (errno != EAGAIN && error_ == 0) error_ = errno;
-    return {error_ == 0 ? Read::What::nothing : Read::What::failed};
+    return {Read::What::nothing};
   }
 }
 
@@ -179,7 +227,7 @@ bool TcpLeg::check_answers(std::uint64_t vanished_after_ms) {
     return false;
   }
   error_ = ETIMEDOUT;
-  readable_ = !ended_;
+  read_untold();
   return true;
 }
 

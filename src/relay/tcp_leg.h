@@ -31,7 +31,7 @@ class TcpLeg final : private net::Watcher {
   };
 
   struct Read {
-    enum class What : std::uint8_t { bytes, nothing, end, failed, unclear };
+    enum class What : std::uint8_t { bytes, urgent, nothing, end, failed, unclear };
     What what;
     std::size_t count = 0;
   };
@@ -59,7 +59,20 @@ class TcpLeg final : private net::Watcher {
 
   // Requires is_open() of all that follow, but of reset().
 
-  // After `end` or `failed` there is nothing more to read.
+  // After `end` or `failed` there is nothing more to read. `urgent`: one byte, that was sent as
+  // urgent (R10); it is given by itself.
+  //
+  // recv(2) stops before the urgent byte if it has something to give before it, but one that begins
+  // at it reads on, and nothing tells afterwards. So before it begins, it must be known what is
+  // there. Ordinarily the poller has just told. Where a read has left some, and bytes may have come
+  // since, a look (poll(2)) comes first: when a burst of splices has ended, where it takes the
+  // place of the recv() that would find nothing, and before each read after one that filled the
+  // buffer.
+  //
+  // What remains: an urgent byte that comes alone, while the kernel is between two instructions of
+  // a look or of the poller's (tcp_poll() looks for the urgent byte first, then for bytes), arrives
+  // at its place, but as an ordinary one. As on a direct connection, of two that are unread only
+  // the last is urgent: TCP has one mark.
   Read read(std::span<std::byte> into);
 
   // Looks at the bytes that would be read, and leaves them. `ended`: no more will follow them.
@@ -71,12 +84,13 @@ class TcpLeg final : private net::Watcher {
   // Drops bytes that peek() has shown. False: it cannot be done.
   bool skip(std::size_t count);
 
-  // How many bytes the kernel took; fewer than all: no longer writable(), or failed().
-  std::size_t write(std::span<const std::byte> bytes);
+  // How many bytes the kernel took; fewer than all: no longer writable(), or failed(). `urgent`:
+  // the last of them is.
+  std::size_t write(std::span<const std::byte> bytes, bool urgent = false);
 
   // The same through a pipe, without the bytes coming into user memory. From here into an empty
-  // pipe: `unclear` means that read() must tell what comes next, since splice(2) returns 0 at the
-  // end and at an urgent byte alike.
+  // pipe: `unclear` means that read() must tell what comes next. splice(2) never passes the urgent
+  // mark.
   Read splice_to(net::Pipe& pipe, std::size_t most);
   // From a pipe into here, all that it holds.
   std::size_t splice_from(net::Pipe& pipe);
@@ -124,21 +138,33 @@ class TcpLeg final : private net::Watcher {
   bool check_answers(std::uint64_t vanished_after_ms);
 
  private:
+  // What is known of the first byte that waits.
+  enum class Mark : std::uint8_t {
+    elsewhere,  // it is not urgent: the poller told so, and nothing was read since
+    unknown,    // it is whatever came next
+    in_sight,   // an urgent byte was there when the poller told: read on until it is reached
+  };
+
   void on_ready(std::uint32_t events) override;
   void write_failed(int code);
+  void read_untold();
+  void note_read();
+  bool look();
 
   net::Poller* poller_;
   Owner* owner_;
   net::Descriptor fd_;
   int error_ = 0;
+  std::uint16_t read_turn_ = 0;  // of the poller, in which bytes were read last
   base::Side side_;
-  bool readable_ = false;
-  bool writable_ = false;
-  bool end_in_sight_ = false;  // a FIN or an error has arrived: read on until it is reached
-  bool fin_arrived_ = false;   // all bytes that there will be are in the kernel
-  bool ended_ = false;         // the end was read
-  bool fin_sent_ = false;
-  bool unanswered_ = false;  // bytes were written since all was known to be acknowledged
+  Mark mark_ = Mark::unknown;
+  bool readable_ : 1 = false;
+  bool writable_ : 1 = false;
+  bool end_in_sight_ : 1 = false;  // a FIN or an error has arrived: read on until it is reached
+  bool fin_arrived_ : 1 = false;   // all bytes that there will be are in the kernel
+  bool ended_ : 1 = false;         // the end was read
+  bool fin_sent_ : 1 = false;
+  bool unanswered_ : 1 = false;  // bytes were written since all was known to be acknowledged
 };
 
 }  // namespace finhold::relay
