@@ -50,6 +50,18 @@ void check_items(const Route& route, std::string_view key, const std::vector<Tra
 
 }  // namespace
 
+void spare_own_connections(std::vector<Route>& routes) {
+  const auto redirecting = std::find_if(routes.begin(), routes.end(), [](const Route& route) {
+    return route.intercept == Intercept::redirect && wants_rules(route) && route.mark != 0;
+  });
+  if (redirecting == routes.end()) return;
+  for (Route& route : routes) {
+    if (route.intercept == Intercept::redirect) continue;
+    route.mark = redirecting->mark;
+    route.always_marks = true;
+  }
+}
+
 bool lets_finhold_pass(const Route& route, std::optional<std::uint32_t> uid) {
   if (route.mark != 0) return true;
   if (names(route.spare, uid)) return true;

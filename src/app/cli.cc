@@ -82,6 +82,10 @@ class CommandLine {
   Command run();
   Command check();
   Command rules();
+  Command no_rules_needed() {
+    return refuse(printable(config_path_) +
+                  " needs no rules; write intercept and catch in each route that is to have some");
+  }
   Command bad_words(const std::vector<std::string>& words);
   Command bad_values(const std::string& said_by_parser);
   std::string about_flag(const CLI::App* behind, const std::string& name) const;
@@ -107,6 +111,7 @@ class CommandLine {
   CLI::App* rules_ = nullptr;
   std::array<CLI::App*, 3> commands_{};  // all of them
   bool remove_ = false;
+  bool apply_rules_ = false;
   std::string config_path_;
   std::array<std::string, flags.size()> values_;
   std::array<CLI::Option*, flags.size()> options_{};
@@ -123,6 +128,10 @@ CommandLine::CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_
   run_->allow_extras();
   run_->add_option("--config", config_path_, "configuration file: routes, limits, log")
       ->type_name("FILE")
+      ->group("Routes from a file");
+  run_->add_flag(
+          "--apply-rules", apply_rules_,
+          "load what finhold rules would print, and remove\nit at the end (needs CAP_NET_ADMIN)")
       ->group("Routes from a file");
   for (std::size_t i = 0; i < flags.size(); ++i) {
     const Flag& flag = flags.at(i);
@@ -151,7 +160,8 @@ CommandLine::CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_
   rules_->footer(
       "A script for a shell with CAP_NET_ADMIN: nft and ip commands for the routes of the file "
       "that\n"
-      "have intercept and catch. It may be run again, and replaces what it has loaded before.\n\n"
+      "have intercept and catch. It may be run again, and replaces what it has loaded before.\n"
+      "finhold run --apply-rules does the same by itself.\n\n"
       "Examples:\n"
       "  finhold rules --config /etc/finhold.toml | sh\n"
       "  finhold rules --config /etc/finhold.toml --remove | sh");
@@ -187,7 +197,7 @@ Command CommandLine::parse(int argc, const char* const* argv) {
 }
 
 Command CommandLine::run() {
-  Command command{.kind = Command::Kind::run};
+  Command command{.kind = Command::Kind::run, .apply_rules = apply_rules_};
   relay::Route route;
   route.name = "main";
   const auto* const route_flag = std::find_if(flags.begin(), flags.end(), [this](const Flag& flag) {
@@ -203,9 +213,13 @@ Command CommandLine::run() {
     command.config = *std::move(loaded);
     command.config_path = config_path_;
     if (!store_flags(command.config, route)) return {.exit_code = bad_usage};
+    if (apply_rules_ && !any_wants_rules(command.config)) return no_rules_needed();
     return command;
   }
 
+  if (apply_rules_) {
+    return refuse("--apply-rules needs --config FILE: only routes of a file can intercept");
+  }
   if (!given(listen) && !given(server)) {
     err_ << "finhold: run needs to know what to relay, and where to:\n" << either_form;
     return {.exit_code = bad_usage};
@@ -238,10 +252,7 @@ Command CommandLine::rules() {
     out_ << as_script(programs_that_remove(), "Made by: " + written + " --remove");
     return {};
   }
-  if (!any_wants_rules(*config)) {
-    return refuse(printable(config_path_) +
-                  " needs no rules; write intercept and catch in each route that is to have some");
-  }
+  if (!any_wants_rules(*config)) return no_rules_needed();
   out_ << as_script(programs_that_load(*config),
                     "Made by: " + written + "\n# Taken away by: the same with --remove");
   return {};

@@ -17,6 +17,7 @@ struct Command {
   Kind kind = Kind::done;
   int exit_code = 0;             // of done: 0, or 2 for wrong usage and wrong configurations
   Config config = {};            // of run
+  bool apply_rules = false;      // of run: any_wants_rules() is true
   std::string config_path = {};  // of run; "" if the route came from flags
 };
 

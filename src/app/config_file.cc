@@ -132,6 +132,7 @@ LoadResult Reader::read(const toml::table& root) {
   for (const PlacedRoute& placed : routes_) check_catching(placed);
   if (problems_.empty()) {
     for (PlacedRoute& placed : routes_) config_.routes.push_back(std::move(placed.route));
+    spare_own_connections(config_.routes);
     return std::move(config_);
   }
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& one, const Problem& two) {
@@ -370,7 +371,7 @@ std::string_view Reader::refuse_name(const toml::key& name, const toml::node& no
     const Table* inner = find_table(path, one);
     known.emplace_back(inner != nullptr ? inner->heading : one);
   }
-  add(at, what + (path.empty() ? "; the known tables are " : "; the known keys there are ") +
+  add(at, what + (path.empty() ? "; there may be " : "; the known keys there are ") +
               listed(known, "and"));
   return {};
 }

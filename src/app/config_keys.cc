@@ -36,7 +36,14 @@ constexpr std::array<Table, 5> tables{{
     {"route.fin", "[route.fin]", "route", "fin"},
 }};
 
-const std::array<Key, 28> keys{{
+const std::array<Key, 29> keys{{
+    {.table = "",
+     .name = "user",
+     .kind = Kind::user,
+     .example = R"("")",
+     .meaning = "to run as, once the listeners stand; empty: who started it",
+     .store = [](const Value& v, Target& to) { to.config.user = v.user; }},
+
     {.table = "log",
      .name = "level",
      .kind = Kind::choice,
@@ -267,6 +274,7 @@ const Table* find_table(std::string_view parent, std::string_view name) {
 }
 
 std::string_view heading_of(std::string_view path) {
+  if (path.empty()) return "the first lines of the file, above every [table]";
   for (const Table& table : tables) {
     if (table.path == path) return table.heading;
   }

@@ -31,6 +31,7 @@ enum class Kind : std::uint8_t {
   server,         // a name or a numeric address, and a port
   source,         // "self", "client" or a numeric address
   networks,       // a list of "10.0.0.0/8"; it may be empty
+  user,           // the name of a user of this machine, or ""
   traffic,        // a list of "10.0.0.0/8:514" and "user:NAME"
 };
 
@@ -46,6 +47,7 @@ struct Value {
   base::Address address = {};     // listen, source
   base::HostPort host_port = {};  // server
   std::optional<base::Network> network = {};  // networks: one of them
+  std::optional<User> user = {};              // user
   relay::Traffic traffic = {};                // traffic: one of them
 };
 
@@ -56,7 +58,7 @@ struct Target {
 };
 
 struct Key {
-  std::string_view table;  // Table::path
+  std::string_view table;  // Table::path, or "": above all tables
   std::string_view name;
   Kind kind;
   bool required = false;  // `server`: unless the route intercepts
@@ -85,7 +87,7 @@ std::span<const Table> known_tables();
 const Key* find_key(std::string_view table, std::string_view name);
 const Table* find_table(std::string_view parent, std::string_view name);
 
-// Requires a path of known_tables().
+// Requires a path of known_tables(), or "", which is the top of a file.
 std::string_view heading_of(std::string_view path);
 
 // What may stand in a table: its keys and the tables in it.

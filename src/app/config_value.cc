@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "app/catch_rule.h"
+#include "app/user.h"
 #include "app/wording.h"
 #include "base/duration.h"
 
@@ -122,6 +123,18 @@ ValueResult parse_source(const Key& key, std::string_view text) {
   return Value{.number = static_cast<int>(SourceKind::address), .address = address.value()};
 }
 
+ValueResult parse_user(std::string_view text) {
+  if (text.empty()) return Value{};
+  auto user = find_user(text);
+  if (!user) {
+    return Mistake{
+        in_quotes(text) +
+        " is no user of this machine; write a name that \"getent passwd\" lists, or make "
+        "it with \"useradd --system\""};
+  }
+  return Value{.user = std::move(user)};
+}
+
 ValueResult parse_network(std::string_view text) {
   const auto network = base::Network::parse(text);
   if (!network.ok()) return explained(text, network.error());
@@ -167,6 +180,8 @@ std::string allowed(const Key& key) {
       return R"("self", "client", or an address of this machine such as "192.0.2.7")";
     case Kind::networks:
       return R"(a network such as "10.0.0.0/8" or "2001:db8::/32")";
+    case Kind::user:
+      return R"(the name of a user of this machine such as "finhold", or "")";
     case Kind::traffic:
       return R"(a network and ports such as "10.0.0.0/8:514" or ":7000-7010", or "user:NAME")";
   }
@@ -207,6 +222,8 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       return parse_source(key, text);
     case Kind::networks:
       return parse_network(text);
+    case Kind::user:
+      return parse_user(text);
     case Kind::traffic: {
       auto traffic = parse_traffic(text);
       if (!traffic.ok()) return traffic.error();

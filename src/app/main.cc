@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     const finhold::app::Command command =
         finhold::app::parse_command_line(argc, argv, std::cout, std::cerr);
     if (command.kind != finhold::app::Command::Kind::run) return command.exit_code;
-    return finhold::app::serve(command.config);
+    return finhold::app::serve(command.config, command.apply_rules);
   } catch (const std::exception& failure) {
     // Out of memory, or no thread can be had, at the start: nothing else throws.
     std::cerr << "finhold: cannot start: " << failure.what() << '\n';

@@ -8,8 +8,13 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 
+#include "app/catch_mistakes.h"
 #include "app/dial_check.h"
+#include "app/nft_rules.h"
+#include "app/privileges.h"
+#include "app/rules_keeper.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/loop.h"
@@ -138,19 +143,68 @@ std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
   return sockets;
 }
 
+using Bound = std::vector<std::vector<BoundRoute>>;  // for each worker
+
+// Every listening socket of the config.
+std::optional<Bound> bind_all(const Config& config, std::uint32_t workers) {
+  Bound bound(workers);
+  bool tried = false;
+  for (const relay::Route& route : config.routes) {
+    auto sockets = listen(route, workers);
+    if (!sockets) return std::nullopt;
+    if (!tried && route.fin.crosses != core::Crosses::none) {
+      try_socket_owner(net::local_address(sockets->front().get()));
+      tried = true;
+    }
+    for (std::uint32_t i = 0; i < workers; ++i) {
+      bound[i].push_back({&route, std::move((*sockets)[i])});
+    }
+  }
+  return bound;
+}
+
+bool tell(const std::string& what, const std::optional<base::Mistake>& mistake) {
+  if (mistake) log::Line(what).add("error", mistake->text).write(log::Level::error);
+  return mistake.has_value();
+}
+
+// False: connections that finhold opens would lead back to it, whoever loads the rules.
+bool passes_its_own_rules(const Config& config) {
+  for (const relay::Route& route : config.routes) {
+    // With config.user this has been checked when the file was read.
+    if (route.intercept != relay::Intercept::redirect || !wants_rules(route) || config.user ||
+        lets_finhold_pass(route, geteuid())) {
+      continue;
+    }
+    log::Line(
+        "finhold would catch the connections that it opens itself: write a mark other than 0, "
+        "or spare = [\"user:NAME\"] with the user that it runs as")
+        .add("route", route.name)
+        .add("user", geteuid())
+        .write(log::Level::error);
+    return false;
+  }
+  return true;
+}
+
 // The main thread's part while workers serve.
 class Server final : private net::Wake::Listener,
                      private net::Signals::Listener,
                      private net::Timer {
  public:
-  Server(const Config& config, net::Loop& loop, net::Timers& timers)
+  Server(const Config& config, Bound bound, std::optional<RulesKeeper>& rules, net::Loop& loop,
+         net::Timers& timers)
       : net::Timer(timers),
         config_(config),
+        rules_(rules),
         loop_(loop),
-        worker_count_(config.limits.workers == 0 ? usable_cpus() : config.limits.workers),
-        quota_(sessions_within_descriptors(config, worker_count_)),
+        quota_(sessions_within_descriptors(config, static_cast<std::uint32_t>(bound.size()))),
         wake_(loop, *this),
-        signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this) {}
+        signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this) {
+    for (auto& routes : bound) {
+      workers_.push_back(std::make_unique<Worker>(config_, quota_, std::move(routes)));
+    }
+  }
 
   // Workers are left only if the last of their threads could not be started.
   ~Server() {
@@ -160,28 +214,7 @@ class Server final : private net::Wake::Listener,
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // False: it could not start.
-  bool run() {
-    const std::uint32_t count = worker_count_;
-    std::vector<std::vector<BoundRoute>> bound(count);
-    bool tried = false;
-    for (const relay::Route& route : config_.routes) {
-      auto sockets = listen(route, count);
-      if (!sockets) return false;
-      if (!tried && route.fin.crosses != core::Crosses::none) {
-        try_socket_owner(net::local_address(sockets->front().get()));
-        tried = true;
-      }
-      for (std::uint32_t i = 0; i < count; ++i) {
-        bound[i].push_back({&route, std::move((*sockets)[i])});
-      }
-    }
-    for (const relay::Route& route : config_.routes) {
-      if (!can_dial(route)) return false;
-    }
-    for (auto& routes : bound) {
-      workers_.push_back(std::make_unique<Worker>(config_, quota_, std::move(routes)));
-    }
+  void run() {
     for (const auto& worker : workers_) {
       running_.fetch_add(1);
       threads_.emplace_back([this, &worker = *worker] {
@@ -190,10 +223,9 @@ class Server final : private net::Wake::Listener,
         wake_.call();
       });
     }
-    log::Line("ready").add("workers", count).write(log::Level::info);
+    log::Line("ready").add("workers", workers_.size()).write(log::Level::info);
     loop_.run();
     join();
-    return true;
   }
 
  private:
@@ -208,6 +240,8 @@ class Server final : private net::Wake::Listener,
           .add("sessions", quota_.open())
           .add("drain", base::format_duration(config_.limits.drain))
           .write(log::Level::info);
+      // First of all: a diverted connection that finds no listener is refused.
+      if (rules_) tell("cannot stop catching connections", rules_->stop_catching());
       for (const auto& worker : workers_) worker->drain();
       arm(loop_.now() + static_cast<net::Instant>(config_.limits.drain.count()));
     } else {
@@ -238,8 +272,8 @@ class Server final : private net::Wake::Listener,
   }
 
   const Config& config_;
+  std::optional<RulesKeeper>& rules_;
   net::Loop& loop_;
-  std::uint32_t worker_count_;
   relay::SessionQuota quota_;
   net::Wake wake_;
   net::Signals signals_;
@@ -251,16 +285,39 @@ class Server final : private net::Wake::Listener,
 
 }  // namespace
 
-int serve(const Config& config) {
+int serve(const Config& config, bool apply_rules) {
   static_cast<void>(std::signal(
       SIGPIPE, SIG_IGN));  // a closed standard error; sockets are written with MSG_NOSIGNAL
-  log::start(config.log.level, config.log.format);
-  bool served = false;
+  log::configure(config.log.level, config.log.format);
+  if (!passes_its_own_rules(config)) return 1;
+
+  // All that needs privileges, while there is one thread: the others then have none from the start.
+  std::optional<RulesKeeper> rules;
+  if (apply_rules) {
+    auto keeper = RulesKeeper::start(config);
+    if (!keeper.ok()) return tell("cannot load the rules", keeper.error()) ? 1 : 0;
+    rules.emplace(std::move(keeper.value()));
+  }
+  auto bound = bind_all(config, config.limits.workers == 0 ? usable_cpus() : config.limits.workers);
+  if (!bound) return 1;
+  if (tell("cannot give up privileges", drop_privileges(config))) return 1;
+  for (const relay::Route& route : config.routes) {
+    if (!can_dial(route)) return 1;
+  }
+  // Last: nothing else can fail now, and what is diverted already waits to be accepted.
+  if (rules) {
+    if (tell("cannot load the rules", rules->load())) return 1;
+    log::info("rules loaded: connections are diverted");
+  }
+
+  log::start();
   {
     net::Loop loop;
     net::Timers timers(loop);
-    Server server(config, loop, timers);
-    served = server.run();
+    Server server(config, *std::move(bound), rules, loop, timers);
+    server.run();
+    // The rules had to stay for the sessions.
+    if (rules && !tell("cannot remove the rules", rules->remove())) log::info("rules removed");
     if (net::Resolver::running() > 0) {
       // Every session is over; only a name that nobody waits for is still looked up, perhaps for a
       // long time, and no loop can be destroyed before.
@@ -269,9 +326,9 @@ int serve(const Config& config) {
       std::_Exit(0);
     }
   }
-  if (served) log::info("stopped");
+  log::info("stopped");
   log::stop();
-  return served ? 0 : 1;
+  return 0;
 }
 
 }  // namespace finhold::app

@@ -45,9 +45,9 @@ spdlog::level::level_enum in_spdlog(Level level) {
   return spdlog::level::off;
 }
 
-// Set while the log is being stopped: a reader of standard error that does not read must not hold
-// up the end of finhold.
-std::atomic<bool> stopping{false};
+// Set but while the log is started: a reader of standard error that does not read must hold up
+// neither the start nor the end of finhold.
+std::atomic<bool> stopping{true};
 constexpr auto patience_at_the_end = std::chrono::seconds(1);
 
 // Writes lines to standard error, and waits for room in it only until the log is stopped. It is not
@@ -136,15 +136,20 @@ bool as_json() { return chosen_format.load(std::memory_order_relaxed) == Format:
 
 }  // namespace
 
-void start(Level level, Format format) {
+void configure(Level level, Format format) {
   FINHOLD_CHECK(logger == nullptr);
   chosen_format = format;
   chosen_level = level;
+}
+
+void start() {
+  FINHOLD_CHECK(logger == nullptr);
+  const Format format = chosen_format;
   stopping = false;
   writer_thread = std::make_shared<spdlog::details::thread_pool>(queue_lines, 1);
   auto started = std::make_shared<spdlog::async_logger>(
       "finhold", make_sink(format), writer_thread, spdlog::async_overflow_policy::overrun_oldest);
-  started->set_level(in_spdlog(level));
+  started->set_level(in_spdlog(chosen_level));
   started->flush_on(spdlog::level::debug);
   logger = std::move(started);
 }

@@ -15,9 +15,11 @@ namespace finhold::base::log {
 enum class Level : std::uint8_t { debug, info, warning, error };
 enum class Format : std::uint8_t { text, json };
 
-// Starts the log; before it, lines of level info and above are written at once, as text. Not while
-// other threads log.
-void start(Level level, Format format);
+// What is written, and how; at first level info and above, as text. Not while other threads log.
+void configure(Level level, Format format);
+
+// Starts the thread; before it, lines are written at once. Not while other threads log.
+void start();
 
 // Writes out what waits, for a second at most if standard error is not being read, and stops the
 // thread. Later lines are written at once. Not while other threads log.

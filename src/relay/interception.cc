@@ -34,7 +34,7 @@ net::DialOptions dial_options(const Route& route, const base::Address& client) {
   net::DialOptions options;
   options.timeout_ms = static_cast<net::Instant>(route.connect_timeout.count());
   options.keepalive = keepalive_options(route, base::Side::server);
-  if (route.intercept == Intercept::redirect) options.mark = route.mark;
+  options.mark = route.own_mark();
   switch (route.source.kind) {
     case Source::Kind::self:
       break;

@@ -53,6 +53,8 @@ struct Route {
   base::HostPort server;  // nothing in it if the route intercepts
   Source source;
   std::uint32_t mark = 0x1f1;  // SO_MARK of the connections to the server, if it redirects; 0: none
+  // The same for a route that does not: another one's rules would catch its connections.
+  bool always_marks = false;
   base::Milliseconds connect_timeout = std::chrono::seconds(10);  // for all addresses together
   Keepalive keepalive;
   core::FinSettings fin;
@@ -62,6 +64,11 @@ struct Route {
   // For the rules of the kernel only; a session does not look at them.
   std::vector<Traffic> caught;  // by the first route that names it
   std::vector<Traffic> spare;   // of what is caught
+
+  // Of the connections to the server; 0: none.
+  [[nodiscard]] std::uint32_t own_mark() const {
+    return intercept == Intercept::redirect || always_marks ? mark : 0;
+  }
 };
 
 }  // namespace finhold::relay

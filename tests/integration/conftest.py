@@ -2,8 +2,11 @@
 
 import faulthandler
 import itertools
+import os
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from ends import Server, Session, reserved
@@ -35,17 +38,25 @@ def server():
 
 
 @pytest.fixture
-def start(tmp_path):
+def public_path():
+    """A directory that every user may read, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def start(public_path):
     """Starts finholds from routes (see route_to) and tables; checks at the end that each of them
     stops as it should, with nothing left. A test that ends one itself calls await_exit()."""
     started: list[Finhold] = []
     numbers = itertools.count(1)
 
     def start_one(*routes: dict, prefix: tuple[str, ...] = (), arguments: tuple[str, ...] = (),
-                  wait: bool = True, popen: dict | None = None, **tables: dict) -> Finhold:
+                  wait: bool = True, popen: dict | None = None, user: str = "", **tables: dict) -> Finhold:
         if routes:
-            path = tmp_path / f"finhold{next(numbers)}.toml"
-            path.write_text(config_text(list(routes), tables))
+            path = public_path / f"finhold{next(numbers)}.toml"
+            path.write_text(config_text(list(routes), tables, user))
             arguments = ("--config", str(path))
         started.append(Finhold(["run", *arguments], prefix, wait, **(popen or {})))
         return started[-1]

@@ -197,9 +197,9 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def config_text(routes: list[dict[str, Any]], tables: dict[str, dict[str, Any]]) -> str:
+def config_text(routes: list[dict[str, Any]], tables: dict[str, dict[str, Any]], user: str = "") -> str:
     """A configuration file. A route may have a table "fin"."""
-    lines: list[str] = []
+    lines: list[str] = [f"user = {toml(user)}"] if user else []
     for name, table in tables.items():
         lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
     for route in routes:

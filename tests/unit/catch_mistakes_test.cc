@@ -116,3 +116,39 @@ TEST_CASE("which users pass") {
   CHECK(lets_finhold_pass(route, 991));
   CHECK_FALSE(lets_finhold_pass(route, 990));
 }
+
+TEST_CASE("the user of the file is spared, if its connections are not to be caught") {
+  const auto route = [](const std::string& catches) {
+    return said(
+        "user = \"root\"\n[[route]]\nname = \"a\"\nlisten = \"[::]:15001\"\nintercept = "
+        "\"redirect\"\nmark = 0\ncatch = " +
+        catches + "\n");
+  };
+  CHECK(route("[\":514\"]") == "ok\n");
+  CHECK(route("[\":514\", \"user:1000\"]") == "ok\n");
+  CHECK(route("[\":514\", \"user:0\"]").starts_with("6:8: mark: finhold would catch"));
+}
+
+TEST_CASE("a user that finhold is to run as exists") {
+  CHECK(said("user = \"no_such_user_here\"\n" + good_route) ==
+        "1:8: user: \"no_such_user_here\" is no user of this machine; write a name that \"getent "
+        "passwd\" lists, or make it with \"useradd --system\"\n");
+  CHECK(said("user = 5\n" + good_route).starts_with("1:8: user: expected a string such as"));
+}
+
+TEST_CASE("what finhold opens for other routes passes the rules of a redirecting one") {
+  const std::string others =
+      good_route +
+      "[[route]]\nname = \"gw\"\nlisten = \"[::]:15002\"\nintercept = \"tproxy\"\n"
+      "[[route]]\nname = \"r\"\nlisten = \"[::]:15003\"\nintercept = \"redirect\"\n";
+  const auto marks = [](const std::string& text) {
+    const auto loaded = finhold::app::load_config_text(text);
+    REQUIRE(loaded.ok());
+    std::string shown;
+    for (const auto& route : loaded.value().routes) shown += std::to_string(route.own_mark()) + " ";
+    return shown;
+  };
+  CHECK(marks(others) == "0 0 497 ");
+  CHECK(marks(others + "catch = [\":514\"]\nmark = 7") == "7 7 7 ");
+  CHECK(marks(others + "catch = [\":514\"]\nmark = 0\nspare = [\"user:0\"]") == "0 0 0 ");
+}

@@ -257,3 +257,17 @@ TEST_CASE("rules prints a script, and says so if there is nothing to print") {
   CHECK(refused({"run", "--remove"}) == "finhold: --remove is a flag of finhold rules\n");
   CHECK(refused({"rules", "check"}) == "finhold: check and rules exclude each other\n");
 }
+
+TEST_CASE("run loads rules if the file has any") {
+  const Outcome outcome =
+      parse({"run", "--apply-rules", "--config", FINHOLD_SOURCE_DIR "/tests/unit/sidecar.toml"});
+  REQUIRE(outcome.command.kind == Command::Kind::run);
+  CHECK(outcome.command.apply_rules);
+  CHECK_FALSE(run_with({}).command.apply_rules);
+  CHECK(refused({"run", "--apply-rules", "--config", sample})
+            .ends_with(" needs no rules; write intercept and catch in each route that is to have "
+                       "some\n"));
+  CHECK(refused({"run", "--apply-rules", "--listen", "127.0.0.1:1", "--server", "db:1"}) ==
+        "finhold: --apply-rules needs --config FILE: only routes of a file can intercept\n");
+  CHECK(refused({"rules", "--apply-rules"}) == "finhold: --apply-rules is a flag of finhold run\n");
+}

@@ -33,6 +33,7 @@ std::string sample_text() {
 }
 
 void check_same(const Config& one, const Config& two) {
+  CHECK(one.user.has_value() == two.user.has_value());
   CHECK(one.log.level == two.log.level);
   CHECK(one.log.format == two.log.format);
   CHECK(one.limits.sessions == two.limits.sessions);
@@ -72,6 +73,7 @@ void check_same(const Config& one, const Config& two) {
 
 TEST_CASE("every key of a file arrives in the config") {
   const Config config = config_of(R"(
+user = "root"
 [log]
 level = "debug"
 format = "json"
@@ -115,6 +117,9 @@ source = "client"
 catch = ["10.0.0.0/8:514", ":7000-7010"]
 spare = ["10.9.0.0/16"]
 )");
+  REQUIRE(config.user.has_value());
+  CHECK(config.user->name == "root");
+  CHECK(config.user->uid == 0);
   CHECK(config.log.level == finhold::base::log::Level::debug);
   CHECK(config.log.format == finhold::base::log::Format::json);
   CHECK(config.limits.sessions == 7);
@@ -304,7 +309,7 @@ TEST_CASE("a line that is too long is refused, also one that would exhaust the p
   CHECK(said(dots + "b = 1") == words);
   CHECK(said("#" + std::string(4095, '#') + "\n" + good_route) == "ok\n");
   CHECK(said(good_route + "[" + dots.substr(1, 4000) + "b]\n") ==
-        "5:2: unknown table \"a\"; the known tables are [log], [limits] and [[route]]\n");
+        "5:2: unknown table \"a\"; there may be user, [log], [limits] and [[route]]\n");
 }
 
 TEST_CASE("a byte order mark, CRLF and a missing last line end do not matter") {

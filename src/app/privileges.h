@@ -1,0 +1,26 @@
+// What finhold may do beyond an ordinary process, and giving it up. Capabilities: capabilities(7).
+//
+// All of it is for a process of one thread: every thread has capabilities of its own, and inherits
+// those of the thread that starts it. finhold opens nothing later that needs what it gives up here:
+// the log goes to standard error, and its configuration has been read.
+#pragma once
+
+#include <optional>
+
+#include "app/config.h"
+#include "base/result.h"
+
+namespace finhold::app {
+
+// Whether this process may change rules and routing (CAP_NET_ADMIN).
+bool may_change_network();
+
+// Becomes config.user, if there is one, and keeps of its capabilities only what the routes of the
+// config need for each session; nothing that is run later can have more. Capabilities that are
+// needed and missing are told of by those who need them. The mistake says what could not be done.
+std::optional<base::Mistake> drop_privileges(const Config& config);
+
+// Becomes config.user, and keeps CAP_NET_ADMIN only, for itself and for what it runs.
+std::optional<base::Mistake> keep_net_admin_only(const Config& config);
+
+}  // namespace finhold::app

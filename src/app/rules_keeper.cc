@@ -1,0 +1,171 @@
+#include "app/rules_keeper.h"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <fcntl.h>
+#include <string>
+#include <string_view>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+
+#include "app/nft_rules.h"
+#include "app/privileges.h"
+#include "app/run_program.h"
+#include "net/local_socket.h"
+
+namespace finhold::app {
+namespace {
+
+using base::Mistake;
+using net::Descriptor;
+
+constexpr char load_all = 'l';
+constexpr char stop_all = 's';
+constexpr char done = '+';
+constexpr char not_done = '-';
+constexpr auto longest_answer = std::chrono::seconds(30);
+
+// In the abstract namespace, which is one for each network namespace, as the rules are.
+constexpr std::string_view lock_name = "finhold-rules";
+constexpr auto longest_removal = std::chrono::seconds(10);
+
+class Keeper {
+ public:
+  Keeper(const Config& config, Descriptor socket) : config_(config), socket_(std::move(socket)) {}
+
+  // Returns the exit code.
+  int run() {
+    for (const int each : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE}) {
+      static_cast<void>(std::signal(each, SIG_IGN));  // NOLINT(cert-err33-c)
+    }
+    prctl(PR_SET_NAME, "finhold-rules", 0, 0, 0);
+    if (const auto mistake = keep_net_admin_only(config_)) {
+      tell(mistake);
+      return 1;
+    }
+    char what = 0;
+    while (read(socket_.get(), &what, 1) == 1) {
+      tell(what == load_all ? load() : run_programs(programs_that_stop_catching(config_)));
+    }
+    // Only who has the lock may have loaded something.
+    const auto mistake = lock_.valid() ? run_programs(programs_that_remove()) : std::nullopt;
+    if (!tell(mistake) && mistake) {
+      const std::string line = "finhold: cannot remove its rules: " + mistake->text + "\n";
+      static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
+    }
+    return mistake ? 1 : 0;
+  }
+
+ private:
+  std::optional<Mistake> load() {
+    if (auto mistake = take_lock()) return mistake;
+    auto mistake = run_programs(programs_that_load(config_));
+    // Half a set would be worse than none.
+    if (mistake) static_cast<void>(run_programs(programs_that_remove()));
+    return mistake;
+  }
+
+  std::optional<Mistake> take_lock() {
+    using Clock = std::chrono::steady_clock;
+    const auto give_up = Clock::now() + longest_removal;
+    for (;;) {
+      auto lock = net::listen_local(lock_name);
+      if (lock.ok()) {
+        lock_ = std::move(lock.value());
+        return std::nullopt;
+      }
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(give_up - Clock::now());
+      if (lock.error().code != EADDRINUSE) return Mistake{lock.error().text()};
+      if (left.count() <= 0) {
+        return Mistake{
+            "another finhold has rules in this network namespace; stop it, or give one of "
+            "them all the routes"};
+      }
+      // Hangs up when the other one is gone; fails if that is so already.
+      const auto other = net::connect_local(lock_name);
+      if (other.ok() && net::has_ended(socket_.get(), other.value().get(), left)) {
+        return Mistake{"finhold has ended"};
+      }
+    }
+  }
+
+  // False: finhold is gone.
+  bool tell(const std::optional<Mistake>& mistake) {
+    const std::string text = mistake ? not_done + mistake->text : std::string(1, done);
+    return net::send_packet(socket_.get(), text);
+  }
+
+  const Config& config_;
+  Descriptor socket_;
+  Descriptor lock_;
+};
+
+}  // namespace
+
+base::Result<RulesKeeper, Mistake> RulesKeeper::start(const Config& config) {
+  if (!may_change_network()) {
+    return Mistake{
+        "--apply-rules needs CAP_NET_ADMIN (root, or AmbientCapabilities= in systemd); or load "
+        "what "
+        "\"finhold rules\" prints beforehand, and leave --apply-rules away"};
+  }
+  auto sockets = net::local_pair();
+  if (!sockets.ok()) return Mistake{sockets.error().text()};
+  auto& [ours, theirs] = sockets.value();
+  const pid_t child = fork();
+  if (child < 0) return Mistake{"fork: " + base::errno_text(errno)};
+  if (child > 0) return RulesKeeper(std::move(ours), child);
+
+  constexpr int only = STDERR_FILENO + 1;
+  if (theirs.get() != only && dup3(theirs.get(), only, O_CLOEXEC) < 0) _exit(1);
+  close_range(only + 1, ~0U, 0);
+  int code = 1;
+  try {
+    code = Keeper(config, Descriptor(only)).run();
+  } catch (const std::exception&) {
+    // Out of memory; the socket says that there is no answer.
+  }
+  // Nothing of finhold's own is to be cleaned up here.
+  _exit(code);
+}
+
+RulesKeeper::RulesKeeper(RulesKeeper&& from) noexcept
+    : socket_(std::move(from.socket_)), child_(std::exchange(from.child_, 0)) {}
+
+RulesKeeper::~RulesKeeper() { static_cast<void>(remove()); }
+
+std::optional<Mistake> RulesKeeper::load() { return ask(load_all); }
+
+std::optional<Mistake> RulesKeeper::stop_catching() { return ask(stop_all); }
+
+std::optional<Mistake> RulesKeeper::remove() {
+  if (child_ == 0) return std::nullopt;
+  net::finish_sending(socket_.get());
+  auto mistake = answer();
+  socket_.close();
+  // It has answered, and ends; or hangs, and its end is left to the system.
+  const pid_t child = std::exchange(child_, 0);
+  while (waitpid(child, nullptr, mistake ? WNOHANG : 0) < 0 && errno == EINTR) {
+  }
+  return mistake;
+}
+
+std::optional<Mistake> RulesKeeper::ask(char what) {
+  net::send_packet(socket_.get(), std::string(1, what));
+  return answer();
+}
+
+std::optional<Mistake> RulesKeeper::answer() {
+  const auto packet = net::receive_packet(socket_.get(), longest_answer);
+  if (!packet) return Mistake{"nft or ip does not come to an end"};
+  if (packet->empty()) return Mistake{"the process that keeps the rules was ended by somebody"};
+  if (packet->front() == done) return std::nullopt;
+  return Mistake{packet->substr(1)};
+}
+
+}  // namespace finhold::app

@@ -1,0 +1,132 @@
+#include "app/run_program.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string>
+#include <string_view>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app/wording.h"
+#include "net/descriptor.h"
+
+extern char** environ;
+
+namespace finhold::app {
+namespace {
+
+using base::Mistake;
+
+struct Outcome {
+  int status = 0;         // of waitpid; or
+  int not_started = 0;    // an errno
+  std::string said = {};  // on its standard output and error
+
+  [[nodiscard]] bool good() const {
+    return not_started == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+};
+
+// The path of a program, or nothing.
+std::string path_of(const std::string& name) {
+  const char* const given = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  const std::string places = std::string(given != nullptr ? given : "") + ":/usr/sbin:/sbin";
+  std::string_view rest = places;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(':'), rest.size());
+    std::string path(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    // What a relative place means depends on where finhold was started.
+    if (!path.starts_with('/')) continue;
+    path += "/" + name;
+    if (access(path.c_str(), X_OK) == 0) return path;
+  }
+  return {};
+}
+
+// A file in memory takes any amount without a reader beside it, which a pipe does not.
+net::Descriptor memory_file(std::string_view text) {
+  net::Descriptor file(memfd_create("finhold", MFD_CLOEXEC));
+  while (file.valid() && !text.empty()) {
+    const ssize_t written = write(file.get(), text.data(), text.size());
+    if (written <= 0) return {};
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (file.valid()) lseek(file.get(), 0, SEEK_SET);
+  return file;
+}
+
+std::string content_of(int fd) {
+  std::array<char, 4096> text{};
+  const ssize_t length = pread(fd, text.data(), text.size(), 0);
+  std::string_view said(text.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+  while (said.ends_with('\n')) said.remove_suffix(1);
+  return std::string(said);
+}
+
+Outcome run(const std::vector<std::string>& words, const std::string& input) {
+  const std::string path = path_of(words.front());
+  if (path.empty()) return {.not_started = ENOENT};
+  const net::Descriptor in = memory_file(input);
+  const net::Descriptor out = memory_file("");
+  if (!in.valid() || !out.valid()) return {.not_started = errno};
+
+  std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
+  // posix_spawn takes them as if it could change them, and does not.
+  for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t streams;
+  posix_spawn_file_actions_init(&streams);
+  posix_spawn_file_actions_adddup2(&streams, in.get(), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&streams, out.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&streams, out.get(), STDERR_FILENO);
+  pid_t child = 0;
+  Outcome outcome;
+  outcome.not_started =
+      posix_spawn(&child, path.c_str(), &streams, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&streams);
+  if (outcome.not_started != 0) return outcome;
+  while (waitpid(child, &outcome.status, 0) < 0 && errno == EINTR) {
+  }
+  outcome.said = content_of(out.get());
+  return outcome;
+}
+
+Mistake failure(const std::vector<std::string>& words, const Outcome& outcome) {
+  std::string tried;
+  for (const std::string& word : words) tried += (tried.empty() ? "" : " ") + word;
+  if (outcome.not_started == ENOENT) {
+    return {"\"" + words.front() +
+            "\" is found neither in PATH nor in /usr/sbin and /sbin; install " +
+            (words.front() == "nft" ? "nftables" : "iproute2")};
+  }
+  const std::string why = outcome.not_started != 0
+                              ? "could not be started: " + base::errno_text(outcome.not_started)
+                          : WIFSIGNALED(outcome.status)
+                              ? "was killed by signal " + std::to_string(WTERMSIG(outcome.status))
+                              : "failed";
+  return {"\"" + tried + "\" " + why + (outcome.said.empty() ? "" : ": " + outcome.said)};
+}
+
+}  // namespace
+
+std::optional<Mistake> run_programs(const std::vector<Program>& programs) {
+  for (const Program& program : programs) {
+    if (program.words.empty()) continue;
+    if (!program.unless.empty() && !run(program.unless, "").said.empty()) continue;
+    for (int i = 0; i < program.at_most; ++i) {
+      const Outcome outcome = run(program.words, program.input);
+      if (outcome.good()) continue;
+      if (!program.may_fail) return failure(program.words, outcome);
+      break;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace finhold::app

@@ -1,0 +1,18 @@
+// Runs one of the programs of nft_rules.h and waits for its end.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "app/nft_rules.h"
+#include "base/result.h"
+
+namespace finhold::app {
+
+// Runs them in their order, until one fails; then says what was tried, and what the program said.
+// They are looked for where PATH says, in absolute directories only, and in /usr/sbin and /sbin.
+// They inherit the privileges that pass an exec, and nothing open but standard streams that are
+// none of ours. Blocks; leaves a thread's signal mask and every signal's disposition to them.
+std::optional<base::Mistake> run_programs(const std::vector<Program>& programs);
+
+}  // namespace finhold::app

@@ -1,0 +1,154 @@
+"""finhold run --apply-rules: the rules come and go with it, however it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+from finhold import config_text, wait_until
+from private_network import private_network
+from privileges import GID, UID, USER, expect_only, mask, unprivileged
+from test_rules import GATEWAY, SIDECAR, run, script, state
+
+BOTH = [SIDECAR, GATEWAY]
+APPLY = ("--apply-rules",)
+
+
+@pytest.fixture
+def network():
+    with private_network() as made:
+        yield made
+
+
+@pytest.fixture
+def apply(start, public_path):
+    """Starts finhold with --apply-rules."""
+    def start_one(*routes: dict, user: str = "", **options: object):
+        path = public_path / "apply.toml"
+        path.write_text(config_text(list(routes), {}, user))
+        return start(arguments=("--config", str(path), *APPLY), **options)
+
+    return start_one
+
+
+def children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def expect_loaded(routes: list[dict], tmp_path) -> None:
+    """Exactly what the printed script loads."""
+    loaded = state()
+    assert "table inet finhold {" in loaded["nft list ruleset"]
+    run(script(tmp_path, routes))
+    assert state() == loaded
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_rules_go_with_finhold(network, apply, tmp_path, number):
+    before = state()
+    for _ in range(2):
+        finhold = apply(*BOTH)
+        expect_loaded(BOTH, tmp_path)
+        if number == signal.SIGKILL:
+            finhold.kill()
+            wait_until(lambda: state() == before)
+        else:
+            finhold.signal(number)
+            finhold.await_exit()
+            assert finhold.found("rules removed")
+            assert state() == before
+
+
+def test_a_set_that_a_crash_has_left_is_replaced(network, apply, tmp_path):
+    before = state()
+    finhold = apply(*BOTH)
+    [keeper] = children(finhold.pid)
+    os.kill(keeper, signal.SIGKILL)
+    finhold.kill()
+    assert "table inet finhold {" in state()["nft list ruleset"]
+    finhold = apply(SIDECAR)
+    expect_loaded([SIDECAR], tmp_path)
+    finhold.stop()
+    assert state() == before
+
+
+def test_a_restart_waits_for_the_removal(network, apply, tmp_path):
+    before = state()
+    for _ in range(3):
+        apply(*BOTH).kill()
+    finhold = apply(*BOTH)
+    expect_loaded(BOTH, tmp_path)
+    finhold.stop()
+    assert state() == before
+
+
+def test_the_keeper_leaves_the_signals_of_a_terminal_to_finhold(network, apply):
+    finhold = apply(SIDECAR)
+    [keeper] = children(finhold.pid)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(keeper, number)
+    assert "table inet finhold {" in state()["nft list ruleset"]
+    finhold.stop()
+    assert finhold.found("rules removed")
+
+
+def test_a_start_that_fails_leaves_nothing(network, apply):
+    before = state()
+    taken = socket.create_server(("127.0.0.1", 15002))
+    finhold = apply(*BOTH, wait=False)
+    finhold.await_exit(1)
+    assert finhold.found("cannot listen")
+    assert state() == before
+    taken.close()
+
+
+def test_rules_that_do_not_load_are_told_of_and_leave_nothing(network, apply):
+    """A device lo that is down has no local route."""
+    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+    before = state()
+    finhold = apply(GATEWAY, wait=False)
+    finhold.await_exit(1)
+    assert "route replace local default dev lo table 5382" in finhold.await_event("cannot load the rules").line
+    assert state() == before
+
+
+@pytest.mark.parametrize("user", [USER, ""])
+def test_only_the_keeper_may_change_the_network(network, apply, tmp_path, user):
+    before = state()
+    finhold = apply(SIDECAR, user=user)
+    ids = (UID, GID) if user else (0, 0)
+    expect_only(finhold.pid, mask("NET_RAW"), *ids, threads=3)
+    [keeper] = children(finhold.pid)
+    with open(f"/proc/{keeper}/status", encoding="ascii") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    assert status["Name"] == "finhold-rules"
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == mask("NET_ADMIN")
+    assert status["Uid"].split()[1] == str(ids[0])
+    finhold.stop()
+    assert state() == before
+
+
+def test_an_unprivileged_user_with_net_admin(network, apply, tmp_path):
+    before = state()
+    finhold = apply(SIDECAR, prefix=unprivileged("NET_ADMIN", "NET_RAW"))
+    expect_loaded([SIDECAR], tmp_path)
+    expect_only(finhold.pid, mask("NET_RAW"), UID, GID)
+    finhold.stop()
+    assert state() == before
+
+
+def test_without_net_admin_the_error_names_it(network, apply):
+    finhold = apply(SIDECAR, prefix=unprivileged("NET_RAW"), wait=False)
+    finhold.await_exit(1)
+    assert "--apply-rules needs CAP_NET_ADMIN" in finhold.await_event("cannot load the rules").line
+
+
+def test_one_finhold_in_a_network_has_rules(network, apply, tmp_path):
+    first = apply(SIDECAR)
+    second = apply({**GATEWAY, "listen": "[::]:15009"}, wait=False)
+    second.await_exit(1)
+    assert "another finhold has rules in this network namespace" in second.await_event("cannot load the rules").line
+    expect_loaded([SIDECAR], tmp_path)
+    first.stop()

@@ -1,0 +1,240 @@
+"""finhold and the rules that it makes, together: programs that know of neither, as a sidecar and through a
+gateway, with the least privileges that the README names, and while finhold stops."""
+
+import subprocess
+import sys
+
+import pytest
+from ends import Server, Session, connect, text_of
+from finhold import config_text
+from private_network import private_network
+from privileges import UID, GID, expect_only, mask, unprivileged
+from test_rules import run, script
+
+SIDECAR = {"name": "main", "listen": "[::]:15001", "intercept": "redirect", "crosses": "none",
+           "catch": ["127.0.0.2:9000", "[fd77::2]:9000"]}
+GATEWAY = {"name": "main", "listen": "[::]:15001", "intercept": "tproxy", "source": "client", "crosses": "none",
+           "catch": [":9000"]}
+
+
+@pytest.fixture
+def apply(start, public_path):
+    def start_one(*routes: dict, user: str = "", arguments: tuple[str, ...] = ("--apply-rules",), **options: object):
+        path = public_path / "diverted.toml"
+        path.write_text(config_text(list(routes), {}, user))
+        return start(arguments=("--config", str(path), *arguments), **options)
+
+    return start_one
+
+
+@pytest.fixture(params=["v4", "v6"])
+def family(request) -> str:
+    return request.param
+
+
+def session_with(server: Server) -> Session:
+    session = Session(connect(server.address), server.accept())
+    session.client.send(1000)
+    session.server.receive(1000)
+    return session
+
+
+def finish(session: Session) -> None:
+    session.client.finish()
+    session.server.expect_end()
+    session.server.send(1000)
+    session.server.finish()
+    session.client.expect_end(1000)
+    session.close()
+
+
+def is_relayed(session: Session) -> bool:
+    """The server sees another port than the client's."""
+    return session.server.sock.getpeername()[1] != session.client.sock.getsockname()[1]
+
+
+@pytest.mark.parametrize("prefix", [(), unprivileged("NET_ADMIN", "NET_RAW")])
+def test_a_sidecar_diverts_and_lets_go_when_it_stops(start, apply, prefix):
+    with private_network():
+        server = Server("127.0.0.2", port=9000)
+        finhold = apply(SIDECAR, prefix=prefix)
+        session = session_with(server)
+        assert is_relayed(session)
+        expect_only(finhold.pid, mask("NET_RAW"), *((UID, GID) if prefix else (0, 0)))
+        finhold.signal()
+        finhold.await_event("stopping")
+        # The listener goes a moment later: nobody is refused in between.
+        for _ in range(20):
+            other = session_with(server)
+            finish(other)
+        assert not is_relayed(session_with(server))
+        finish(session)
+        finhold.await_exit()
+        server.close()
+
+
+def test_a_sidecar_without_the_right_to_mark_says_so(start, apply):
+    with private_network():
+        finhold = apply(SIDECAR, prefix=unprivileged("NET_ADMIN"), arguments=())
+        finhold.stop()
+        finhold = apply(SIDECAR, prefix=unprivileged(), arguments=(), wait=False)
+        finhold.await_exit(1)
+        assert "CAP_NET_RAW" in finhold.await_event("cannot dial servers").line
+
+
+def test_a_sidecar_whose_user_is_spared_needs_no_capability(start, apply, tmp_path):
+    """The rules are loaded beforehand, by root."""
+    with private_network():
+        server = Server("127.0.0.2", port=9000)
+        route = {**SIDECAR, "mark": 0, "spare": [f"user:{UID}"]}
+        run(script(tmp_path, [route]))
+        refused = apply(route, arguments=(), wait=False)
+        refused.await_exit(1)
+        assert refused.found("finhold would catch the connections that it opens itself")
+        finhold = apply(route, arguments=(), prefix=unprivileged())
+        session = session_with(server)
+        assert is_relayed(session)
+        expect_only(finhold.pid, 0, UID, GID)
+        finish(session)
+        finhold.stop()
+        server.close()
+
+
+def test_the_user_of_the_file_is_spared(start, apply):
+    with private_network():
+        server = Server("127.0.0.2", port=9000)
+        finhold = apply({**SIDECAR, "mark": 0}, user="nobody")
+        session = session_with(server)
+        assert is_relayed(session)
+        expect_only(finhold.pid, 0, UID, GID)
+        finish(session)
+        finhold.stop()
+        server.close()
+
+
+# Through a gateway: the test is on it, client and server are in networks of their own.
+
+PROGRAM = """
+import socket, sys, threading
+def answer(sock, peer):
+    length = 0
+    while chunk := sock.recv(65536):
+        length += len(chunk)
+    sock.sendall(f"{peer[0]} {peer[1]} {length}".encode())
+    sock.close()
+role, host, port, own = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+if role == "listen":
+    listener = socket.create_server((host, port), family=kind, backlog=100)
+    print("listening", flush=True)
+    while True:
+        threading.Thread(target=answer, args=listener.accept(), daemon=True).start()
+sock = socket.socket(kind)
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+sock.settimeout(15)
+sock.bind(("::" if kind == socket.AF_INET6 else "0.0.0.0", own))
+sock.connect((host, port))
+print("connected", sock.getsockname()[1], flush=True)
+sys.stdin.readline()
+sock.sendall(b"x" * 100_000)
+sock.shutdown(socket.SHUT_WR)
+answer = b""
+while chunk := sock.recv(65536):
+    answer += chunk
+print(answer.decode(), flush=True)
+"""
+CLIENT = {"v4": "10.77.1.2", "v6": "fd77:1::2"}
+FAR = {"v4": "10.77.2.2", "v6": "fd77:2::2"}
+
+
+class Place:
+    """A network of one machine behind the gateway."""
+
+    def __init__(self, number: int):
+        self.holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
+        self.holder.stdout.readline()
+        self.programs: list[subprocess.Popen] = []
+        run(f"PATH=$PATH:/usr/sbin; ip link add g{number} type veth peer name e netns {self.holder.pid};"
+            f"ip address add 10.77.{number}.1/24 dev g{number}; ip address add fd77:{number}::1/64 dev g{number} nodad;"
+            f"ip link set g{number} up; exec nsenter -t {self.holder.pid} -n sh -c 'ip link set lo up; ip link set e up;"
+            f"ip address add 10.77.{number}.2/24 dev e; ip address add fd77:{number}::2/64 dev e nodad;"
+            f"ip route add default via 10.77.{number}.1; ip -6 route add default via fd77:{number}::1'")
+
+    def program(self, role: str, host: str, port: int, own: int = 0) -> subprocess.Popen:
+        command = ["nsenter", "-t", str(self.holder.pid), "-n", sys.executable, "-c", PROGRAM, role, host]
+        started = subprocess.Popen([*command, str(port), str(own)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.programs.append(started)
+        return started
+
+    def close(self) -> None:
+        for process in [*self.programs, self.holder]:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def gateway(family):
+    with private_network() as network:
+        client, server = Place(1), Place(2)
+        network.set("net.ipv4.ip_forward", 1)
+        network.set("net.ipv6.conf.all.forwarding", 1)
+        listener = server.program("listen", FAR[family], 9000)
+        assert listener.stdout.readline() == "listening\n"
+        yield client
+        client.close()
+        server.close()
+
+
+def opened(client: Place, family: str, own: int = 0) -> tuple[subprocess.Popen, str]:
+    """A connection to the server, and its own port."""
+    program = client.program("connect", FAR[family], 9000, own)
+    line = program.stdout.readline()
+    assert line.startswith("connected "), line
+    return program, line.split()[1]
+
+
+def expect_answer(program: subprocess.Popen, family: str, port: str) -> None:
+    """The server has seen the client's own address and port, and all its bytes to their end."""
+    out, _ = program.communicate("go\n", timeout=20)
+    assert out.split() == [CLIENT[family], port, "100000"]
+
+
+LEAST = ("NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE")
+
+
+@pytest.mark.parametrize("prefix", [(), unprivileged(*LEAST)])
+def test_a_gateway_diverts_and_keeps_the_clients_address(gateway, start, apply, family, prefix):
+    before, before_port = opened(gateway, family)
+    finhold = apply(GATEWAY, prefix=prefix)
+    expect_only(finhold.pid, mask("NET_RAW", "NET_BIND_SERVICE"), *((UID, GID) if prefix else (0, 0)))
+    for own in (0, 1023):
+        program, port = opened(gateway, family, own)
+        expect_answer(program, family, port)
+        ending = finhold.ending(ending="finished", client=text_of((CLIENT[family], int(port))))
+        assert ending["server"] == text_of((FAR[family], 9000))
+    # What was open before the rules came is left alone.
+    expect_answer(before, family, before_port)
+    finhold.stop()
+    assert len(finhold.found("session ended")) == 2
+
+
+def test_a_gateway_keeps_sessions_while_it_stops_and_diverts_no_other(gateway, start, apply, family):
+    finhold = apply(GATEWAY)
+    program, port = opened(gateway, family)
+    finhold.signal()
+    finhold.await_event("stopping")
+    for _ in range(3):
+        direct, direct_port = opened(gateway, family)
+        expect_answer(direct, family, direct_port)
+    expect_answer(program, family, port)
+    finhold.await_exit()
+    assert finhold.ending(ending="finished")["client"].endswith(f":{port}")
+
+
+def test_a_gateway_without_the_right_to_listen_for_others_says_so(gateway, start, apply):
+    finhold = apply(GATEWAY, prefix=unprivileged(), arguments=(), wait=False)
+    finhold.await_exit(1)
+    assert "CAP_NET_RAW" in finhold.await_event("cannot listen").line
+    finhold = apply(GATEWAY, prefix=unprivileged("NET_RAW"), arguments=())
+    assert "CAP_NET_BIND_SERVICE" in finhold.await_event("clients that come from a port below 1024").line
+    finhold.stop()
