@@ -139,7 +139,10 @@ SocketOwner::SocketOwner()
 }
 
 OtherEnd SocketOwner::ask(const OtherEndAddresses& addresses) {
-  return exchange(addresses).other_end;
+  const OtherEnd answer = exchange(addresses).other_end;
+  // Once more: while the kernel puts a TIME_WAIT in the place of a closed socket, a look-up, which
+  // takes no lock, can miss both.
+  return answer == OtherEnd::not_found ? exchange(addresses).other_end : answer;
 }
 
 // The kernel has answered when send() returns.
