@@ -21,8 +21,7 @@ constexpr std::size_t longest_line = 107;  // PP 2.1, with its end
 constexpr std::size_t fixed_part = 16;     // of v2: signature, command, family, length
 
 constexpr unsigned version_2 = 0x20;
-constexpr unsigned command_local = 0;
-constexpr unsigned command_proxy = 1;
+constexpr unsigned command_proxy = 1;  // 0 is LOCAL
 constexpr unsigned tcp_over_ipv4 = 0x11;
 constexpr unsigned tcp_over_ipv6 = 0x21;
 constexpr unsigned last_family = 3;
@@ -32,7 +31,7 @@ constexpr std::size_t tlv_head = 3;
 constexpr unsigned tlv_crc32c = 3;
 constexpr std::size_t crc_size = 4;
 
-constexpr ProxyHeaderRead needs_more{};
+const ProxyHeaderRead needs_more{};
 ProxyHeaderRead invalid(const char* mistake) { return {What::invalid, mistake, 0, std::nullopt}; }
 
 unsigned byte_at(std::string_view bytes, std::size_t place) {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ends import Server, Session, connect, expect_refusal, text_of
 from private_network import private_network
+from proxy_headers import take_header
 from test_keepalive import await_timer, leg
 
 PORT = 15001
@@ -120,6 +121,24 @@ def test_a_tproxied_client_gets_the_server_from_the_source_that_was_chosen(netwo
     source = check_session(finhold, server)
     assert source[0] == OWN[family]
     server.close()
+
+
+@pytest.mark.parametrize("intercept", ["redirect", "tproxy"])
+def test_a_proxy_header_tells_where_a_diverted_client_was_going(network, start, family, intercept):
+    if intercept == "redirect":
+        network.load(REDIRECT)
+    else:
+        divert_to_tproxy(network)
+    server = Server(SERVER[family], port=9000)
+    source = {"source": OWN[family]} if intercept == "tproxy" else {}
+    finhold = start(route(intercept, crosses="none", send_proxy="v2", **source))
+    client = connect(server.address)
+    accepted = server.accept()
+    assert take_header(accepted) == ("v2", client.getsockname()[:2], server.address)
+    client.close()
+    accepted.close()
+    server.close()
+    finhold.ending(ending="finished", to_server="0")
 
 
 def test_a_connection_to_the_listener_itself_is_refused(network, start, family):

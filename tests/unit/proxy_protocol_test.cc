@@ -239,7 +239,7 @@ TEST_CASE("a version 2 checksum is verified") {
   const std::string good = v2(0x21, 0x11, start + tlv(0x03, "\xEC\x78\x1E\xB9"));
   CHECK(told(good) == "192.0.2.7:40000 > 10.0.0.5:80 (40)");
   // A changed bit anywhere in addresses, TLV values or the checksum itself.
-  for (const std::size_t place : {16, 19, 20, 24, 26, 27, 31, 32, 36, 39}) {
+  for (const std::size_t place : {16U, 19U, 20U, 24U, 26U, 27U, 31U, 32U, 36U, 39U}) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string changed = good;
       changed[place] = static_cast<char>(changed[place] ^ (1 << bit));
