@@ -8,7 +8,6 @@
 #include <doctest/doctest.h>
 
 using finhold::base::Address;
-using finhold::net::AddressPair;
 using finhold::net::proxy_header;
 using finhold::net::ProxyHeaderRead;
 using finhold::net::ProxyVersion;
@@ -154,7 +153,7 @@ TEST_CASE("version 1 is taken strictly") {
                           "TCP4 1.1.1.1 1.1.1.1 1 1\n", "TCP4 1.1.1.1 1.1.1.1 1 1\r"}) {
     CHECK_MESSAGE(told(line(odd)) == character_mistake, odd);
   }
-  CHECK(told(line(std::string("TCP4 1.1.1.1\0 1.1.1.1 1 1", 26))) == character_mistake);
+  CHECK(told(line(std::string("TCP4 1.1.1.1\0 1.1.1.1 1 1", 25))) == character_mistake);
 }
 
 TEST_CASE("a version 1 line ends in CRLF, and in nothing else") {
