@@ -112,8 +112,8 @@ std::string redirect_chain(const Route& route) {
   std::string leaving;
   for (const Traffic& destination : destinations_in(route.caught)) {
     if (!is_served(destination, families)) continue;
-    (is_loopback(destination) ? local : leaving) +=
-        "\t\t" + whose + matching(destination, families) + to;
+    std::string& rules = is_loopback(destination) ? local : leaving;
+    rules.append("\t\t").append(whose).append(matching(destination, families)).append(to);
   }
   text += local;
   // What stays on this machine crosses no middlebox, unless `catch` names loopback addresses.
@@ -364,12 +364,12 @@ std::string as_script(const std::vector<Program>& programs, const std::string& h
     if (program.at_most > 1) {
       std::string count = "1";
       for (int i = 2; i <= program.at_most; ++i) count += " " + std::to_string(i);
-      line = "for _ in " + count + "; do " + line + " 2>/dev/null || break; done";
+      line.insert(0, "for _ in " + count + "; do ").append(" 2>/dev/null || break; done");
     } else if (program.may_fail) {
       line += " 2>/dev/null || true";
     }
     if (!program.unless.empty()) {
-      line = "[ -n \"$(" + joined(program.unless) + " 2>/dev/null)\" ] || " + line;
+      line.insert(0, "[ -n \"$(" + joined(program.unless) + " 2>/dev/null)\" ] || ");
     }
     text += line + "\n";
   }

@@ -14,8 +14,6 @@
 #include "app/wording.h"
 #include "net/descriptor.h"
 
-extern char** environ;
-
 namespace finhold::app {
 namespace {
 

@@ -61,7 +61,7 @@ TEST_CASE("connections that pass a gateway have no user") {
 }
 
 TEST_CASE("what is caught is of a family that the listener has") {
-  const std::string catches = "catch = [\":1\", \"10.0.0.0/8\", \"[2001:db8::/32]:5\"]";
+  const std::string catches = R"(catch = [":1", "10.0.0.0/8", "[2001:db8::/32]:5"])";
   CHECK(said_of_redirect(catches) ==
         "5:30: catch: this is IPv6, and the listener of this route, \"127.0.0.1:15001\", is IPv4 "
         "only; write listen = \"[::]:15001\" for both, or another route\n");

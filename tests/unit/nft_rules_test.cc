@@ -10,7 +10,6 @@
 
 using finhold::app::as_script;
 using finhold::app::Config;
-using finhold::app::Program;
 using finhold::app::programs_that_load;
 
 namespace {
@@ -202,7 +201,7 @@ TEST_CASE("what catches loopback only asks for no interface") {
 
 TEST_CASE("each route's own connections pass every redirecting route") {
   Config config = config_of(route("a", "[::]:1", redirect + "catch = [\":5\"]\nmark = 7") +
-                            route("b", "[::]:2", redirect + "catch = [\":5\", \"user:1000\"]") +
+                            route("b", "[::]:2", redirect + R"(catch = [":5", "user:1000"])") +
                             route("c", "[::]:3", redirect + "catch = [\":6\"]") +
                             route("d", "[::]:4", tproxy + "catch = [\":5\"]") +
                             route("e", "[::]:5", redirect + "mark = 9"));
