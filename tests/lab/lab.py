@@ -32,9 +32,10 @@ _numbers = itertools.count(1)
 
 
 class Network:
-    """Client, gateway with a middlebox, server: the namespaces are "c", "gw" and "s"."""
+    """Client, gateway with a middlebox, server: the namespaces are "c", "gw" and "s". Routed: no NAT, and a
+    router "r" beside the client."""
 
-    def __init__(self, box: str, directory: Path):
+    def __init__(self, box: str, directory: Path, routed: bool = False):
         self.box = box
         self.name = f"finhold-{os.getpid()}-{next(_numbers)}"
         self.directory = directory
@@ -42,10 +43,16 @@ class Network:
         # The guard must outlive the tests, and must not keep their output open: ctest waits for that.
         self._guard = subprocess.Popen(["setsid", "--fork", str(NET), "guard", self.name], stdin=subprocess.PIPE,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        made = subprocess.run([str(NET), "up", self.name, box], capture_output=True, text=True, timeout=30)
+        command = [str(NET), "up", self.name, box, *(["routed"] if routed else [])]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=30)
         if made.returncode != 0:
             self.close()
             raise RuntimeError(f"net up {self.name} {box}: {made.stdout}{made.stderr}")
+
+    def do(self, side: str, command: list[str], **options: Any) -> str:
+        """A command that is over soon; what it wrote."""
+        return subprocess.run(["ip", "netns", "exec", f"{self.name}-{side}", *command], capture_output=True, text=True,
+                              check=True, timeout=30, **options).stdout
 
     def run(self, side: str, command: list[str], kind: type = Process, **options: Any) -> Any:
         process = kind(f"{self.name}-{side}", command, **options)
@@ -62,17 +69,15 @@ class Network:
         return self._traffic(side, "connect", host.strip("[]"), int(port), steps, **options)
 
     def _traffic(self, side: str, role: str, address: str, port: int, steps: list[str],
-                 patience: float = 15) -> Traffic:
+                 patience: float = 15, own_port: int = 0) -> Traffic:
         command = [sys.executable, str(HERE / "traffic.py"), role, address, str(port), "--patience", str(patience)]
+        command += ["--from", str(own_port)] if own_port else []
         return self.run(side, command + steps, Traffic)
 
     def finhold(self, side: str, server: str, crosses: str = "server", listen: str = "127.0.0.1:0",
                 fin: dict[str, str] | None = None, keepalive: str = "", program: Path | None = None) -> Finhold:
         """finhold beside the client ("c") or the server ("s"): by flags, or by a file if flags cannot say it."""
-        program = program or Path(os.environ.get("FINHOLD") or ROOT / "build/dev/finhold")
-        if not os.access(program, os.X_OK):
-            raise RuntimeError(f"no finhold at {program}: build it (cmake --preset dev && cmake --build --preset"
-                               " dev), or name another in FINHOLD")
+        program = program or finhold_program()
         if not fin and not keepalive:
             command = ["--listen", listen, "--server", server, "--crosses", crosses]
         else:
@@ -84,6 +89,24 @@ class Network:
             file.write_text("\n".join(lines) + "\n")
             command = ["--config", str(file)]
         return self.run(side, [str(program), "run", *command], Finhold)
+
+    def intercept(self, side: str, intercept: str, fin: dict[str, str] | None = None, rules: str = "",
+                  keepalive: str = "", **keys: str) -> Finhold:
+        """finhold as a sidecar of the client or on a router, with the rules of `finhold rules` for the ports from
+        7000 on, or others."""
+        program = finhold_program()
+        file = self.directory / f"{self.name}-{side}.toml"
+        keys = {"name": "main", "listen": "[::]:15001", "intercept": intercept, **keys}
+        lines = ["[[route]]", *(f'{key} = "{value}"' for key, value in keys.items()), 'catch = [":7000-7999"]']
+        lines += [f"keepalive = {keepalive}"] if keepalive else []
+        lines += ["[route.fin]", *(f'{key} = "{value}"' for key, value in (fin or {}).items())]
+        file.write_text("\n".join(lines) + "\n")
+        if rules:
+            self.do(side, ["nft", "-f", "-"], input=rules)
+        else:
+            made = subprocess.run([str(program), "rules", "--config", str(file)], capture_output=True, text=True, check=True)
+            self.do(side, ["sh"], input=made.stdout)
+        return self.run(side, [str(program), "run", "--config", str(file)], Finhold)
 
     def capture(self, interface: str) -> Capture:
         path = self.directory / f"{self.name}-{interface}.pcap"
@@ -107,13 +130,21 @@ class Network:
             raise AssertionError("\n".join(problems))
 
 
+def finhold_program() -> Path:
+    program = Path(os.environ.get("FINHOLD") or ROOT / "build/dev/finhold")
+    if not os.access(program, os.X_OK):
+        raise RuntimeError(f"no finhold at {program}: build it (cmake --preset dev && cmake --build --preset"
+                           " dev), or name another in FINHOLD")
+    return program
+
+
 class Lab:
     def __init__(self, directory: Path):
         self.directory = directory
         self.networks: list[Network] = []
 
-    def network(self, box: str) -> Network:
-        network = Network(box, self.directory)
+    def network(self, box: str, routed: bool = False) -> Network:
+        network = Network(box, self.directory, routed)
         self.networks.append(network)
         return network
 

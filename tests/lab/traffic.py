@@ -1,6 +1,6 @@
 """One end of one TCP connection that does a list of steps and says how that went, as one JSON line.
 
-usage: traffic.py listen|connect ADDRESS PORT [--patience SECONDS] STEP...
+usage: traffic.py listen|connect ADDRESS PORT [--patience SECONDS] [--from PORT] STEP...
 
 steps   send:N      N bytes, then the next step
         stream:S    some bytes every 50 ms for S seconds
@@ -35,6 +35,11 @@ def pattern(letter: str, start: int, length: int) -> bytes:
     first, last = start // RECORD, (start + length + RECORD - 1) // RECORD
     text = "".join(f"{letter}{number:014d}\n" for number in range(first, last))
     return text.encode()[start - first * RECORD :][:length]
+
+
+def text_of(address: tuple) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class End:
@@ -104,6 +109,9 @@ def connected(arguments: argparse.Namespace) -> End:
     here = (arguments.address, arguments.port)
     if arguments.role == "connect":
         connection = socket.socket(family)
+        if arguments.from_port:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            connection.bind(("", arguments.from_port))
         connection.settimeout(arguments.patience)
         connection.connect(here)
         return End(connection, "c", "s")
@@ -120,6 +128,7 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("--patience", type=float, default=15, help="how long one read or write may take")
+    parser.add_argument("--from", dest="from_port", type=int, default=0, help="the own port of `connect`")
     parser.add_argument("steps", nargs="+")
     arguments = parser.parse_args()
     signal.alarm(LIFETIME)
@@ -130,6 +139,7 @@ def main() -> None:
     step = "connect"
     try:
         end = connected(arguments)
+        result.update(self=text_of(end.connection.getsockname()), peer=text_of(end.connection.getpeername()))
         started = time.monotonic()
         for step in arguments.steps:
             end.do(step)

@@ -12,8 +12,7 @@ FIN, SYN, RST = 0x01, 0x02, 0x04
 class Segment:
     time: float
     flow: str  # "to_server" or "to_client"
-    client_port: int
-    server_port: int
+    client: str  # address and port, as written by people
     flags: int
     sequence: int
     payload: int  # bytes
@@ -58,9 +57,11 @@ def parse_frame(time: float, frame: bytes, server_port: int) -> Segment | None:
     kind = int.from_bytes(frame[12:14], "big")
     if kind == 0x0800 and frame[23] == socket.IPPROTO_TCP:
         header = 14 + (frame[14] & 15) * 4
+        addresses = [socket.inet_ntop(socket.AF_INET, frame[at : at + 4]) for at in (26, 30)]
         end = 14 + int.from_bytes(frame[16:18], "big")
     elif kind == 0x86DD and frame[20] == socket.IPPROTO_TCP:
         header = 54
+        addresses = [f"[{socket.inet_ntop(socket.AF_INET6, frame[at : at + 16])}]" for at in (22, 38)]
         end = 54 + int.from_bytes(frame[18:20], "big")
     else:
         return None
@@ -71,8 +72,7 @@ def parse_frame(time: float, frame: bytes, server_port: int) -> Segment | None:
     return Segment(
         time=time,
         flow="to_server" if to_server else "to_client",
-        client_port=source if to_server else destination,
-        server_port=server_port,
+        client=f"{addresses[0]}:{source}" if to_server else f"{addresses[1]}:{destination}",
         flags=flags,
         sequence=sequence,
         payload=max(0, end - header - (offset >> 4) * 4),
