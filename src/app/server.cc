@@ -71,6 +71,12 @@ std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t wo
   return sessions;
 }
 
+bool intercepts(const Config& config) {
+  return std::any_of(config.routes.begin(), config.routes.end(), [](const relay::Route& route) {
+    return route.intercept != relay::Intercept::none;
+  });
+}
+
 // What to do about an address that cannot be listened on.
 std::string advice(const base::Error& error) {
   switch (error.code) {
@@ -198,7 +204,8 @@ class Server final : private net::Wake::Listener,
         config_(config),
         rules_(rules),
         loop_(loop),
-        quota_(sessions_within_descriptors(config, static_cast<std::uint32_t>(bound.size()))),
+        quota_(sessions_within_descriptors(config, static_cast<std::uint32_t>(bound.size())),
+               intercepts(config)),
         wake_(loop, *this),
         signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this) {
     for (auto& routes : bound) {

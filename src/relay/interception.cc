@@ -1,7 +1,5 @@
 #include "relay/interception.h"
 
-#include <cerrno>
-
 #include "base/check.h"
 #include "net/original_destination.h"
 #include "net/socket.h"
@@ -10,11 +8,7 @@
 namespace finhold::relay {
 namespace {
 
-const base::Error to_the_listener{ELOOP, "accept"};
-
-}  // namespace
-
-base::Result<base::Address> intended_server(const Route& route, int client) {
+base::Result<base::Address> server_by_the_kernel(const Route& route, int client) {
   FINHOLD_CHECK(route.intercept != Intercept::none);
   const base::Address here = net::local_address(client).unmapped();
   if (route.intercept == Intercept::tproxy) {
@@ -27,6 +21,15 @@ base::Result<base::Address> intended_server(const Route& route, int client) {
   if (server.ok() && server.value() == here) return to_the_listener;
   // Nothing is known of a connection that was never translated, in a namespace without such rules.
   if (!server.ok() && server.error().code == ENOENT) return to_the_listener;
+  return server;
+}
+
+}  // namespace
+
+base::Result<base::Address> intended_server(const Route& route, int client,
+                                            const base::Address& address, const OwnDials& ours) {
+  auto server = server_by_the_kernel(route, client);
+  if (server.ok() && ours.contains(address, server.value())) return from_finhold_itself;
   return server;
 }
 

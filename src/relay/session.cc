@@ -41,7 +41,7 @@ core::Instant Session::now() const { return table_->loop().now(); }
 void Session::start(net::Descriptor client, const base::Address& address) {
   client_ = address;
   if (route_->intercept != Intercept::none) {
-    const auto server = intended_server(*route_, client.get());
+    const auto server = intended_server(*route_, client.get(), address, table_->own_dials());
     if (!server.ok()) {
       log_not_intercepted(*this, server.error());
       return abort(core::Ending::not_intercepted);  // the socket resets when it is closed
@@ -73,6 +73,12 @@ void Session::dial() {
 }
 
 void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
+  // With the client's own address a connection of ours looks like the client's next one.
+  if (route_->intercept != Intercept::none && route_->source.kind != Source::Kind::client) {
+    const base::Address from = net::local_address(fd.get());
+    table_->own_dials().add(from, server);
+    own_port_ = from.port();
+  }
   dialer_.reset();
   const std::string header = announcement();
   server_known_ = true;
@@ -214,6 +220,8 @@ void Session::look_whether_gone(bool found_before) {
   if (phase_ != Phase::relaying || !policy_.gone_matters(side)) {
     return table_->gone_watch().remove(*this);
   }
+  // Our own legs have the two addresses that would be asked for, and neither end is on this machine.
+  if (route_->source.kind == Source::Kind::client) return;
   auto other_end = leg(side).other_end();
   if (!other_end) return;  // the leg has failed; its event is on the way
   // A redirected client knows nothing of us.
@@ -378,6 +386,7 @@ void Session::retire() {
   duration_ms_ = now() - started_at_;
   for (FlowMover& mover : movers_) mover.release(table_->scratch());
   table_->gone_watch().remove(*this);
+  if (own_port_ != 0) table_->own_dials().remove(own_port_);
   table_->retire(*this);
 }
 

@@ -122,6 +122,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   core::Ending ending_ = core::Ending::finished;
   core::Gone gone_ = core::Gone::none;
   base::Flow first_end_ = base::Flow::to_server;
+  std::uint16_t own_port_ = 0;  // of the server leg, if it is in the table's own_dials()
   bool any_end_ = false;
   bool holding_ = false;
   bool announced_ = false;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "net/dial_source.h"
+#include "relay/interception.h"
 #include "relay/session.h"
 
 namespace finhold::relay {
@@ -79,8 +80,12 @@ void log_dial_failure(const Session& session, base::Error error, bool unresolved
 
 void log_not_intercepted(const Session& session, base::Error error) {
   const Route& route = session.route();
+  const bool ours =
+      error.code == ELOOP && std::string_view(error.operation) == from_finhold_itself.operation;
   log::Line line(
-      error.code == ELOOP
+      ours ? "refused finhold's own connection, which a rule diverted back to it: let the rules "
+             "spare it, by the route's mark or by finhold's user; \"finhold rules\" prints such"
+      : error.code == ELOOP
           ? "refused a connection to the listener itself: it waits for connections that were going "
             "to a server and that rules of the kernel divert; let the client connect to its server"
           : "refused a connection: the kernel does not say where it was going");

@@ -14,6 +14,7 @@
 #include "net/resolver.h"
 #include "net/timers.h"
 #include "relay/gone_watch.h"
+#include "relay/own_dials.h"
 #include "relay/route.h"
 #include "relay/scratch.h"
 #include "relay/session.h"
@@ -24,7 +25,9 @@ namespace finhold::relay {
 // begins and ends, not while bytes move.
 class SessionQuota {
  public:
-  explicit SessionQuota(std::uint32_t most) : most_(most) {}
+  // `own_dials`: some route intercepts, so that own connections may come back.
+  SessionQuota(std::uint32_t most, bool own_dials)
+      : most_(most), own_dials_(own_dials ? std::make_unique<OwnDials>() : nullptr) {}
 
   // Whether there is room; another worker may take it first, so the bound is not exact to the last
   // session.
@@ -42,8 +45,12 @@ class SessionQuota {
   // A number for a session, unique in the process.
   std::uint64_t next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed) + 1; }
 
+  // Requires a route that intercepts.
+  [[nodiscard]] OwnDials& own_dials() { return *own_dials_; }
+
  private:
   std::uint32_t most_;
+  std::unique_ptr<OwnDials> own_dials_;  // nothing if no route intercepts
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> paused_{0};
   std::atomic<std::uint64_t> next_id_{0};
@@ -93,6 +100,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] net::Resolver& resolver() { return resolver_; }
   [[nodiscard]] GoneWatch& gone_watch() { return gone_watch_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }
+  [[nodiscard]] OwnDials& own_dials() { return quota_.own_dials(); }
 
  private:
   // About a millisecond of splicing. Less is worse for everybody: bulk that stays in its receive

@@ -187,6 +187,24 @@ def test_a_server_of_another_machine_may_have_the_port_of_the_listener(network, 
     assert ending["server"] == text_of((there, PORT)), ending
 
 
+def test_own_connections_that_come_back_end_the_circle(network, start, family):
+    """Rules that do not spare finhold: without its care each session makes another, thousands a second."""
+    network.load(REDIRECT.replace(f"meta mark {MARK} return", ""))
+    finhold = start(route("redirect"), limits={"workers": 1})
+    expect_refusal((SERVER[family], 9000))
+    finhold.await_event("refused finhold's own connection")
+    endings = [ending["ending"] for ending in finhold.endings(2)]
+    assert sorted(endings) == ["not-intercepted", "server-reset"], endings
+
+
+def test_own_connections_that_come_back_to_another_worker_end_the_circle_too(network, start, family):
+    network.load(REDIRECT.replace(f"meta mark {MARK} return", ""))
+    finhold = start(route("redirect"), limits={"workers": 4})
+    for _ in range(20):
+        expect_refusal((SERVER[family], 9000))
+    assert not finhold.found("accepting is paused")
+
+
 def test_the_redirected_leg_has_a_keepalive_that_outlasts_conntrack(network, start, family):
     network.load(REDIRECT)
     server = Server(SERVER[family], port=9000)

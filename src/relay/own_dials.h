@@ -1,0 +1,32 @@
+// Finhold's own connections to the servers of routes that intercept, by which it knows one that
+// rules divert back to it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "base/address.h"
+
+namespace finhold::relay {
+
+// Where the rules do not spare finhold's own connections, each session makes another, thousands a
+// second. One for the whole process; any thread, no lock. It may miss a connection that another
+// worker accepts at the very moment of the dial, or one whose place a second connection from the
+// same port has taken; the next in the circle is met then. It never takes another connection for
+// one of ours: while ours is open, nobody else can have the same two addresses (but the client,
+// whose address it may have by source = "client": such a connection is not to be added).
+class OwnDials {
+ public:
+  // A connection of ours, from here to a server; and that it is over.
+  void add(const base::Address& from, const base::Address& server);
+  void remove(std::uint16_t port) { places_.at(port).store(0, std::memory_order_relaxed); }
+
+  [[nodiscard]] bool contains(const base::Address& from, const base::Address& server) const;
+
+ private:
+  // By the port that it comes from: a short form of both addresses; 0: none.
+  std::array<std::atomic<std::uint32_t>, 65'536> places_{};
+};
+
+}  // namespace finhold::relay
