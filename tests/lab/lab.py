@@ -91,21 +91,20 @@ class Network:
         return self.run(side, [str(program), "run", *command], Finhold)
 
     def intercept(self, side: str, intercept: str, fin: dict[str, str] | None = None, rules: str = "",
-                  keepalive: str = "", **keys: str) -> Finhold:
-        """finhold as a sidecar of the client or on a router, with the rules of `finhold rules` for the ports from
-        7000 on, or others."""
+                  keepalive: str = "", catch: str = ":7000-7999", **keys: str) -> Finhold:
+        """finhold as a sidecar of the client ("c") or on a router ("r"), with the rules of `finhold rules`, or
+        others."""
         program = finhold_program()
         file = self.directory / f"{self.name}-{side}.toml"
         keys = {"name": "main", "listen": "[::]:15001", "intercept": intercept, **keys}
-        lines = ["[[route]]", *(f'{key} = "{value}"' for key, value in keys.items()), 'catch = [":7000-7999"]']
+        lines = ["[[route]]", *(f'{key} = "{value}"' for key, value in keys.items()), f'catch = ["{catch}"]']
         lines += [f"keepalive = {keepalive}"] if keepalive else []
         lines += ["[route.fin]", *(f'{key} = "{value}"' for key, value in (fin or {}).items())]
         file.write_text("\n".join(lines) + "\n")
         if rules:
             self.do(side, ["nft", "-f", "-"], input=rules)
         else:
-            made = subprocess.run([str(program), "rules", "--config", str(file)], capture_output=True, text=True, check=True)
-            self.do(side, ["sh"], input=made.stdout)
+            self.do(side, ["sh"], input=self.do(side, [str(program), "rules", "--config", str(file)]))
         return self.run(side, [str(program), "run", "--config", str(file)], Finhold)
 
     def capture(self, interface: str) -> Capture:
