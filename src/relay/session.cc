@@ -220,7 +220,8 @@ void Session::look_whether_gone(bool found_before) {
   if (phase_ != Phase::relaying || !policy_.gone_matters(side)) {
     return table_->gone_watch().remove(*this);
   }
-  // Our own legs have the two addresses that would be asked for, and neither end is on this machine.
+  // Our own legs have the two addresses that would be asked for, and neither end is on this
+  // machine.
   if (route_->source.kind == Source::Kind::client) return;
   auto other_end = leg(side).other_end();
   if (!other_end) return;  // the leg has failed; its event is on the way
