@@ -40,7 +40,7 @@ struct Program {
   bool may_fail = false;   // nothing is said, and the next one is run
   int at_most = 1;         // run until it fails, this often
   std::vector<std::string> unless =
-      {};                // another program: if it writes anything, this one is not run
+      {};  // another program: if it succeeds and writes something, this one is not run
   std::string why = {};  // a sentence for a reader of the script
 };
 

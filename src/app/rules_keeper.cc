@@ -117,6 +117,9 @@ base::Result<RulesKeeper, Mistake> RulesKeeper::start(const Config& config) {
   auto sockets = net::local_pair();
   if (!sockets.ok()) return Mistake{sockets.error().text()};
   auto& [ours, theirs] = sockets.value();
+  // Who starts finhold may have left it ignored; then no
+  // child's exit code can be had, here or in the keeper.
+  static_cast<void>(std::signal(SIGCHLD, SIG_DFL));  // NOLINT(cert-err33-c)
   const pid_t child = fork();
   if (child < 0) return Mistake{"fork: " + base::errno_text(errno)};
   if (child > 0) return RulesKeeper(std::move(ours), child);

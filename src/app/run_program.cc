@@ -20,12 +20,13 @@ namespace {
 using base::Mistake;
 
 struct Outcome {
-  int status = 0;         // of waitpid; or
-  int not_started = 0;    // an errno
-  std::string said = {};  // on its standard output and error
+  int status = 0;            // of waitpid; or
+  int not_run = 0;           // an errno: not started, or how it ended is not known
+  std::string written = {};  // on its standard output
+  std::string said = {};     // on its standard error
 
   [[nodiscard]] bool good() const {
-    return not_started == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return not_run == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
 };
 
@@ -68,10 +69,11 @@ std::string content_of(int fd) {
 
 Outcome run(const std::vector<std::string>& words, const std::string& input) {
   const std::string path = path_of(words.front());
-  if (path.empty()) return {.not_started = ENOENT};
+  if (path.empty()) return {.not_run = ENOENT};
   const net::Descriptor in = memory_file(input);
   const net::Descriptor out = memory_file("");
-  if (!in.valid() || !out.valid()) return {.not_started = errno};
+  const net::Descriptor err = memory_file("");
+  if (!in.valid() || !out.valid() || !err.valid()) return {.not_run = errno};
 
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
@@ -82,29 +84,38 @@ Outcome run(const std::vector<std::string>& words, const std::string& input) {
   posix_spawn_file_actions_init(&streams);
   posix_spawn_file_actions_adddup2(&streams, in.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&streams, out.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&streams, out.get(), STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&streams, err.get(), STDERR_FILENO);
   pid_t child = 0;
   Outcome outcome;
-  outcome.not_started =
-      posix_spawn(&child, path.c_str(), &streams, nullptr, arguments.data(), environ);
+  outcome.not_run = posix_spawn(&child, path.c_str(), &streams, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&streams);
-  if (outcome.not_started != 0) return outcome;
-  while (waitpid(child, &outcome.status, 0) < 0 && errno == EINTR) {
+  if (outcome.not_run != 0) return outcome;
+  while (waitpid(child, &outcome.status, 0) < 0) {
+    if (errno == EINTR) continue;
+    outcome.not_run = errno;
+    break;
   }
-  outcome.said = content_of(out.get());
+  outcome.written = content_of(out.get());
+  outcome.said = content_of(err.get());
   return outcome;
+}
+
+// Whether the program of `unless` finds something. What it complains of is nothing found.
+bool finds(const std::vector<std::string>& words) {
+  const Outcome outcome = run(words, "");
+  return outcome.good() && !outcome.written.empty();
 }
 
 Mistake failure(const std::vector<std::string>& words, const Outcome& outcome) {
   std::string tried;
   for (const std::string& word : words) tried += (tried.empty() ? "" : " ") + word;
-  if (outcome.not_started == ENOENT) {
+  if (outcome.not_run == ENOENT) {
     return {"\"" + words.front() +
             "\" is found neither in PATH nor in /usr/sbin and /sbin; install " +
             (words.front() == "nft" ? "nftables" : "iproute2")};
   }
-  const std::string why = outcome.not_started != 0
-                              ? "could not be started: " + base::errno_text(outcome.not_started)
+  const std::string why = outcome.not_run != 0
+                              ? "could not be run: " + base::errno_text(outcome.not_run)
                           : WIFSIGNALED(outcome.status)
                               ? "was killed by signal " + std::to_string(WTERMSIG(outcome.status))
                               : "failed";
@@ -116,7 +127,7 @@ Mistake failure(const std::vector<std::string>& words, const Outcome& outcome) {
 std::optional<Mistake> run_programs(const std::vector<Program>& programs) {
   for (const Program& program : programs) {
     if (program.words.empty()) continue;
-    if (!program.unless.empty() && !run(program.unless, "").said.empty()) continue;
+    if (!program.unless.empty() && finds(program.unless)) continue;
     for (int i = 0; i < program.at_most; ++i) {
       const Outcome outcome = run(program.words, program.input);
       if (outcome.good()) continue;

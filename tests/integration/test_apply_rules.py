@@ -114,6 +114,15 @@ def test_rules_that_do_not_load_are_told_of_and_leave_nothing(network, apply):
     assert state() == before
 
 
+def test_a_failure_is_seen_although_finhold_was_started_with_sigchld_ignored(network, apply):
+    """As some supervisors start their programs: then no exit code can be had."""
+    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+    code = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    finhold = apply(GATEWAY, prefix=("/usr/bin/python3", "-c", code), wait=False)
+    finhold.await_exit(1)
+    assert "route replace local default dev lo table 5382" in finhold.await_event("cannot load the rules").line
+
+
 @pytest.mark.parametrize("user", [USER, ""])
 def test_only_the_keeper_may_change_the_network(network, apply, tmp_path, user):
     before = state()

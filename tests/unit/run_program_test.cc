@@ -1,6 +1,7 @@
 // Running nft and ip: order, repetition, and what a person is told.
 #include "app/run_program.h"
 
+#include <csignal>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -35,8 +36,19 @@ TEST_CASE("the first failure ends it, but for what may fail") {
               {.words = {"finhold-no-such-program"}, .may_fail = true}}) == "ok");
 }
 
+TEST_CASE("a program whose end nobody is told of has failed") {
+  auto* const before = std::signal(SIGCHLD, SIG_IGN);
+  const std::string said = told({{.words = {"true"}}});
+  std::signal(SIGCHLD, before);
+  CHECK(said.starts_with("\"true\" could not be run: "));
+}
+
 TEST_CASE("a program is not run if another says something, or has run often enough") {
   CHECK(told({{.words = {"false"}, .unless = {"echo", "yes"}}}) == "ok");
+  // A complaint is nothing that is found, and neither is what somebody writes who fails.
+  CHECK(told({{.words = {"false"}, .unless = {"cat", "/nonexistent"}}}) == "\"false\" failed");
+  CHECK(told({{.words = {"false"}, .unless = {"cat", "/proc/version", "/nonexistent"}}}) ==
+        "\"false\" failed");
   CHECK(told({{.words = {"false"}, .unless = {"true"}}}) == "\"false\" failed");
   CHECK(told({{.words = {"false"}, .unless = {"finhold-no-such-program"}}}) == "\"false\" failed");
   CHECK(told({{.words = {"true"}, .may_fail = true, .at_most = 3}}) == "ok");
