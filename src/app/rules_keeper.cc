@@ -1,5 +1,6 @@
 #include "app/rules_keeper.h"
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -23,10 +24,14 @@ namespace {
 using base::Mistake;
 using net::Descriptor;
 
+// finhold sends what to do and a number, which comes back before the outcome: an answer that nobody
+// waited for any longer is not taken for the next one's. The answer to the end of finhold's sending
+// has the number 0.
 constexpr char load_all = 'l';
 constexpr char stop_all = 's';
 constexpr char done = '+';
 constexpr char not_done = '-';
+constexpr char at_the_end = 0;
 constexpr auto longest_answer = std::chrono::seconds(30);
 
 // In the abstract namespace, which is one for each network namespace, as the rules are.
@@ -44,16 +49,18 @@ class Keeper {
     }
     prctl(PR_SET_NAME, "finhold-rules", 0, 0, 0);
     if (const auto mistake = keep_net_admin_only(config_)) {
-      tell(mistake);
+      // Whatever is asked for first.
+      tell(1, mistake);
       return 1;
     }
-    char what = 0;
-    while (read(socket_.get(), &what, 1) == 1) {
-      tell(what == load_all ? load() : run_programs(programs_that_stop_catching(config_)));
+    std::array<char, 2> question{};
+    while (read(socket_.get(), question.data(), question.size()) == 2) {
+      const auto [what, number] = question;
+      tell(number, what == load_all ? load() : run_programs(programs_that_stop_catching(config_)));
     }
     // Only who has the lock may have loaded something.
     const auto mistake = lock_.valid() ? run_programs(programs_that_remove()) : std::nullopt;
-    if (!tell(mistake) && mistake) {
+    if (!tell(at_the_end, mistake) && mistake) {
       const std::string line = "finhold: cannot remove its rules: " + mistake->text + "\n";
       static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
     }
@@ -95,9 +102,9 @@ class Keeper {
   }
 
   // False: finhold is gone.
-  bool tell(const std::optional<Mistake>& mistake) {
+  bool tell(char number, const std::optional<Mistake>& mistake) {
     const std::string text = mistake ? not_done + mistake->text : std::string(1, done);
-    return net::send_packet(socket_.get(), text);
+    return net::send_packet(socket_.get(), number + text);
   }
 
   const Config& config_;
@@ -138,7 +145,9 @@ base::Result<RulesKeeper, Mistake> RulesKeeper::start(const Config& config) {
 }
 
 RulesKeeper::RulesKeeper(RulesKeeper&& from) noexcept
-    : socket_(std::move(from.socket_)), child_(std::exchange(from.child_, 0)) {}
+    : socket_(std::move(from.socket_)),
+      child_(std::exchange(from.child_, 0)),
+      asked_(from.asked_) {}
 
 RulesKeeper::~RulesKeeper() { static_cast<void>(remove()); }
 
@@ -149,7 +158,7 @@ std::optional<Mistake> RulesKeeper::stop_catching() { return ask(stop_all); }
 std::optional<Mistake> RulesKeeper::remove() {
   if (child_ == 0) return std::nullopt;
   net::finish_sending(socket_.get());
-  auto mistake = answer();
+  auto mistake = answer(at_the_end);
   socket_.close();
   // It has answered, and ends; or hangs, and its end is left to the system.
   const pid_t child = std::exchange(child_, 0);
@@ -159,16 +168,24 @@ std::optional<Mistake> RulesKeeper::remove() {
 }
 
 std::optional<Mistake> RulesKeeper::ask(char what) {
-  net::send_packet(socket_.get(), std::string(1, what));
-  return answer();
+  ++asked_;
+  net::send_packet(socket_.get(), std::string{what, asked_});
+  return answer(asked_);
 }
 
-std::optional<Mistake> RulesKeeper::answer() {
-  const auto packet = net::receive_packet(socket_.get(), longest_answer);
-  if (!packet) return Mistake{"nft or ip does not come to an end"};
-  if (packet->empty()) return Mistake{"the process that keeps the rules was ended by somebody"};
-  if (packet->front() == done) return std::nullopt;
-  return Mistake{packet->substr(1)};
+std::optional<Mistake> RulesKeeper::answer(char number) {
+  for (;;) {
+    const auto packet = net::receive_packet(socket_.get(), longest_answer);
+    if (!packet) return Mistake{"nft or ip does not come to an end"};
+    if (packet->size() < 2) {
+      return Mistake{
+          "the process that keeps the rules was ended by somebody; \"finhold rules --config FILE "
+          "--remove | sh\" takes away what it has left"};
+    }
+    if ((*packet)[0] != number) continue;
+    if ((*packet)[1] == done) return std::nullopt;
+    return Mistake{packet->substr(2)};
+  }
 }
 
 }  // namespace finhold::app

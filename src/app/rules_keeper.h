@@ -5,7 +5,7 @@
 // which reads what strangers send, has none while it runs. It sees the end of finhold as the end of
 // a socket, so the rules go also after SIGKILL; SIGTERM and SIGINT, which a terminal or systemd
 // send to both, it leaves to finhold. What it cannot survive (SIGKILL for itself too, a power cut)
-// leaves a set that the next start replaces.
+// leaves a set that the next start replaces; the socket tells finhold of the former.
 #pragma once
 
 #include <optional>
@@ -34,16 +34,20 @@ class RulesKeeper {
   std::optional<base::Mistake> load();
   // New connections go their own way again; those of sessions stay diverted.
   std::optional<base::Mistake> stop_catching();
+  // EPOLLRDHUP there: the child has ended, though nobody has called remove(). Valid until then.
+  [[nodiscard]] int socket() const { return socket_.get(); }
+
   // Ends the child. Nothing is done by a second call.
   std::optional<base::Mistake> remove();
 
  private:
   RulesKeeper(net::Descriptor socket, pid_t child) : socket_(std::move(socket)), child_(child) {}
   std::optional<base::Mistake> ask(char what);
-  std::optional<base::Mistake> answer();
+  std::optional<base::Mistake> answer(char number);
 
   net::Descriptor socket_;
   pid_t child_;
+  char asked_ = 0;
 };
 
 }  // namespace finhold::app

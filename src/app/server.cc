@@ -18,6 +18,7 @@
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/loop.h"
+#include "net/poller.h"
 #include "net/resolver.h"
 #include "net/signals.h"
 #include "net/socket.h"
@@ -196,6 +197,7 @@ bool passes_its_own_rules(const Config& config) {
 // The main thread's part while workers serve.
 class Server final : private net::Wake::Listener,
                      private net::Signals::Listener,
+                     private net::Watcher,
                      private net::Timer {
  public:
   Server(const Config& config, Bound bound, std::optional<RulesKeeper>& rules, net::Loop& loop,
@@ -207,7 +209,9 @@ class Server final : private net::Wake::Listener,
         quota_(sessions_within_descriptors(config, static_cast<std::uint32_t>(bound.size())),
                intercepts(config)),
         wake_(loop, *this),
-        signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this) {
+        signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this),
+        poller_(loop) {
+    if (rules_) tell("cannot watch the rules", watch(rules_->socket()));
     for (auto& routes : bound) {
       workers_.push_back(std::make_unique<Worker>(config_, quota_, std::move(routes)));
     }
@@ -231,7 +235,7 @@ class Server final : private net::Wake::Listener,
       });
     }
     log::Line("ready").add("workers", workers_.size()).write(log::Level::info);
-    loop_.run();
+    poller_.run();
     join();
   }
 
@@ -271,10 +275,26 @@ class Server final : private net::Wake::Listener,
     threads_.clear();
   }
 
+  std::optional<base::Mistake> watch(int socket) {
+    const base::Error error = poller_.add(socket, EPOLLRDHUP | EPOLLET, *this);
+    if (error.code == 0) return std::nullopt;
+    return base::Mistake{error.text()};
+  }
+
+  // While the loop runs, the process that keeps the rules does not end by itself. No other
+  // one can be started: finhold has given up what that would need.
+  void on_ready(std::uint32_t) override {
+    log::Line(
+        "the process that keeps the rules was ended by somebody: connections stay diverted, also "
+        "when finhold ends, until it is started again or \"finhold rules --config FILE --remove | "
+        "sh\" is run")
+        .write(log::Level::error);
+  }
+
   void on_wake() override {
     if (running_.load() == 0) {
       disarm();
-      loop_.stop();
+      poller_.stop();
     }
   }
 
@@ -284,6 +304,7 @@ class Server final : private net::Wake::Listener,
   relay::SessionQuota quota_;
   net::Wake wake_;
   net::Signals signals_;
+  net::Poller poller_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::atomic<std::uint32_t> running_{0};

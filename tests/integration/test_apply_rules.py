@@ -74,6 +74,18 @@ def test_a_set_that_a_crash_has_left_is_replaced(network, apply, tmp_path):
     assert state() == before
 
 
+def test_the_death_of_the_keeper_is_told_at_once(network, apply):
+    finhold = apply(*BOTH)
+    [keeper] = children(finhold.pid)
+    os.kill(keeper, signal.SIGKILL)
+    line = finhold.await_event("the process that keeps the rules was ended by somebody")
+    assert line.level == "error" and "finhold rules --config FILE --remove" in line.line
+    finhold.signal()
+    finhold.await_exit()
+    assert len(finhold.found("the process that keeps the rules")) == 1
+    assert "finhold rules --config FILE --remove" in finhold.await_event("cannot remove the rules").line
+
+
 def test_a_restart_waits_for_the_removal(network, apply, tmp_path):
     before = state()
     for _ in range(3):
