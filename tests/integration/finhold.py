@@ -1,6 +1,7 @@
 """A running finhold, as its tests see it: a process, its log lines as they come, and what it must
 leave behind, which is nothing."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from ends import Address, text_of
 
@@ -142,6 +143,16 @@ class Finhold:
         """No session, so no descriptor more than when it was ready."""
         wait_until(lambda: self.open_descriptors() <= self.descriptors,
                    lambda: f"{self.open_descriptors()} descriptors, {self.descriptors} at first")
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """It is stopped: what comes meanwhile is all there in its next turn, and no later event helps."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)  # once every thread of it is
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     # How it ends.
 

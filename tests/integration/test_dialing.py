@@ -1,8 +1,6 @@
 """The time before there is a server: what the client sends and does is not lost, and it never sees a
 clean end of nothing (R5)."""
 
-import signal
-
 import pytest
 from ends import End, Server, connect_client, expect_refusal, reserved, seconds_of, unused_address
 from finhold import route_to, wait_until
@@ -135,11 +133,10 @@ def test_what_a_server_says_before_it_resets_at_once_arrives(start, busy_server)
     finhold = start(route_to(busy_server.address))
     client = connect_client(finhold.address())
     client.expect_nothing(0.2)  # the first SYN finds no room
-    finhold.signal(signal.SIGSTOP)
-    server = let_in(busy_server)
-    server.send(100)
-    server.reset()
-    finhold.signal(signal.SIGCONT)
+    with finhold.suspended():
+        server = let_in(busy_server)
+        server.send(100)
+        server.reset()
     assert client.expect_reset_not_end() == 100
     finhold.ending(ending="server-reset", to_client="100")
 

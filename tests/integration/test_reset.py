@@ -1,8 +1,5 @@
 """A reset stays a reset (R4): in both directions, at every stage, as soon as it arrives."""
 
-import os
-import signal
-
 import pytest
 from ends import background
 
@@ -67,11 +64,10 @@ def test_an_answer_right_before_a_reset_is_offered_to_one_who_still_sends(relay,
     speaker, sender = session.flow(flow)
     sender.send(10)
     speaker.receive(10)
-    os.kill(finhold.pid, signal.SIGSTOP)  # so that both come in one turn, the writer's bytes first
-    sender.send(1000)
-    speaker.send(500)
-    speaker.reset()
-    os.kill(finhold.pid, signal.SIGCONT)
+    with finhold.suspended():  # so that both come in one turn, the writer's bytes first
+        sender.send(1000)
+        speaker.send(500)
+        speaker.reset()
     assert sender.expect_reset_not_end() == 500
     expect_reset_ending(finhold, flow)
 

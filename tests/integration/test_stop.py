@@ -124,12 +124,11 @@ def test_new_connections_are_refused_while_draining(relay, server):
 def test_whoever_is_connected_when_it_stops_is_served(start, server):
     """Also if finhold had not accepted them yet: it is stopped while they come."""
     finhold = start(route_to(server.address))
-    finhold.signal(signal.SIGSTOP)
-    clients = [connect_client(finhold.address()) for _ in range(50)]
-    for client in clients:
-        client.send(10)
-    finhold.signal()
-    finhold.signal(signal.SIGCONT)
+    with finhold.suspended():
+        clients = [connect_client(finhold.address()) for _ in range(50)]
+        for client in clients:
+            client.send(10)
+        finhold.signal()
     for _ in clients:
         accepted = End(server.accept(), "server")
         accepted.receive(10)

@@ -3,10 +3,8 @@ sees the place by SIOCATMARK; what it should see is what it sees on a direct con
 
 import array
 import fcntl
-import os
 import random
 import select
-import signal
 import socket
 import threading
 import time
@@ -85,19 +83,6 @@ def at_mark(sock: socket.socket) -> bool:
     return bool(answer[0])
 
 
-class Stopped:
-    """finhold is stopped: what comes meanwhile is all there in its next turn, and no later event helps."""
-
-    def __init__(self, finhold):
-        self.pid = finhold.pid
-
-    def __enter__(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def __exit__(self, *_: object) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize("before", [0, 1000, 65_536, 262_144, 1_000_000])
 @pytest.mark.parametrize("after", [0, 1000])
 def test_an_urgent_byte_arrives_at_its_place(relay, flow, path, before, after):
@@ -108,7 +93,7 @@ def test_an_urgent_byte_arrives_at_its_place(relay, flow, path, before, after):
     source.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
     sender.send(10)
     reader.expect(sender)
-    with Stopped(finhold):
+    with finhold.suspended():
         sending = background(lambda: (sender.send(before), sender.send_urgent(), sender.send(after)))
         time.sleep(0.05)
     sending.result()
@@ -134,7 +119,7 @@ def test_an_urgent_byte_before_the_server_is_reached(relay, server, start, path)
     """The first byte of a session, sent while finhold still dials."""
     finhold, session = relay(tables=path)
     session.close()
-    with Stopped(finhold):
+    with finhold.suspended():
         client = socket.create_connection(finhold.address())
         client.send(b"!", socket.MSG_OOB)
     accepted = server.accept()
@@ -151,7 +136,7 @@ def test_of_two_unread_urgent_bytes_the_last_is_urgent(relay, flow, path):
     finhold, session = relay(tables=path)
     source, sink = session.flow(flow)
     sender, reader = Urgent(source), Reader(sink)
-    with Stopped(finhold):
+    with finhold.suspended():
         for _ in range(2):
             sender.send(1000)
             sender.send_urgent()
@@ -255,7 +240,7 @@ def test_the_last_byte_before_an_end(relay, flow, path):
     finhold, session = relay(tables=path)
     source, sink = session.flow(flow)
     sender, reader = Urgent(source), Reader(sink)
-    with Stopped(finhold):
+    with finhold.suspended():
         sender.send(1000)
         sender.send_urgent()
         source.finish()
@@ -284,7 +269,7 @@ def test_a_reset_behind_an_urgent_byte(relay, flow, path):
     finhold, session = relay(tables=path)
     source, sink = session.flow(flow)
     sender, reader = Urgent(source), Reader(sink)
-    with Stopped(finhold):
+    with finhold.suspended():
         sender.send(1000)
         sender.send_urgent()
         sender.send(1000)
