@@ -26,6 +26,7 @@ ONLY_IN = [
     (re.compile(r"uv\.h|sys/epoll\.h|netinet/tcp\.h|linux/tcp\.h"), re.compile(r"net/")),
     (re.compile(r"sys/socket\.h|netinet/in\.h"), re.compile(r"net/|base/address\.|relay/tcp_leg\.cc|app/listen_overlap\.cc")),
     (re.compile(r"spdlog/"), re.compile(r"base/log\.cc")),
+    (re.compile(r"nghttp2/"), re.compile(r"tunnel/http2[a-z_]*\.cc|tunnel/http2_callbacks\.h")),
     (re.compile(r"CLI/"), re.compile(r"app/cli\.cc")),
     (re.compile(r"toml\+\+/"), re.compile(r"app/config_file\.cc|app/config_value\.(h|cc)|app/config_keys\.cc")),
 ]

@@ -1,0 +1,308 @@
+#include "tunnel/http2_callbacks.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <strings.h>
+
+#include "base/check.h"
+
+namespace finhold::tunnel {
+
+namespace {
+
+constexpr std::size_t frame_header = 9;
+
+// A frame that is cut short by the end of the buffer has at least this much.
+constexpr std::size_t least_frame = 4096;
+
+std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+// RFC 9110 section 11.1: the scheme is not case-sensitive.
+std::string_view bearer_token(std::string_view credentials) {
+  constexpr std::string_view scheme = "Bearer ";
+  if (credentials.size() < scheme.size() ||
+      strncasecmp(credentials.data(), scheme.data(), scheme.size()) != 0) {
+    return {};
+  }
+  return credentials.substr(scheme.size());
+}
+
+}  // namespace
+
+// The callbacks return 0: an error is noted in Http2, and what nghttp2 still reports is ignored.
+struct Http2Callbacks {
+  static Http2& of(void* user_data) { return *static_cast<Http2*>(user_data); }
+  static Http2Stream* stream_of(nghttp2_session* session, std::int32_t id) {
+    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+  }
+
+  static int on_begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
+                              void* user_data) {
+    Http2::Incoming& incoming = of(user_data).incoming_;
+    incoming.method.clear();
+    incoming.authority.clear();
+    incoming.forwarded.clear();
+    incoming.token.clear();
+    incoming.size = 0;
+    incoming.status = 0;
+    incoming.token_twice = false;
+    return 0;
+  }
+
+  static int on_header(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
+                       const std::uint8_t* name_data, std::size_t name_size,
+                       const std::uint8_t* value_data, std::size_t value_size,
+                       std::uint8_t /*flags*/, void* user_data) {
+    Http2& http2 = of(user_data);
+    Http2::Incoming& incoming = http2.incoming_;
+    const std::string_view name = text_of(name_data, name_size);
+    const std::string_view value = text_of(value_data, value_size);
+    // nghttp2 only announces the limit.
+    constexpr std::size_t overhead = 32;
+    incoming.size += name.size() + value.size() + overhead;
+    if (incoming.size > http2.settings_.max_header_list) return 0;
+    if (name == ":status") {
+      std::from_chars(value.data(), value.data() + value.size(), incoming.status);
+    } else if (name == ":method") {
+      incoming.method = value;
+    } else if (name == ":authority") {
+      incoming.authority = value;
+    } else if (name == "forwarded") {
+      // One list, however many fields it comes in (RFC 7239 section 4).
+      if (!incoming.forwarded.empty()) incoming.forwarded += ", ";
+      incoming.forwarded += value;
+    } else if (name == "proxy-authorization") {
+      incoming.token_twice = !incoming.token.empty();
+      incoming.token = bearer_token(value);
+    }
+    return 0;
+  }
+
+  static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
+    Http2& http2 = of(user_data);
+    if (!http2.failed_.empty()) return 0;
+    const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    Http2Stream* stream =
+        frame->hd.stream_id == 0 ? nullptr : stream_of(session, frame->hd.stream_id);
+    switch (frame->hd.type) {
+      case NGHTTP2_HEADERS:
+        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+          http2.request_arrived(frame->hd.stream_id);
+          stream = stream_of(session, frame->hd.stream_id);
+        } else if (stream != nullptr && !answered(http2, *stream)) {
+          return 0;
+        }
+        if (stream != nullptr && ends) has_ended(http2, *stream);
+        break;
+      case NGHTTP2_DATA:
+        if (stream != nullptr && ends) has_ended(http2, *stream);
+        break;
+      case NGHTTP2_RST_STREAM:
+        if (http2.role_ == Http2::Role::far && stream != nullptr && stream->status_ == 0) {
+          http2.count_early_reset();
+        }
+        break;
+      case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) ping_acknowledged(http2, frame->ping);
+        break;
+      case NGHTTP2_GOAWAY:
+        http2.goaway_received_ = true;
+        http2.events_->on_goaway(frame->goaway.last_stream_id,
+                                 static_cast<Http2Code>(frame->goaway.error_code));
+        break;
+      default:
+        break;
+    }
+    return 0;
+  }
+
+  // HEADERS on a stream that is there. False: they do not make it a tunnel.
+  static bool answered(Http2& http2, Http2Stream& stream) {
+    if (stream.deaf()) return false;
+    if (http2.role_ == Http2::Role::far || stream.status_ != 0) {
+      // RFC 9113 section 8.5: nothing but DATA in a tunnel, so trailers are a stream error.
+      http2.note(nghttp2_submit_rst_stream(http2.session_, NGHTTP2_FLAG_NONE, stream.id_,
+                                           NGHTTP2_PROTOCOL_ERROR));
+      return false;
+    }
+    const int status = http2.incoming_.status;
+    if (status < 200) return false;  // an interim answer
+    stream.status_ = status;
+    http2.due(stream, Http2Stream::answer);
+    if (status < 300) return true;  // RFC 9110 section 9.3.6: any 2xx
+    stream.refused_ = true;
+    stream.out_.clear();
+    http2.note(
+        nghttp2_submit_rst_stream(http2.session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_CANCEL));
+    return false;
+  }
+
+  static void has_ended(Http2& http2, Http2Stream& stream) {
+    stream.remote_ended_ = true;
+    if (!stream.deaf()) http2.due(stream, Http2Stream::read);
+  }
+
+  static void ping_acknowledged(Http2& http2, const nghttp2_ping& ping) {
+    std::uint64_t token = 0;
+    std::memcpy(&token, ping.opaque_data, sizeof token);
+    if (token != Http2::reserved_ping) return http2.events_->on_ping_ack(token);
+    if (!http2.draining_ || http2.role_ == Http2::Role::near) return;
+    http2.note(nghttp2_submit_goaway(http2.session_, NGHTTP2_FLAG_NONE,
+                                     nghttp2_session_get_last_proc_stream_id(http2.session_),
+                                     NGHTTP2_NO_ERROR, nullptr, 0));
+  }
+
+  static int on_data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t id,
+                     const std::uint8_t* data, std::size_t size, void* user_data) {
+    Http2& http2 = of(user_data);
+    http2.note(nghttp2_session_consume_connection(session, size));  // http2.h says why
+    Http2Stream* const stream = stream_of(session, id);
+    if (!http2.failed_.empty() || stream == nullptr || stream->deaf()) return 0;
+    // Beyond the window: nghttp2 has queued a RST_STREAM, and goes on telling.
+    if (size > stream->in_.free()) return 0;
+    stream->arrived(std::as_bytes(std::span(data, size)));
+    return 0;
+  }
+
+  static int on_close(nghttp2_session* session, std::int32_t id, std::uint32_t code,
+                      void* user_data) {
+    if (Http2Stream* const stream = stream_of(session, id)) {
+      of(user_data).closed(*stream, static_cast<Http2Code>(code));
+    }
+    return 0;
+  }
+
+  static int on_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
+    Http2& http2 = of(user_data);
+    const std::int32_t id = frame->hd.stream_id;
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+      // A refusal is complete before the request is: the rest of that is not wanted (RFC 9113
+      // section 8.1). Not before it is sent, since nghttp2 drops what a RST_STREAM is queued
+      // behind.
+      const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+      if (ends && nghttp2_session_get_stream_remote_close(session, id) == 0) {
+        http2.note(nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR));
+      }
+    } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
+      // One that the other side has provoked by an error.
+      const Http2Stream* const stream = stream_of(session, id);
+      const bool wanted = stream != nullptr && (stream->reset_code_ || stream->refused_);
+      if (!wanted && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) http2.count_early_reset();
+    } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+      const std::string_view why =
+          text_of(frame->goaway.opaque_data, frame->goaway.opaque_data_len);
+      http2.fail(why.empty() ? nghttp2_http2_strerror(frame->goaway.error_code) : why,
+                 static_cast<Http2Code>(frame->goaway.error_code));
+    }
+    return 0;
+  }
+
+  // As much as the windows and the other side's limit allow; nghttp2 sees to that.
+  static ssize_t frame_length(nghttp2_session* /*session*/, std::uint8_t /*type*/,
+                              std::int32_t /*id*/, std::int32_t /*connection_window*/,
+                              std::int32_t /*stream_window*/, std::uint32_t /*max_frame*/,
+                              void* user_data) {
+    return of(user_data).settings_.max_frame;
+  }
+
+  // How long the next DATA frame is; send_data() then copies it, from the stream to the
+  // connection's output without a stop between. Called until it returns PAUSE or no stream is left
+  // with bytes.
+  static ssize_t next_data(nghttp2_session* /*session*/, std::int32_t /*id*/,
+                           std::uint8_t* /*buffer*/, std::size_t most, std::uint32_t* flags,
+                           nghttp2_data_source* source, void* user_data) {
+    Http2& http2 = of(user_data);
+    Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+    const std::size_t waiting = stream.out_.size();
+    if (waiting == 0 && !stream.finished_) {
+      stream.deferred_ = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    if (http2.space() < frame_header + std::min(waiting, least_frame)) {
+      http2.paused_ = true;
+      return NGHTTP2_ERR_PAUSE;
+    }
+    const std::size_t size = std::min({waiting, most, http2.space() - frame_header});
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (size == waiting && stream.finished_) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return static_cast<ssize_t>(size);
+  }
+
+  static int send_data(nghttp2_session* /*session*/, nghttp2_frame* frame,
+                       const std::uint8_t* header, std::size_t size, nghttp2_data_source* source,
+                       void* user_data) {
+    Http2& http2 = of(user_data);
+    Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+    FINHOLD_CHECK(http2.space() >= frame_header + size && stream.out_.size() >= size);
+    http2.put(std::as_bytes(std::span(header, frame_header)));
+    for (std::size_t left = size; left > 0;) {
+      const auto piece = stream.out_.front().first(std::min(left, stream.out_.front().size()));
+      http2.put(piece);
+      stream.out_.pop(piece.size());
+      left -= piece.size();
+    }
+    http2.guard_.sent_data(size);
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) stream.end_sent_ = true;
+    if (stream.short_ && stream.out_.free() >= stream.out_.capacity() / 2) {
+      stream.short_ = false;
+      http2.due(stream, Http2Stream::room_again);
+    }
+    return 0;
+  }
+};
+
+nghttp2_nv http2_field(std::string_view name, std::string_view value, bool private_one) {
+  nghttp2_nv field{};
+  // nghttp2 takes them without const, and does not write.
+  field.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data()));
+  field.namelen = name.size();
+  field.value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data()));
+  field.valuelen = value.size();
+  field.flags = private_one ? NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX
+                            : NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  return field;
+}
+
+nghttp2_data_provider http2_source(Http2Stream& stream) {
+  nghttp2_data_provider provider{};
+  provider.source.ptr = &stream;
+  provider.read_callback = Http2Callbacks::next_data;
+  return provider;
+}
+
+nghttp2_session* make_http2_session(Http2& http2, Http2::Role role) {
+  nghttp2_session_callbacks* callbacks = nullptr;
+  FINHOLD_CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
+  using Own = Http2Callbacks;
+  nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Own::on_begin_headers);
+  nghttp2_session_callbacks_set_on_header_callback(callbacks, Own::on_header);
+  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Own::on_frame);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Own::on_data);
+  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Own::on_close);
+  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Own::on_sent);
+  nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, Own::frame_length);
+  nghttp2_session_callbacks_set_send_data_callback(callbacks, Own::send_data);
+
+  nghttp2_option* option = nullptr;
+  FINHOLD_CHECK(nghttp2_option_new(&option) == 0);
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_max_reserved_remote_streams(option, 0);
+  // FloodGuard counts resets itself: nghttp2 would take 33 a second for an attack, by its own
+  // clock, and a busy tunnel has more.
+  nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, 1);
+
+  nghttp2_session* session = nullptr;
+  const auto make =
+      role == Http2::Role::near ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
+  FINHOLD_CHECK(make(&session, callbacks, &http2, option) == 0);
+  nghttp2_option_del(option);
+  nghttp2_session_callbacks_del(callbacks);
+  return session;
+}
+
+}  // namespace finhold::tunnel

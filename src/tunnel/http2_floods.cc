@@ -1,0 +1,134 @@
+#include "tunnel/http2_floods.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace finhold::tunnel {
+
+namespace {
+
+constexpr std::size_t preface_size = 24;
+constexpr std::uint64_t token = 1000;  // thousandths
+
+// RFC 9113 section 6; 0x10 is RFC 9218's.
+enum FrameType : std::uint8_t {
+  data = 0x0,
+  headers = 0x1,
+  priority = 0x2,
+  rst_stream = 0x3,
+  settings_frame = 0x4,
+  ping = 0x6,
+  window_update = 0x8,
+  continuation = 0x9,
+  priority_update = 0x10,
+};
+constexpr std::uint8_t end_stream = 0x1;
+constexpr std::uint8_t padded = 0x8;
+
+constexpr std::array reasons = {
+    "too many PING frames",
+    "too many SETTINGS frames",
+    "too many RST_STREAM frames",
+    "too many streams that were cancelled before they were answered",
+    "too many WINDOW_UPDATE frames",
+    "too many empty DATA frames",
+    "too many PRIORITY frames",
+    "too many frames of no use",
+};
+
+}  // namespace
+
+FloodGuard::FloodGuard(const FloodLimits& limits, bool after_preface)
+    : longest_block_(limits.header_block),
+      most_continuations_(limits.continuations),
+      skip_(after_preface ? preface_size : 0) {
+  static_assert(reasons.size() == kinds);
+  const auto bucket = [](FloodLimit limit) { return Bucket{limit, limit.burst * token, 0}; };
+  buckets_ = {bucket(limits.pings),        bucket(limits.settings),       bucket(limits.resets),
+              bucket(limits.early_resets), bucket(limits.window_updates), bucket(limits.empty_data),
+              bucket(limits.priorities),   bucket(limits.others)};
+}
+
+const char* FloodGuard::look(std::span<const std::byte> bytes, std::uint64_t now) {
+  now_ = now;
+  while (!bytes.empty()) {
+    if (skip_ > 0) {
+      const std::size_t count = std::min(skip_, bytes.size());
+      skip_ -= count;
+      bytes = bytes.subspan(count);
+      continue;
+    }
+    const std::size_t count = std::min(header_.size() - header_size_, bytes.size());
+    std::memcpy(header_.data() + header_size_, bytes.data(), count);
+    header_size_ += count;
+    bytes = bytes.subspan(count);
+    if (header_size_ < header_.size()) break;
+    header_size_ = 0;
+    if (const char* reason = frame()) return reason;
+  }
+  return nullptr;
+}
+
+const char* FloodGuard::frame() {
+  const auto at = [this](std::size_t index) {
+    return std::to_integer<std::uint32_t>(header_[index]);
+  };
+  const std::uint32_t length = at(0) << 16 | at(1) << 8 | at(2);
+  const std::uint32_t flags = at(4);
+  skip_ = length;
+  switch (at(3)) {
+    case data: {
+      // Empty ones are of use for the end only; one octet of a padded frame is the Pad Length.
+      const bool empty = length <= ((flags & padded) != 0 ? 1U : 0U);
+      return empty && (flags & end_stream) == 0 ? spend(empty_data) : nullptr;
+    }
+    case headers:
+      continuations_ = 0;
+      block_ = length;
+      return block_ > longest_block_ ? "a header block that is too long" : nullptr;
+    case continuation:
+      if (++continuations_ > most_continuations_) return "too many CONTINUATION frames";
+      block_ += length;
+      return block_ > longest_block_ ? "a header block that is too long" : nullptr;
+    case priority:
+    case priority_update:
+      return spend(priorities);
+    case rst_stream:
+      return spend(resets);
+    case settings_frame:
+      return spend(settings);
+    case ping:
+      return spend(pings);
+    case window_update:
+      return spend(window_updates);
+    default:
+      return spend(others);
+  }
+}
+
+const char* FloodGuard::early_reset() { return spend(early_resets); }
+
+// A receiver may give window back after every few hundred bytes, for the stream and for the
+// connection, and only some wait for half of the window.
+void FloodGuard::sent_data(std::size_t bytes) {
+  Bucket& bucket = buckets_[window_updates];
+  const std::uint64_t most = (std::uint64_t{bucket.limit.burst} + 100'000) * token;
+  bucket.thousandths = std::min(most, bucket.thousandths + (4 + bytes / 256) * token);
+}
+
+const char* FloodGuard::spend(Kind kind) {
+  Bucket& bucket = buckets_[kind];
+  const std::uint64_t full = bucket.limit.burst * token;
+  if (now_ > bucket.filled) {
+    // A day at most, so that nothing overflows.
+    const std::uint64_t passed = std::min<std::uint64_t>(now_ - bucket.filled, 86'400'000);
+    const std::uint64_t gained = passed * bucket.limit.per_second;
+    if (bucket.thousandths < full) bucket.thousandths = std::min(full, bucket.thousandths + gained);
+    bucket.filled = now_;
+  }
+  if (bucket.thousandths < token) return reasons[kind];
+  bucket.thousandths -= token;
+  return nullptr;
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,85 @@
+// What one side of an HTTP/2 connection may do to the other that costs the other more: the known
+// floods, each with a limit (RFC 9113 section 10.5). Looks at frame headers only and without
+// nghttp2, so it sees those too that nghttp2 drops in silence (frames on closed streams, PRIORITY,
+// unknown types), and it sees them before any work is done for them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace finhold::tunnel {
+
+// A bucket of tokens: `burst` at once, and that many again each second.
+struct FloodLimit {
+  std::uint32_t burst;
+  std::uint32_t per_second;
+};
+
+struct FloodLimits {
+  FloodLimit pings = {200, 50};           // CVE-2019-9512
+  FloodLimit settings = {20, 2};          // CVE-2019-9515
+  FloodLimit resets = {4000, 2000};       // a busy tunnel has many that are in order
+  FloodLimit early_resets = {2000, 500};  // FloodGuard::early_reset()
+  // Those that the bytes sent have drawn come on top.
+  FloodLimit window_updates = {4000, 1000};
+  FloodLimit empty_data = {100, 20};   // CVE-2019-9518
+  FloodLimit priorities = {500, 100};  // CVE-2019-9513
+  FloodLimit others = {100, 20};       // GOAWAY, PUSH_PROMISE and unknown types
+  // Of one header block: bytes in HEADERS and CONTINUATION together, and CONTINUATION frames
+  // (CVE-2024-28182).
+  std::uint32_t header_block = 64U << 10;
+  std::uint32_t continuations = 8;
+};
+
+class FloodGuard {
+ public:
+  // `after_preface`: the bytes begin with the client's connection preface (RFC 9113 section 3.4).
+  FloodGuard(const FloodLimits& limits, bool after_preface);
+
+  // To be shown every byte that arrives, once. A reason (a string literal) when a limit is passed:
+  // the connection is to be dropped. `now`: milliseconds of a clock that never goes back.
+  const char* look(std::span<const std::byte> bytes, std::uint64_t now);
+
+  // A stream was cancelled before it was answered, so the work for it was in vain (rapid reset,
+  // CVE-2023-44487), or the other side made us cancel one by an error of its own (CVE-2025-8671).
+  // At the time of the last look().
+  const char* early_reset();
+
+  // A DATA frame was sent; the other side may answer it by WINDOW_UPDATE, and not all are sparing.
+  void sent_data(std::size_t bytes);
+
+ private:
+  enum Kind : std::uint8_t {
+    pings,
+    settings,
+    resets,
+    early_resets,
+    window_updates,
+    empty_data,
+    priorities,
+    others,
+    kinds
+  };
+  struct Bucket {
+    FloodLimit limit;
+    std::uint64_t thousandths;
+    std::uint64_t filled;  // when
+  };
+
+  const char* frame();
+  const char* spend(Kind kind);
+
+  std::array<Bucket, kinds> buckets_;
+  std::uint32_t longest_block_;
+  std::uint32_t most_continuations_;
+  std::uint64_t now_ = 0;
+  std::size_t skip_;  // bytes until the next frame header
+  std::array<std::byte, 9> header_{};
+  std::size_t header_size_ = 0;
+  std::uint32_t block_ = 0;
+  std::uint32_t continuations_ = 0;
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,129 @@
+#include "tunnel/http2_stream.h"
+
+#include <array>
+#include <charconv>
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/check.h"
+#include "tunnel/http2.h"
+#include "tunnel/http2_callbacks.h"
+
+namespace finhold::tunnel {
+
+namespace {
+
+// A DATA frame of this much is worth an event of its own, straight out of the connection's buffer;
+// smaller ones are gathered, so that many of them are written to a socket at once.
+constexpr std::size_t least_direct = std::size_t{32} << 10;
+
+}  // namespace
+
+void Http2Stream::respond(int status) {
+  FINHOLD_CHECK(http2_->role_ == Http2::Role::far && status_ == 0);
+  FINHOLD_CHECK(status >= 200 && status <= 599);
+  status_ = status;
+  if (closed_ || reset_code_ || forgotten_) return;
+  std::array<char, 3> digits{};
+  std::to_chars(digits.data(), digits.data() + digits.size(), status);
+  const std::array fields = {http2_field(":status", {digits.data(), digits.size()})};
+  if (status < 300) {
+    const nghttp2_data_provider source = http2_source(*this);
+    http2_->note(
+        nghttp2_submit_response(http2_->session_, id_, fields.data(), fields.size(), &source));
+    return;
+  }
+  refused_ = true;
+  due_ = 0;
+  in_.clear();
+  direct_ = {};
+  out_.clear();
+  http2_->note(
+      nghttp2_submit_response(http2_->session_, id_, fields.data(), fields.size(), nullptr));
+}
+
+std::size_t Http2Stream::write(std::span<const std::byte> bytes) {
+  FINHOLD_CHECK(!finished_);
+  if (!takes()) return 0;
+  const std::size_t taken = out_.append(bytes);
+  short_ = taken < bytes.size();
+  if (taken > 0) resume();
+  return taken;
+}
+
+std::span<std::byte> Http2Stream::room() {
+  FINHOLD_CHECK(!finished_);
+  if (!takes()) return {};
+  short_ = out_.free() == 0;
+  return out_.back();
+}
+
+void Http2Stream::wrote(std::size_t count) {
+  if (!takes()) return;
+  out_.push(count);
+  if (count > 0) resume();
+}
+
+void Http2Stream::finish() {
+  if (!takes()) return;
+  finished_ = true;
+  resume();
+}
+
+// nghttp2 forgets a stream's DATA as soon as a RST_STREAM is queued for it. So that waits here
+// until the bytes are out, or until nothing more can be sent.
+void Http2Stream::reset(Http2Code code) {
+  if (closed_ || refused_ || reset_code_ || forgotten_) return;
+  reset_code_ = code;
+  finished_ = false;
+  due_ = 0;
+  in_.clear();
+  direct_ = {};
+  http2_->resetting_.push_back(this);
+}
+
+void Http2Stream::consumed(std::size_t count) {
+  if (direct_.empty()) {
+    in_.pop(count);
+  } else {
+    FINHOLD_CHECK(count <= direct_.size());
+    direct_ = direct_.subspan(count);
+  }
+  // What has ended needs no window any more.
+  if (count == 0 || closed_ || remote_ended_) return;
+  http2_->note(nghttp2_session_consume_stream(http2_->session_, id_, count));
+}
+
+void Http2Stream::forget() {
+  FINHOLD_CHECK(!forgotten_);
+  const bool complete = finished_ && remote_ended_;
+  if (!complete) reset(Http2Code::cancel);
+  forgotten_ = true;
+  events_ = nullptr;
+  due_ = 0;
+  in_.clear();
+  direct_ = {};
+  if (closed_) http2_->discard(*this);
+}
+
+void Http2Stream::resume() {
+  if (!deferred_) return;
+  deferred_ = false;
+  http2_->note(nghttp2_session_resume_data(http2_->session_, id_));
+}
+
+// Requires that the bytes fit into in_.
+void Http2Stream::arrived(std::span<const std::byte> bytes) {
+  if (!in_.empty() || bytes.size() < least_direct || events_ == nullptr) {
+    in_.append(bytes);
+    http2_->due(*this, read);
+    return;
+  }
+  direct_ = bytes;
+  due_ |= read;
+  Http2::tell(*this);
+  in_.append(direct_);  // what was not consumed; nothing if the stream was given up meanwhile
+  direct_ = {};
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,47 @@
+// A bounded queue of bytes, of one block of a pool, which it has only while it is not empty.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "tunnel/block_pool.h"
+
+namespace finhold::tunnel {
+
+class Ring {
+ public:
+  explicit Ring(BlockPool& pool) : pool_(&pool) {}
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+  ~Ring() { clear(); }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t capacity() const { return pool_->block_size(); }
+  [[nodiscard]] std::size_t free() const { return capacity() - size_; }
+
+  // The first of the bytes: all of them, or those before the memory wraps. Valid until pop().
+  [[nodiscard]] std::span<const std::byte> front() const;
+  // Requires count <= front().size().
+  void pop(std::size_t count);
+
+  // Memory for the next bytes: all that is free, or what lies before the memory wraps. To be
+  // followed by push().
+  [[nodiscard]] std::span<std::byte> back();
+  // That many bytes, also none, were put there.
+  void push(std::size_t count);
+
+  // Copies as many as fit, and returns how many.
+  std::size_t append(std::span<const std::byte> bytes);
+
+  void clear();
+
+ private:
+  BlockPool* pool_;
+  Block block_;
+  std::size_t begin_ = 0;
+  std::size_t size_ = 0;
+};
+
+}  // namespace finhold::tunnel
