@@ -84,7 +84,8 @@ bool has_source_address(const base::Address& address);
 // Bytes in flight do not count.
 int unsent_bytes(int fd);
 
-// Bytes that were accepted by send() and not yet acknowledged by the other end.
+// Bytes that were accepted by send() and not yet acknowledged by the other end. A FIN that was sent
+// counts as one (seen on Linux 6.18). A connection that has failed keeps its last number.
 int unacknowledged_bytes(int fd);
 
 // What the kernel knows about bytes that were sent and not acknowledged.

@@ -1,6 +1,7 @@
 #include "relay/session.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "base/check.h"
@@ -321,13 +322,23 @@ void Session::on_time() {
 }
 
 // R9. A leg with bytes for a slow reader stays open until it has sent them (R1).
+//
+// Under tproxy the other end's packets reach a socket of ours only while the rules are there, and
+// with --apply-rules they go when the last session has retired. The kernel would repeat what was
+// lost on the way, but never hear of its arrival, and the other end's answers would go to the real
+// server. So such a leg waits until everything is acknowledged. Under redirect a client is in our
+// own network namespace: what was sent over loopback has arrived; and a server is reached without
+// the rules.
 void Session::close_legs() {
   phase_ = Phase::closing;
   disarm();
   for (const Side side : both_sides) {
     if (!leg(side).is_open()) continue;
-    if (leg(side).failed() != 0) note_failure(side);
-    static_cast<void>(leg(side).close_in_order());
+    // The other end may have closed long ago and forgotten the connection; then a RST answers the
+    // FIN, and that is no failure.
+    const int code = leg(side).failed();
+    if (code != 0 && (code == ETIMEDOUT || !leg(side).delivered())) note_failure(side);
+    static_cast<void>(leg(side).close_in_order(awaits_delivery()));
   }
   if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) retire();
 }
@@ -359,9 +370,12 @@ void Session::cut() {
       step({Event::Kind::cut});
       break;
     case Phase::closing:
-      // Both flows have ended, and the kernel has their last bytes: it may go on trying.
+      // Both flows have ended, and the kernel has their last bytes: it may go on trying. Under
+      // tproxy it will never know whether they have arrived.
       for (const Side side : both_sides) {
-        if (leg(side).is_open()) leg(side).close_now();
+        if (!leg(side).is_open()) continue;
+        if (awaits_delivery()) ending_ = core::Ending::drain_limit;
+        leg(side).close_now();
       }
       retire();
       break;

@@ -4,7 +4,8 @@
 //
 // Life: announcing (only with accept_proxy: the client's PROXY header is awaited) -> dialing (the
 // client's bytes wait in the kernel) -> relaying -> closing (both flows have ended; the kernel
-// still has bytes for a slow reader) -> retired (the table destroys it after the turn).
+// still has bytes for a slow reader, or, under tproxy, waits for the last acknowledgement) ->
+// retired (the table destroys it after the turn).
 #pragma once
 
 #include <array>
@@ -94,6 +95,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   void watch_deadlines();
   void note_deliveries();
   void close_legs();
+  [[nodiscard]] bool awaits_delivery() const { return route_->intercept == Intercept::tproxy; }
   void abort(core::Ending ending);
   void retire();
 

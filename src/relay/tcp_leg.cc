@@ -197,11 +197,15 @@ bool TcpLeg::failed_by_probe() const {
   return error_ == ETIMEDOUT || net::probe_unanswered(fd_.get());
 }
 
-bool TcpLeg::close_in_order() {
-  if (error_ == 0 && net::unsent_bytes(fd_.get()) > 0) {
-    if (!fin_sent_) send_fin();
-    net::disarm_linger(fd_.get());
-    return false;
+bool TcpLeg::close_in_order(bool delivered) {
+  if (error_ == 0) {
+    if (delivered && !fin_sent_) send_fin();
+    const bool waits = delivered ? unacknowledged() > 0 : net::unsent_bytes(fd_.get()) > 0;
+    if (waits) {
+      if (!fin_sent_) send_fin();
+      net::disarm_linger(fd_.get());
+      return false;
+    }
   }
   close_now();
   return true;

@@ -101,8 +101,12 @@ class TcpLeg final : private net::Watcher {
   // This end's own address: where the other end connected to, or whence this one did.
   [[nodiscard]] base::Address local_address() const;
 
-  // Bytes that are still on their way to the other end. One system call.
+  // Bytes that are still on their way to the other end; a FIN counts as one. One system call.
   [[nodiscard]] int unacknowledged() const;
+
+  // Whether the other end has acknowledged all bytes, if not the FIN; also of a leg that has
+  // failed.
+  [[nodiscard]] bool delivered() const { return unacknowledged() <= (fin_sent_ ? 1 : 0); }
 
   // For net::SocketOwner: the addresses of the socket at the other end. Nothing once the
   // connection has failed.
@@ -123,8 +127,9 @@ class TcpLeg final : private net::Watcher {
   // Closes in order, for a leg whose end was read; sends the FIN if send_fin() did not. False:
   // bytes are waiting for a slow reader, and the kernel would give up an orphaned socket after some
   // retries (net.ipv4.tcp_orphan_retries); so the leg stays open, and this is to be called again
-  // when the owner is told of a change.
-  [[nodiscard]] bool close_in_order();
+  // when the owner is told of a change. `delivered`: it stays open until the other end has
+  // acknowledged everything, the FIN included; of that the owner is told too.
+  [[nodiscard]] bool close_in_order(bool delivered);
 
   // The same without regard for a slow reader: the kernel goes on as far as it does.
   void close_now();

@@ -1,12 +1,13 @@
 """finhold and the rules that it makes, together: programs that know of neither, as a sidecar and through a
 gateway, with the least privileges that the README names, and while finhold stops."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 from ends import Server, Session, connect, text_of
-from finhold import config_text
+from finhold import config_text, wait_until
 from private_network import private_network
 from privileges import UID, GID, expect_only, mask, unprivileged
 from test_rules import run, script
@@ -232,6 +233,79 @@ def test_a_gateway_keeps_sessions_while_it_stops_and_diverts_no_other(gateway, s
     expect_answer(program, family, port)
     finhold.await_exit()
     assert finhold.ending(ending="finished")["client"].endswith(f":{port}")
+
+
+class Lossy:
+    """What the server's side says last does not reach the client: packets with bytes that end a write, or with
+    a FIN. `verdict`: what becomes of them."""
+
+    def __init__(self, client: Place, verdict: str = "drop"):
+        self.client = client
+        self.nft(f"table inet lossy {{ chain input {{ type filter hook input priority 0;"
+                 f"tcp sport 9000 tcp flags & (fin | psh) != 0 counter {verdict}; }}; }}")
+
+    def nft(self, command: str) -> str:
+        entered = ["nsenter", "-t", str(self.client.holder.pid), "-n", "nft", "-f", "-"]
+        return subprocess.run(entered, input=command, text=True, check=True, capture_output=True).stdout
+
+    def await_lost(self, count: int) -> None:
+        wait_until(lambda: int(re.search(r"packets (\d+)", self.nft("list table inet lossy"))[1]) >= count)
+
+    def end(self) -> None:
+        self.nft("delete table inet lossy")
+
+
+@pytest.mark.parametrize("source", ["client", "self"])
+@pytest.mark.parametrize("stopped", ["before the end", "after the end"])
+def test_a_gateway_that_stops_delivers_the_last_bytes(gateway, start, apply, family, source, stopped):
+    """Its rules stay until every byte and the FIN are acknowledged, however often the kernel must repeat them."""
+    finhold = apply({**GATEWAY, "source": source})
+    program, _ = opened(gateway, family)
+    lossy = Lossy(gateway)
+    if stopped == "before the end":
+        finhold.signal()
+        finhold.await_event("stopping")
+    program.stdin.write("go\n")
+    program.stdin.flush()
+    lossy.await_lost(2)  # the answer and the FIN
+    if stopped == "after the end":
+        finhold.signal()
+        finhold.await_event("stopping")
+    # When the kernel repeats itself, which takes 200 ms at least, the rules would long be gone.
+    lossy.await_lost(4)
+    assert not finhold.found("session ended")
+    lossy.end()
+    out, _ = program.communicate(timeout=20)
+    assert out.endswith(" 100000\n")
+    finhold.ending(ending="finished")
+    finhold.await_exit()
+
+
+def test_a_gateway_does_not_call_finished_what_it_could_not_deliver(gateway, start, apply, family):
+    finhold = apply(GATEWAY)
+    program, _ = opened(gateway, family)
+    lossy = Lossy(gateway)
+    program.stdin.write("go\n")
+    program.stdin.flush()
+    lossy.await_lost(2)
+    finhold.signal()
+    finhold.await_event("stopping")
+    finhold.signal()
+    finhold.ending(ending="drain-limit")
+    finhold.await_exit()
+
+
+def test_a_client_that_forgot_the_connection_resets_nothing(gateway, start, apply, family):
+    """All bytes were acknowledged; the FIN is answered with a RST."""
+    finhold = apply(GATEWAY)
+    program, _ = opened(gateway, family)
+    lossy = Lossy(gateway, "jump judge; }; chain judge { tcp flags fin / fin,psh reject with tcp reset")
+    program.stdin.write("go\n")
+    program.stdin.flush()
+    ending = finhold.ending(to_server="100000")
+    assert ending["ending"] == "finished"
+    lossy.end()
+    finhold.stop()
 
 
 def test_a_gateway_without_the_right_to_listen_for_others_says_so(gateway, start, apply):
