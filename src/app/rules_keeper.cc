@@ -7,7 +7,6 @@
 #include <exception>
 #include <fcntl.h>
 #include <string>
-#include <string_view>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "app/privileges.h"
 #include "app/run_program.h"
 #include "net/local_socket.h"
+#include "net/rules_lock.h"
 
 namespace finhold::app {
 namespace {
@@ -34,9 +34,9 @@ constexpr char not_done = '-';
 constexpr char at_the_end = 0;
 constexpr auto longest_answer = std::chrono::seconds(30);
 
-// In the abstract namespace, which is one for each network namespace, as the rules are.
-constexpr std::string_view lock_name = "finhold-rules";
 constexpr auto longest_removal = std::chrono::seconds(10);
+// Of the kernel no event of the lock's end can be had.
+constexpr auto between_tries = std::chrono::milliseconds(20);
 
 class Keeper {
  public:
@@ -59,7 +59,7 @@ class Keeper {
       tell(number, what == load_all ? load() : run_programs(programs_that_stop_catching(config_)));
     }
     // Only who has the lock may have loaded something.
-    const auto mistake = lock_.valid() ? run_programs(programs_that_remove()) : std::nullopt;
+    const auto mistake = lock_.is_held() ? run_programs(programs_that_remove()) : std::nullopt;
     if (!tell(at_the_end, mistake) && mistake) {
       const std::string line = "finhold: cannot remove its rules: " + mistake->text + "\n";
       static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
@@ -80,24 +80,21 @@ class Keeper {
     using Clock = std::chrono::steady_clock;
     const auto give_up = Clock::now() + longest_removal;
     for (;;) {
-      auto lock = net::listen_local(lock_name);
-      if (lock.ok()) {
-        lock_ = std::move(lock.value());
-        return std::nullopt;
-      }
-      const auto left =
-          std::chrono::duration_cast<std::chrono::milliseconds>(give_up - Clock::now());
-      if (lock.error().code != EADDRINUSE) return Mistake{lock.error().text()};
-      if (left.count() <= 0) {
+      const base::Error error = lock_.take();
+      if (error.code == 0) return std::nullopt;
+      if (error.code == EOPNOTSUPP) {
         return Mistake{
-            "another finhold has rules in this network namespace; stop it, or give one of "
-            "them all the routes"};
+            "--apply-rules needs Linux 5.12; load what \"finhold rules\" prints beforehand, and "
+            "leave --apply-rules away"};
       }
-      // Hangs up when the other one is gone; fails if that is so already.
-      const auto other = net::connect_local(lock_name);
-      if (other.ok() && net::has_ended(socket_.get(), other.value().get(), left)) {
-        return Mistake{"finhold has ended"};
+      if (error.code != EBUSY) return Mistake{error.text()};
+      if (Clock::now() >= give_up) {
+        const std::string holder = net::RulesLock::holder();
+        return Mistake{"another finhold" + (holder.empty() ? "" : " (" + holder + ")") +
+                       " has rules in this network namespace; stop it, or give one of them all "
+                       "the routes"};
       }
+      if (net::has_ended(socket_.get(), between_tries)) return Mistake{"finhold has ended"};
     }
   }
 
@@ -109,7 +106,7 @@ class Keeper {
 
   const Config& config_;
   Descriptor socket_;
-  Descriptor lock_;
+  net::RulesLock lock_;
 };
 
 }  // namespace

@@ -30,10 +30,15 @@ struct Outcome {
   }
 };
 
+// Nothing of what is given to a finhold that has more rights than who starts it (secure_getenv).
+std::string search_path() {
+  const char* const given = secure_getenv("PATH");
+  return std::string(given != nullptr ? given : "") + ":/usr/sbin:/sbin:/usr/bin:/bin";
+}
+
 // The path of a program, or nothing.
 std::string path_of(const std::string& name) {
-  const char* const given = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  const std::string places = std::string(given != nullptr ? given : "") + ":/usr/sbin:/sbin";
+  const std::string places = search_path();
   std::string_view rest = places;
   while (!rest.empty()) {
     const auto end = std::min(rest.find(':'), rest.size());
@@ -80,6 +85,9 @@ Outcome run(const std::vector<std::string>& words, const std::string& input) {
   // posix_spawn takes them as if it could change them, and does not.
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
+  std::string search = "PATH=" + search_path();
+  std::string language = "LANG=C";
+  const std::array<char*, 3> environment{search.data(), language.data(), nullptr};
   posix_spawn_file_actions_t streams;
   posix_spawn_file_actions_init(&streams);
   posix_spawn_file_actions_adddup2(&streams, in.get(), STDIN_FILENO);
@@ -87,7 +95,8 @@ Outcome run(const std::vector<std::string>& words, const std::string& input) {
   posix_spawn_file_actions_adddup2(&streams, err.get(), STDERR_FILENO);
   pid_t child = 0;
   Outcome outcome;
-  outcome.not_run = posix_spawn(&child, path.c_str(), &streams, nullptr, arguments.data(), environ);
+  outcome.not_run =
+      posix_spawn(&child, path.c_str(), &streams, nullptr, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&streams);
   if (outcome.not_run != 0) return outcome;
   while (waitpid(child, &outcome.status, 0) < 0) {
@@ -111,7 +120,7 @@ Mistake failure(const std::vector<std::string>& words, const Outcome& outcome) {
   for (const std::string& word : words) tried += (tried.empty() ? "" : " ") + word;
   if (outcome.not_run == ENOENT) {
     return {"\"" + words.front() +
-            "\" is found neither in PATH nor in /usr/sbin and /sbin; install " +
+            "\" is found neither in PATH nor in /usr/sbin, /sbin, /usr/bin and /bin; install " +
             (words.front() == "nft" ? "nftables" : "iproute2")};
   }
   const std::string why = outcome.not_run != 0

@@ -10,10 +10,11 @@
 namespace finhold::app {
 
 // Runs them in their order, until one fails; then says what was tried, and what the program said.
-// They are looked for where PATH says, in absolute directories only, and in /usr/sbin and /sbin.
-// They inherit the privileges that pass an exec, and nothing open but standard streams that are
-// none of ours. Blocks; leaves a thread's signal mask and every signal's disposition to them. With
-// SIGCHLD ignored nobody can tell how they end: each has then failed (ECHILD).
+// They are looked for where PATH says, in absolute directories only, and where a system has its
+// programs; of finhold's environment they get nothing but that PATH. They inherit the privileges
+// that pass an exec, and nothing open but standard streams that are none of ours. Blocks; leaves a
+// thread's signal mask and every signal's disposition to them. With SIGCHLD ignored nobody can tell
+// how they end: each has then failed (ECHILD).
 std::optional<base::Mistake> run_programs(const std::vector<Program>& programs);
 
 }  // namespace finhold::app

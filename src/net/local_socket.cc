@@ -2,13 +2,8 @@
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
-#include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-
-#include "base/check.h"
 
 namespace finhold::net {
 namespace {
@@ -17,38 +12,7 @@ constexpr int kind = SOCK_SEQPACKET | SOCK_CLOEXEC;
 
 base::Error last_error(const char* operation) { return {errno, operation}; }
 
-struct Name {
-  sockaddr_un address{};
-  socklen_t length = 0;
-
-  explicit Name(std::string_view text) {
-    FINHOLD_CHECK(text.size() < sizeof address.sun_path);
-    address.sun_family = AF_UNIX;
-    // A first byte of 0 makes it abstract.
-    std::memcpy(&address.sun_path[1], text.data(), text.size());
-    length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
-  }
-  [[nodiscard]] const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&address); }
-};
-
 }  // namespace
-
-base::Result<Descriptor> listen_local(std::string_view name) {
-  const Name where(name);
-  Descriptor fd(socket(AF_UNIX, kind, 0));
-  if (!fd.valid()) return last_error("socket");
-  if (bind(fd.get(), where.raw(), where.length) != 0) return last_error("bind");
-  if (listen(fd.get(), 16) != 0) return last_error("listen");
-  return fd;
-}
-
-base::Result<Descriptor> connect_local(std::string_view name) {
-  const Name where(name);
-  Descriptor fd(socket(AF_UNIX, kind | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return last_error("socket");
-  if (connect(fd.get(), where.raw(), where.length) != 0) return last_error("connect");
-  return fd;
-}
 
 base::Result<std::pair<Descriptor, Descriptor>> local_pair() {
   std::array<int, 2> fds{};
@@ -72,10 +36,9 @@ std::optional<std::string> receive_packet(int fd, std::chrono::milliseconds with
 
 void finish_sending(int fd) { static_cast<void>(shutdown(fd, SHUT_WR)); }
 
-bool has_ended(int fd, int also, std::chrono::milliseconds within) {
-  std::array<pollfd, 2> ends{{{fd, POLLRDHUP, 0}, {also, POLLRDHUP, 0}}};
-  return poll(ends.data(), ends.size(), static_cast<int>(within.count())) > 0 &&
-         ends[0].revents != 0;
+bool has_ended(int fd, std::chrono::milliseconds within) {
+  pollfd end{fd, POLLRDHUP, 0};
+  return poll(&end, 1, static_cast<int>(within.count())) > 0;
 }
 
 }  // namespace finhold::net

@@ -13,12 +13,6 @@
 
 namespace finhold::net {
 
-// A name that no file stands for; one for each network namespace (the abstract namespace). It is
-// taken (EADDRINUSE) until the last descriptor of its socket is closed, or its process has ended.
-base::Result<Descriptor> listen_local(std::string_view name);
-// Hangs up when the listening socket is closed. ECONNREFUSED: there is none.
-base::Result<Descriptor> connect_local(std::string_view name);
-
 base::Result<std::pair<Descriptor, Descriptor>> local_pair();
 
 // False: the other end is closed.
@@ -28,8 +22,7 @@ std::optional<std::string> receive_packet(int fd, std::chrono::milliseconds with
 // The other end reads the end; we still receive.
 void finish_sending(int fd);
 
-// Waits until the other end is closed or has finished sending, and says whether it has. Ends
-// earlier, too, when that has happened to `also`, or the time is over.
-bool has_ended(int fd, int also, std::chrono::milliseconds within);
+// Waits that long, or until the other end is closed or has finished sending; says whether it has.
+bool has_ended(int fd, std::chrono::milliseconds within);
 
 }  // namespace finhold::net

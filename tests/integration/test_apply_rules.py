@@ -170,6 +170,20 @@ def test_one_finhold_in_a_network_has_rules(network, apply, tmp_path):
     first = apply(SIDECAR)
     second = apply({**GATEWAY, "listen": "[::]:15009"}, wait=False)
     second.await_exit(1)
-    assert "another finhold has rules in this network namespace" in second.await_event("cannot load the rules").line
+    line = second.await_event("cannot load the rules").line
+    assert f"another finhold (pid {children(first.pid)[0]}, uid 0) has rules in this network namespace" in line
     expect_loaded([SIDECAR], tmp_path)
     first.stop()
+
+
+def test_a_user_without_rights_cannot_keep_finhold_from_its_rules(network, apply, tmp_path):
+    code = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.bind('\\0finhold-rules'); " \
+           "s.listen(0); print('taken', flush=True); input()"
+    user = subprocess.Popen([*unprivileged(), "/usr/bin/python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    user.stdout.readline()
+    made = subprocess.run([*unprivileged(), "nft", "add table inet finhold-lock"], capture_output=True)
+    assert made.returncode != 0
+    finhold = apply(SIDECAR)
+    expect_loaded([SIDECAR], tmp_path)
+    finhold.stop()
+    user.communicate(b"\n")

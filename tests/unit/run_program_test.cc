@@ -2,6 +2,7 @@
 #include "app/run_program.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -26,7 +27,8 @@ TEST_CASE("what fails is told with its words and its own") {
   CHECK(told({{.words = {"cmp", "-", "/dev/null"}, .input = "text"}})
             .starts_with("\"cmp - /dev/null\" failed: cmp: EOF on /dev/null"));
   CHECK(told({{.words = {"finhold-no-such-program"}}}) ==
-        "\"finhold-no-such-program\" is found neither in PATH nor in /usr/sbin and /sbin; install "
+        "\"finhold-no-such-program\" is found neither in PATH nor in /usr/sbin, /sbin, /usr/bin "
+        "and /bin; install "
         "iproute2");
 }
 
@@ -34,6 +36,14 @@ TEST_CASE("the first failure ends it, but for what may fail") {
   CHECK(told({{.words = {"false"}}, {.words = {"cat", "/nonexistent"}}}) == "\"false\" failed");
   CHECK(told({{.words = {"false"}, .may_fail = true},
               {.words = {"finhold-no-such-program"}, .may_fail = true}}) == "ok");
+}
+
+TEST_CASE("the environment of finhold is not that of its programs") {
+  setenv("FINHOLD_TEST", "yes", 1);
+  const std::string said = told(
+      {{.words = {"sh", "-c", R"(test -z "$FINHOLD_TEST" && test -n "$PATH" && test $LANG = C)"}}});
+  unsetenv("FINHOLD_TEST");
+  CHECK(said == "ok");
 }
 
 TEST_CASE("a program whose end nobody is told of has failed") {
