@@ -32,8 +32,9 @@ std::string cure(const base::Error& error, const Route& route) {
   }
   if (std::string_view(error.operation) != "bind") return "";
   if (error.code == EADDRINUSE && as_client) {
-    return ": the client's address and port are in use on this machine; source = \"client\" is for "
-           "a gateway, not for clients of its own";
+    return ": the client's address and port are in use on this machine: source = \"client\" is for "
+           "a gateway, not for clients of its own; or something on this machine listens on that "
+           "port at every address";
   }
   if (error.code == EADDRNOTAVAIL) {
     return ": this machine does not have the address in source; \"ip address\" shows those it has";
