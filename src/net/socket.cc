@@ -91,9 +91,11 @@ base::Address local_address(int fd) {
   return base::Address::from(raw);
 }
 
-// The kernel answers an own address from that address, and any other from its own. To bind to it
-// would not tell where net.ipv4.ip_nonlocal_bind is set, as it often is on gateways.
+// The kernel answers an own address from that address, and any other from its own; but 127.0.0.2
+// from 127.0.0.1, since the whole network is one route. To bind to it would not tell where
+// net.ipv4.ip_nonlocal_bind is set, as it often is on gateways.
 bool is_own_address(const base::Address& address) {
+  if (address.unmapped().text().starts_with("127.")) return true;
   const Descriptor probe(socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   return probe.valid() && connect(probe.get(), address.raw(), address.length()) == 0 &&
          local_address(probe.get()).with_port(0) == address.with_port(0);

@@ -45,7 +45,7 @@ void disarm_linger(int fd);
 base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
                                     const KeepaliveOptions& keepalive, bool transparent = false);
 
-// Whether an address is one of this machine's, not counting its port.
+// Whether an address is one of this machine's, not counting its port; all of 127.0.0.0/8 is.
 bool is_own_address(const base::Address& address);
 
 // Where a socket is bound. Requires a bound socket.

@@ -169,6 +169,16 @@ def test_a_connection_to_the_tproxy_listener_itself_is_refused(network, start, f
     assert finhold.ending()["ending"] == "not-intercepted"
 
 
+def test_every_loopback_address_is_the_listener_itself(network, start):
+    divert_to_tproxy(network)
+    finhold = start(route("tproxy"))
+    for address in ("127.0.0.2", "127.255.255.254"):
+        expect_refusal((address, PORT))
+    for ending in finhold.endings(2):
+        assert ending["ending"] == "not-intercepted"
+    assert len(finhold.found("refused a connection to the listener itself")) == 2
+
+
 def test_a_server_of_another_machine_may_have_the_port_of_the_listener(network, start, family):
     there = {"v4": "192.0.2.1", "v6": "2001:db8::1"}[family]
     divert_to_tproxy(network)
