@@ -44,7 +44,9 @@ void Session::start(net::Descriptor client, const base::Address& address) {
   if (route_->intercept != Intercept::none) {
     const auto server = intended_server(*route_, client.get(), address, table_->own_dials());
     if (!server.ok()) {
-      log_not_intercepted(*this, server.error());
+      if (const auto left_out = table_->refusals().take(now())) {
+        log_not_intercepted(*this, server.error(), *left_out);
+      }
       return abort(core::Ending::not_intercepted);  // the socket resets when it is closed
     }
     server_ = server.value();
@@ -53,7 +55,7 @@ void Session::start(net::Descriptor client, const base::Address& address) {
   const auto contains = [&](const base::Network& network) { return network.contains(address); };
   if (route_->accept_proxy &&
       std::none_of(route_->trusted.begin(), route_->trusted.end(), contains)) {
-    log_untrusted(*this);
+    if (const auto left_out = table_->refusals().take(now())) log_untrusted(*this, *left_out);
     return abort(core::Ending::untrusted_proxy);
   }
   if (leg(Side::client).open(std::move(client), false).code != 0) {
@@ -123,7 +125,7 @@ void Session::read_announcement() {
 }
 
 void Session::refuse_announcement(const char* why) {
-  log_bad_header(*this, why);
+  if (const auto left_out = table_->refusals().take(now())) log_bad_header(*this, why, *left_out);
   abort(core::Ending::bad_proxy_header);
 }
 

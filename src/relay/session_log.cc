@@ -43,6 +43,12 @@ std::string cure(const base::Error& error, const Route& route) {
   return "";
 }
 
+// A warning that a stranger causes.
+void write(log::Line& line, std::uint64_t left_out) {
+  if (left_out > 0) line.add("left_out", left_out);
+  line.write(log::Level::warning);
+}
+
 }  // namespace
 
 void log_ending(const Session& session) {
@@ -79,7 +85,7 @@ void log_dial_failure(const Session& session, base::Error error, bool unresolved
       .write(log::Level::warning);
 }
 
-void log_not_intercepted(const Session& session, base::Error error) {
+void log_not_intercepted(const Session& session, base::Error error, std::uint64_t left_out) {
   const Route& route = session.route();
   const bool ours =
       error.code == ELOOP && std::string_view(error.operation) == from_finhold_itself.operation;
@@ -95,25 +101,25 @@ void log_not_intercepted(const Session& session, base::Error error) {
       .add("client", session.client().text())
       .add("listen", route.listen.text());
   if (error.code != ELOOP) line.add("error", error.text());
-  line.write(log::Level::warning);
+  write(line, left_out);
 }
 
-void log_untrusted(const Session& session) {
-  log::Line(
-      "refused: this address is not in the route's trusted, so it may not send a PROXY header")
-      .add("session", session.id())
+void log_untrusted(const Session& session, std::uint64_t left_out) {
+  log::Line line(
+      "refused: this address is not in the route's trusted, so it may not send a PROXY header");
+  line.add("session", session.id())
       .add("route", session.route().name)
-      .add("client", session.client().text())
-      .write(log::Level::warning);
+      .add("client", session.client().text());
+  write(line, left_out);
 }
 
-void log_bad_header(const Session& session, const char* why) {
-  log::Line("refused: no valid PROXY header, which accept_proxy asks for")
-      .add("session", session.id())
+void log_bad_header(const Session& session, const char* why, std::uint64_t left_out) {
+  log::Line line("refused: no valid PROXY header, which accept_proxy asks for");
+  line.add("session", session.id())
       .add("route", session.route().name)
       .add("client", session.client().text())
-      .add("error", why)
-      .write(log::Level::warning);
+      .add("error", why);
+  write(line, left_out);
 }
 
 }  // namespace finhold::relay

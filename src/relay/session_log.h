@@ -2,6 +2,8 @@
 // tests and log readers rely on).
 #pragma once
 
+#include <cstdint>
+
 #include "base/error.h"
 
 namespace finhold::relay {
@@ -21,11 +23,12 @@ void log_ending(const Session& session);
 void log_dial_failure(const Session& session, base::Error error, bool unresolved);
 
 // A warning that a client came to the listener itself, which waits for diverted ones only.
-void log_not_intercepted(const Session& session, base::Error error);
+// `left_out`, here and below: how many such lines were not written since the last (LineLimit).
+void log_not_intercepted(const Session& session, base::Error error, std::uint64_t left_out);
 
 // Warnings about who connects to a route with accept_proxy: it is not one of `trusted`, or what it
 // sent is no header of the PROXY protocol.
-void log_untrusted(const Session& session);
-void log_bad_header(const Session& session, const char* why);
+void log_untrusted(const Session& session, std::uint64_t left_out);
+void log_bad_header(const Session& session, const char* why, std::uint64_t left_out);
 
 }  // namespace finhold::relay

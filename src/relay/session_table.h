@@ -14,6 +14,7 @@
 #include "net/resolver.h"
 #include "net/timers.h"
 #include "relay/gone_watch.h"
+#include "relay/line_limit.h"
 #include "relay/own_dials.h"
 #include "relay/route.h"
 #include "relay/scratch.h"
@@ -100,6 +101,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] net::Resolver& resolver() { return resolver_; }
   [[nodiscard]] GoneWatch& gone_watch() { return gone_watch_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }
+  [[nodiscard]] LineLimit& refusals() { return refusals_; }  // lines about refused clients
   [[nodiscard]] OwnDials& own_dials() { return quota_.own_dials(); }
 
  private:
@@ -121,6 +123,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   net::Resolver resolver_;
   Scratch scratch_;
   GoneWatch gone_watch_;
+  LineLimit refusals_;
   std::size_t budget_ = most_per_turn;
   std::size_t bulk_flows_ = 0;  // that moved in this turn
   std::vector<std::unique_ptr<Session>> sessions_;

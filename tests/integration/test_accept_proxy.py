@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from ends import End, background, connect, connect_client, expect_refusal, seconds_of, text_of
-from finhold import route_to
+from finhold import route_to, wait_until
 from proxy_headers import HEADERS, LOCAL, LONGEST, PROXY, SIGNATURE, tlv, v1, v2, v2_block
 
 CLIENT = {"IPv4": ("192.0.2.7", 40000), "IPv6": ("2001:db8::7", 40000)}
@@ -37,8 +37,8 @@ HOSTILE = {
 }
 
 
-def accepting(start, server, trusted=("127.0.0.1", "::1"), **keys):
-    return start(route_to(server.address, accept_proxy=True, trusted=list(trusted), **keys))
+def accepting(start, server, trusted=("127.0.0.1", "::1"), limits=None, **keys):
+    return start(route_to(server.address, accept_proxy=True, trusted=list(trusted), **keys), limits=limits or {})
 
 
 def expect_no_connection(server, seconds=0.2):
@@ -139,6 +139,29 @@ def test_nobody_but_the_trusted_may_connect(start, server, trusted):
     assert warning.level == "warning" and warning["client"].startswith("127.0.0.1:")
     finhold.ending(ending="untrusted-proxy")
     expect_no_connection(server)
+
+
+def test_strangers_cannot_flood_the_log(start, server):
+    """Of their lines some are left out and counted; no ending is."""
+    finhold = accepting(start, server, ["192.0.2.0/24"], limits={"workers": 1})
+    refused = 200
+    for _ in range(refused):
+        expect_refusal(finhold.address())
+    assert len(finhold.endings(refused, ending="untrusted-proxy")) == refused
+    assert len(finhold.found("refused: this address")) < refused
+
+    def told() -> int:
+        lines = finhold.found("refused: this address")
+        return len(lines) + sum(int(line.fields.get("left_out", 0)) for line in lines)
+
+    def another_is_told() -> bool:
+        nonlocal refused
+        expect_refusal(finhold.address())
+        refused += 1
+        finhold.endings(refused, ending="untrusted-proxy")
+        return told() == refused
+
+    wait_until(another_is_told)
 
 
 def test_the_trusted_are_known_also_by_their_mapped_address(start, server):
