@@ -116,6 +116,7 @@ void Session::read_announcement() {
   }
   if (!from.skip(header.length)) return abort(core::Ending::local_error);
   if (header.addresses) {
+    proxy_ = std::make_unique<base::Address>(client_);
     client_ = header.addresses->source;
     server_ = header.addresses->destination;
     announced_ = true;

@@ -55,6 +55,8 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] const Route& route() const { return *route_; }
   [[nodiscard]] const base::Address& client() const { return client_; }
+  // Who really connected: on a route with accept_proxy it may have announced another client.
+  [[nodiscard]] const base::Address& proxy() const { return proxy_ ? *proxy_ : client_; }
   // Once it is dialed; where an intercepted client was going, from the start.
   [[nodiscard]] const base::Address* server() const { return server_known_ ? &server_ : nullptr; }
   [[nodiscard]] const core::FinPolicy& policy() const { return policy_; }
@@ -110,7 +112,8 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   std::array<FlowMover, 2> movers_;
   core::FinPolicy policy_;
   core::Stamps stamps_;
-  std::unique_ptr<net::Dialer> dialer_;  // while dialing
+  std::unique_ptr<net::Dialer> dialer_;   // while dialing
+  std::unique_ptr<base::Address> proxy_;  // if it announced a client
   core::Instant started_at_;
   std::array<int, 2> queued_in_kernel_{};  // by flow, at the last note_deliveries()
   core::Instant held_since_ = 0;

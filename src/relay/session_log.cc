@@ -54,8 +54,8 @@ void write(log::Line& line, std::uint64_t left_out) {
 void log_ending(const Session& session) {
   if (!log::enabled(log::Level::info)) return;
   const Flow first = session.first_end();
-  log::Line("session ended")
-      .add("session", session.id())
+  log::Line line("session ended");
+  line.add("session", session.id())
       .add("route", session.route().name)
       .add("client", session.client().text())
       .add("server", server_text(session))
@@ -66,8 +66,9 @@ void log_ending(const Session& session) {
       .add("gone", core::name(session.gone()))
       .add("to_server", session.total(Flow::to_server))
       .add("to_client", session.total(Flow::to_client))
-      .add_seconds("duration", static_cast<double>(session.duration_ms()) / 1000)
-      .write(log::Level::info);
+      .add_seconds("duration", static_cast<double>(session.duration_ms()) / 1000);
+  if (session.route().accept_proxy) line.add("proxy", session.proxy().text());
+  line.write(log::Level::info);
 }
 
 void log_dial_failure(const Session& session, base::Error error, bool unresolved) {

@@ -17,6 +17,8 @@ class Session;
 // first_fin: client, server or none. held: how long its FIN was held. released: why it was sent on
 // (core::Release), never if it was not. gone: by what finhold learned that a side which had ended
 // was gone (core::Gone), none if it did not. to_server, to_client: bytes that the other leg took.
+// Only on routes with accept_proxy, at the end: proxy, the address that really connected; client is
+// the announced one, or the same.
 void log_ending(const Session& session);
 
 // A warning that names the server and what was wrong with it.

@@ -8,6 +8,7 @@ import pytest
 from ends import End, background, connect, connect_client, expect_refusal, seconds_of, text_of
 from finhold import route_to, wait_until
 from proxy_headers import HEADERS, LOCAL, LONGEST, PROXY, SIGNATURE, tlv, v1, v2, v2_block
+from test_log import FIELDS
 
 CLIENT = {"IPv4": ("192.0.2.7", 40000), "IPv6": ("2001:db8::7", 40000)}
 TARGET = {"IPv4": ("10.0.0.5", 80), "IPv6": ("2001:db8::5", 80)}
@@ -52,6 +53,7 @@ def test_the_header_names_the_client(start, server, version, family):
     finhold = accepting(start, server, listen="[::]:0")
     port = finhold.address()[1]
     client = connect(("127.0.0.1" if family == "IPv4" else "::1", port))
+    own = text_of(client.getsockname())
     client.sendall(HEADERS[version](CLIENT[family], TARGET[family]) + b"hello")
     accepted = server.accept()
     assert accepted.recv(100) == b"hello"
@@ -62,6 +64,7 @@ def test_the_header_names_the_client(start, server, version, family):
     accepted.close()
     ending = finhold.ending(ending="finished", client=text_of(CLIENT[family]))
     assert (ending["to_server"], ending["to_client"]) == ("5", "7")
+    assert list(ending.fields) == [*FIELDS, "proxy"] and ending["proxy"] == own
 
 
 @both_versions
@@ -112,7 +115,7 @@ def test_a_header_without_a_client_keeps_the_real_address(start, server, header)
     own = text_of(client.getsockname())
     client.close()
     accepted.close()
-    finhold.ending(ending="finished", client=own)
+    finhold.ending(ending="finished", client=own, proxy=own)
 
 
 def test_what_is_no_header_is_refused(start, server):
@@ -137,7 +140,7 @@ def test_nobody_but_the_trusted_may_connect(start, server, trusted):
     expect_refusal(finhold.address())
     warning = finhold.await_event("refused: this address is not in the route's trusted")
     assert warning.level == "warning" and warning["client"].startswith("127.0.0.1:")
-    finhold.ending(ending="untrusted-proxy")
+    assert finhold.ending(ending="untrusted-proxy")["proxy"] == warning["client"]
     expect_no_connection(server)
 
 
