@@ -13,9 +13,11 @@ namespace finhold::relay {
 // Where the rules do not spare finhold's own connections, each session makes another, thousands a
 // second. One for the whole process; any thread, no lock. It may miss a connection that another
 // worker accepts at the very moment of the dial, or one whose place a second connection from the
-// same port has taken; the next in the circle is met then. It never takes another connection for
-// one of ours: while ours is open, nobody else can have the same two addresses (but the client,
-// whose address it may have by source = "client": such a connection is not to be added).
+// same port has taken; the next in the circle is met then. It practically never
+// takes another connection for one of ours: while ours is open, nobody else can have the same two
+// addresses (but the client, whose address it may have by source = "client": such a connection is
+// not to be added), and two others from the same port are taken for one another once in 2^31 times,
+// since 31 bits of a hash are compared. Whole addresses do not fit into one atomic word.
 class OwnDials {
  public:
   // A connection of ours, from here to a server; and that it is over.
