@@ -187,6 +187,20 @@ TEST_CASE("a file with every default written out means the same as one without")
                                         "\"orders.example.net:7000\"\n"));
 }
 
+TEST_CASE("the sample file's examples of transparent routes are right") {
+  std::string text = sample_text();
+  const auto examples = text.find("\n# Two transparent routes");
+  REQUIRE(examples != std::string::npos);
+  for (auto at = examples; (at = text.find("\n#   ", at)) != std::string::npos;) {
+    text[at + 1] = ' ';
+  }
+  const Config config = config_of(text);
+  REQUIRE(config.routes.size() == 3);
+  CHECK(config.routes[1].intercept == finhold::relay::Intercept::redirect);
+  CHECK(config.routes[2].intercept == finhold::relay::Intercept::tproxy);
+  CHECK(config.routes[2].spare.size() == 1);
+}
+
 TEST_CASE("the sample file is right, has every key, and shows the defaults behind #") {
   const std::string text = sample_text();
   std::string active;
