@@ -50,15 +50,15 @@ void check_items(const Route& route, std::string_view key, const std::vector<Tra
 
 }  // namespace
 
-void spare_own_connections(std::vector<Route>& routes) {
+void mark_own_connections(std::vector<Route>& routes) {
   const auto redirecting = std::find_if(routes.begin(), routes.end(), [](const Route& route) {
     return route.intercept == Intercept::redirect && wants_rules(route) && route.mark != 0;
   });
-  if (redirecting == routes.end()) return;
+  const bool redirects = redirecting != routes.end();
   for (Route& route : routes) {
     if (route.intercept == Intercept::redirect) continue;
-    route.mark = redirecting->mark;
-    route.always_marks = true;
+    if (redirects) route.mark = redirecting->mark;
+    route.always_marks = redirects || comes_as_client(route);
   }
 }
 

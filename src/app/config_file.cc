@@ -132,7 +132,7 @@ LoadResult Reader::read(const toml::table& root) {
   for (const PlacedRoute& placed : routes_) check_catching(placed);
   if (problems_.empty()) {
     for (PlacedRoute& placed : routes_) config_.routes.push_back(std::move(placed.route));
-    spare_own_connections(config_.routes);
+    mark_own_connections(config_.routes);
     return std::move(config_);
   }
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& one, const Problem& two) {

@@ -81,6 +81,9 @@ std::string matching(const Traffic& destination, Families families) {
   return text;
 }
 
+// Added first, so that it is no error if there is none.
+constexpr const char* no_table = "add table inet finhold\ndelete table inet finhold\n";
+
 std::string quoted(const std::string& text) { return '"' + text + '"'; }
 
 std::string heading_of_chain(const Route& route) {
@@ -121,8 +124,11 @@ std::string redirect_chain(const Route& route) {
   return text + "\t}\n";
 }
 
+// Sets the bit that the routing looks at.
+std::string diverting() { return "meta mark set meta mark | " + hex(divert_mark) + " accept"; }
+
 // Connections that pass this machine.
-std::string tproxy_chain(const Route& route) {
+std::string tproxy_chain(const Route& route, bool untracked) {
   const Families families = families_of(route.listen);
   std::string text = heading_of_chain(route) + spare_rules(route, families);
   // A listener with an address of its own is found by that address only.
@@ -135,7 +141,7 @@ std::string tproxy_chain(const Route& route) {
     const bool v4 = destination.network ? destination.network->family() == AF_INET : families.v4;
     text += "\t\t" + matching(destination, families) + " tproxy " +
             (one_family ? (v4 ? "ip " : "ip6 ") : "") + "to " + listener +
-            " meta mark set meta mark | " + hex(divert_mark) + " accept\n";
+            (untracked ? " notrack " : " ") + diverting() + "\n";
   }
   return text + "\t}\n";
 }
@@ -185,32 +191,58 @@ std::string redirect_rules(const Config& config, const std::vector<const Route*>
 }
 
 std::string tproxy_rules(const std::vector<const Route*>& routes) {
+  const auto as_client = std::find_if(routes.begin(), routes.end(),
+                                      [](const Route* route) { return comes_as_client(*route); });
+  const bool any_as_client = as_client != routes.end();
   std::string chains;
-  for (const Route* route : routes) chains += tproxy_chain(*route);
+  for (const Route* route : routes) chains += tproxy_chain(*route, any_as_client);
   chains += R"(
 	# New connections; the first route that catches one has it. What is for this machine itself passes.
 	chain new_connections {
 		fib daddr type local return
 )";
-  chains += jumps(routes);
+  chains += jumps(routes) + "\t}\n";
   // "socket wildcard" is true of listening sockets of every address only, and unknown of a
   // connection that is not yet accepted or no longer open.
-  chains += R"(	}
-
+  const std::string listening =
+      "\t\tsocket wildcard 1 accept comment \"listens, as if for somebody else's connection\"\n";
+  const std::string begin = R"(
 	# Connections that pass this machine. Those that are open while the rules are loaded are left alone.
 	chain prerouting {
-		type filter hook prerouting priority mangle; policy accept;
+		type filter hook prerouting priority )";
+  const std::string fork = R"(; policy accept;
 		meta l4proto != tcp accept
 		tcp flags & (fin | syn | rst | ack) == syn goto new_connections
-		socket wildcard 1 accept comment "listens, as if for somebody else's connection"
-		socket transparent 1 meta mark set meta mark | )";
-  return chains + hex(divert_mark) + " accept comment \"either leg of a session\"\n\t}\n";
+)";
+  if (!any_as_client) {
+    return chains + begin + "mangle" + fork + listening + "\t\tsocket transparent 1 " +
+           diverting() + " comment \"either leg of a session\"\n\t}\n";
+  }
+  // Both legs of a session have the same addresses and ports, and conntrack would take them for one
+  // connection. So it does not see the leg to the client. That to the server, which bears a mark,
+  // is as any connection: masquerade changes it, and only behind that, where its answers have their
+  // own address again, IPv6 finds its socket.
+  const std::string mark = "mark " + hex((*as_client)->own_mark());
+  return chains + begin + "raw" + fork + listening + "\t\tsocket " + mark +
+         " accept comment \"from a server\"\n\t\tsocket transparent 1 notrack " + diverting() +
+         " comment \"from a client\"\n\t}\n" + R"(
+	chain from_servers {
+		type filter hook prerouting priority dstnat + 10; policy accept;
+		meta l4proto != tcp accept
+)" + listening +
+         "\t\tsocket transparent 1 " + diverting() + "\n\t}\n" + R"(
+	# Of no other connection this machine sends packets that come from addresses of others.
+	chain to_clients {
+		type filter hook output priority raw; policy accept;
+		meta l4proto != tcp accept
+		meta )" +
+         mark + " accept comment \"to a server\"\n\t\tfib saddr type != local notrack\n\t}\n";
 }
 
 std::string table_of(const Config& config) {
   const auto redirecting = routes_of(config, Intercept::redirect);
   const auto gateways = routes_of(config, Intercept::tproxy);
-  std::string text = "add table inet finhold\ndelete table inet finhold\ntable inet finhold {\n";
+  std::string text = std::string(no_table) + "table inet finhold {\n";
   std::string chains;
   if (!redirecting.empty()) chains += redirect_rules(config, redirecting);
   if (!gateways.empty()) chains += tproxy_rules(gateways);
@@ -282,6 +314,10 @@ bool wants_rules(const Route& route) {
   return route.intercept != Intercept::none && !route.caught.empty();
 }
 
+bool comes_as_client(const Route& route) {
+  return wants_rules(route) && route.source.kind == relay::Source::Kind::client;
+}
+
 bool any_wants_rules(const Config& config) {
   return std::any_of(config.routes.begin(), config.routes.end(), wants_rules);
 }
@@ -337,7 +373,7 @@ std::vector<Program> programs_that_stop_catching(const Config& config) {
 std::vector<Program> programs_that_remove() {
   std::vector<Program> programs;
   programs.push_back({.words = {"nft", "-f", "-"},
-                      .input = "add table inet finhold\ndelete table inet finhold\n",
+                      .input = no_table,
                       .why = "Added first, so that it is no error if there is none."});
   remove_routing(programs, "-4");
   remove_routing(programs, "-6");

@@ -25,6 +25,9 @@ inline constexpr int divert_priority = 538;
 bool wants_rules(const relay::Route& route);
 bool any_wants_rules(const Config& config);
 
+// Whether they are, and both legs of its sessions have the same addresses and ports.
+bool comes_as_client(const relay::Route& route);
+
 // Which families the listener of a route is reached by: "[::]" is both.
 struct Families {
   bool v4 = false;

@@ -53,7 +53,7 @@ struct Route {
   base::HostPort server;  // nothing in it if the route intercepts
   Source source;
   std::uint32_t mark = 0x1f1;  // SO_MARK of the connections to the server, if it redirects; 0: none
-  // The same for a route that does not: another one's rules would catch its connections.
+  // The same for a route that does not: rules would catch its connections, or confuse its legs.
   bool always_marks = false;
   base::Milliseconds connect_timeout = std::chrono::seconds(10);  // for all addresses together
   Keepalive keepalive;

@@ -136,7 +136,7 @@ TEST_CASE("a user that finhold is to run as exists") {
   CHECK(said("user = 5\n" + good_route).starts_with("1:8: user: expected a string such as"));
 }
 
-TEST_CASE("what finhold opens for other routes passes the rules of a redirecting one") {
+TEST_CASE("what finhold opens bears a mark where rules look at it") {
   const std::string others =
       good_route +
       "[[route]]\nname = \"gw\"\nlisten = \"[::]:15002\"\nintercept = \"tproxy\"\n"
@@ -150,5 +150,10 @@ TEST_CASE("what finhold opens for other routes passes the rules of a redirecting
   };
   CHECK(marks(others) == "0 0 497 ");
   CHECK(marks(others + "catch = [\":514\"]\nmark = 7") == "7 7 7 ");
+  const std::string as_client =
+      "[[route]]\nname = \"c\"\nlisten = \"[::]:15004\"\nintercept = \"tproxy\"\nsource = "
+      "\"client\"\n";
+  CHECK(marks(others + as_client) == "0 0 497 0 ");
+  CHECK(marks(others + as_client + "catch = [\":514\"]") == "0 0 497 497 ");
   CHECK(marks(others + "catch = [\":514\"]\nmark = 0\nspare = [\"user:0\"]") == "0 0 0 ");
 }

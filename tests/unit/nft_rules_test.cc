@@ -154,6 +154,48 @@ END
   CHECK(as_script(programs_that_load(config), "Made by: a test") == expected);
 }
 
+TEST_CASE("conntrack does not see a client's leg that looks like that to its server") {
+  const std::string catches = "catch = [\":5\"]\n";
+  const std::string as_client = tproxy + "source = \"client\"\n" + catches;
+  const Config config =
+      config_of(route("a", "[::]:1", as_client) + route("b", "127.0.0.1:2", tproxy + catches));
+  CHECK(
+      chain_in(config, "route_a") ==
+      "chain route_a {\n\t\ttcp dport 5 tproxy to :1 notrack meta mark set meta mark | 0x10000000 "
+      "accept\n\t}\n");
+  CHECK(chain_in(config, "route_b") ==
+        "chain route_b {\n\t\tmeta nfproto ipv4 tcp dport 5 tproxy ip to 127.0.0.1:2 notrack meta "
+        "mark set meta mark | 0x10000000 accept\n\t}\n");
+  CHECK(chain_in(config, "prerouting") == R"(chain prerouting {
+		type filter hook prerouting priority raw; policy accept;
+		meta l4proto != tcp accept
+		tcp flags & (fin | syn | rst | ack) == syn goto new_connections
+		socket wildcard 1 accept comment "listens, as if for somebody else's connection"
+		socket mark 0x1f1 accept comment "from a server"
+		socket transparent 1 notrack meta mark set meta mark | 0x10000000 accept comment "from a client"
+	}
+)");
+  CHECK(chain_in(config, "from_servers") == R"(chain from_servers {
+		type filter hook prerouting priority dstnat + 10; policy accept;
+		meta l4proto != tcp accept
+		socket wildcard 1 accept comment "listens, as if for somebody else's connection"
+		socket transparent 1 meta mark set meta mark | 0x10000000 accept
+	}
+)");
+  CHECK(chain_in(config, "to_clients") == R"(chain to_clients {
+		type filter hook output priority raw; policy accept;
+		meta l4proto != tcp accept
+		meta mark 0x1f1 accept comment "to a server"
+		fib saddr type != local notrack
+	}
+)");
+  // The mark is that of a redirecting route, if there is one.
+  CHECK(chain_in(config_of(route("a", "[::]:1", as_client) +
+                           route("s", "[::]:3", redirect + "mark = 7\n" + catches)),
+                 "to_clients")
+            .find("meta mark 0x7 accept") != std::string::npos);
+}
+
 TEST_CASE("removal needs no configuration, and nothing that is there") {
   const std::string expected = R"script(#!/bin/sh
 # Made by: a test
