@@ -25,6 +25,14 @@ bool is_reached_by_redirect(const base::Address& listen) {
   return address.is_any() || text == "127.0.0.1:0" || text == "[::1]:0";
 }
 
+// Host bits are zero, so the text tells.
+bool is_link_local(const base::Network& network) {
+  const std::string text = network.text();
+  return text.starts_with("fe") && text.find(':') == 4 &&
+         std::string_view("89ab").find(text[2]) != std::string_view::npos &&
+         !text.ends_with("/9");  // what is wider
+}
+
 void check_items(const Route& route, std::string_view key, const std::vector<Traffic>& list,
                  bool check_families, std::vector<RouteMistake>& mistakes) {
   const Families families = families_of(route.listen);
@@ -34,6 +42,13 @@ void check_items(const Route& route, std::string_view key, const std::vector<Tra
                           "connections that pass a gateway have no user here; name networks and "
                           "ports, or write intercept = \"redirect\"",
                           i});
+    }
+    if (key == "catch" && list[i].network && is_link_local(*list[i].network)) {
+      mistakes.push_back({key,
+                          "link-local addresses need the interface that their client named, which "
+                          "finhold cannot know; take the item away, they are never caught",
+                          i});
+      continue;
     }
     if (!check_families || !list[i].network) continue;
     const bool v4 = list[i].network->family() == AF_INET;
@@ -56,8 +71,9 @@ void mark_own_connections(std::vector<Route>& routes) {
   });
   const bool redirects = redirecting != routes.end();
   for (Route& route : routes) {
-    if (route.intercept == Intercept::redirect) continue;
+    if (route.intercept == Intercept::redirect && route.mark != 0) continue;
     if (redirects) route.mark = redirecting->mark;
+    if (route.intercept == Intercept::redirect) continue;
     route.always_marks = redirects || comes_as_client(route);
   }
 }
@@ -90,11 +106,11 @@ std::vector<RouteMistake> catch_mistakes(const Route& route,
   if (!has("catch") || route.caught.empty()) return mistakes;
   check_items(route, "catch", route.caught, has("listen"), mistakes);
   if (has("spare")) check_items(route, "spare", route.spare, false, mistakes);
+  if (route.intercept != Intercept::redirect) return mistakes;
   if (has("mark") && (route.mark & divert_mark) != 0) {
     mistakes.push_back(
         {"mark", "the bit 0x10000000 is for diverted connections; write a mark without it"});
   }
-  if (route.intercept != Intercept::redirect) return mistakes;
 
   if (has("listen") && !is_reached_by_redirect(route.listen)) {
     const std::string port = std::to_string(route.listen.port());

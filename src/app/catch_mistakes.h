@@ -16,9 +16,9 @@ std::vector<RouteMistake> catch_mistakes(const relay::Route& route,
                                          std::span<const std::string_view> given,
                                          const std::optional<User>& user);
 
-// Makes routes that do not redirect mark what they open, where rules look at that: those that
-// redirect catch what this machine opens, unless it bears their mark; and those of a gateway tell
-// the two legs of a session apart by it if these have the same addresses and ports.
+// Makes routes that do not redirect, or have no mark, mark what they open where rules look at that:
+// those that redirect catch what this machine opens, unless it bears their mark; and those of a
+// gateway tell the two legs of a session apart by it if these have the same addresses and ports.
 void mark_own_connections(std::vector<relay::Route>& routes);
 
 // Whether the rules of a redirecting route let finhold's own connections pass, if it runs as that

@@ -111,6 +111,8 @@ std::string redirect_chain(const Route& route) {
   std::string text = heading_of_chain(route);
   if (!spared_users.empty()) text += "\t\tmeta skuid " + any_of(spared_users) + " return\n";
   text += spare_rules(route, families);
+  // Nobody reaches such an address without the interface that was named with it.
+  if (families.v6) text += "\t\tip6 daddr " + std::string(link_local) + " return\n";
   std::string local;
   std::string leaving;
   for (const Traffic& destination : destinations_in(route.caught)) {
@@ -169,11 +171,13 @@ std::string redirect_rules(const Config& config, const std::vector<const Route*>
 		type nat hook output priority -100; policy accept;
 		meta l4proto != tcp return
 )";
-  // Every connection that finhold opens for a redirecting route bears its mark.
+  // Also those of routes that catch nothing: what they open is not for the others.
   std::vector<std::uint32_t> marks;
   bool is_caught_user = false;
+  for (const Route& route : config.routes) {
+    if (route.own_mark() != 0) marks.push_back(route.own_mark());
+  }
   for (const Route* route : routes) {
-    if (route->mark != 0) marks.push_back(route->mark);
     const auto users = users_in(route->caught);
     is_caught_user = is_caught_user || (config.user && std::find(users.begin(), users.end(),
                                                                  config.user->uid) != users.end());
@@ -290,7 +294,10 @@ std::vector<std::string> local_route(const std::string& family, const std::strin
 }
 
 void add_routing(std::vector<Program>& programs, const std::string& family) {
-  programs.push_back({.words = local_route(family, "replace")});
+  // Where the loopback has no IPv6 nothing can be delivered, nor does anything come.
+  std::vector<std::string> unless;
+  if (family == "-6") unless = {"grep", "1", "/proc/sys/net/ipv6/conf/lo/disable_ipv6"};
+  programs.push_back({.words = local_route(family, "replace"), .unless = unless});
   programs.push_back(
       {.words = policy_rule(family, "add"),
        .unless = {"ip", family, "rule", "show", "table", std::to_string(divert_table)}});

@@ -21,6 +21,8 @@ inline constexpr std::uint32_t divert_mark = 0x1000'0000;
 inline constexpr int divert_table = 5382;
 inline constexpr int divert_priority = 538;
 
+inline constexpr const char* link_local = "fe80::/10";  // RFC 4291 section 2.5.6; never caught
+
 // Whether rules are made for the route: it intercepts, and says what to catch.
 bool wants_rules(const relay::Route& route);
 bool any_wants_rules(const Config& config);

@@ -248,6 +248,16 @@ def test_a_gateway_with_conntrack_keeps_the_two_legs_apart(gateway, start, apply
     finhold.stop()
 
 
+@pytest.mark.parametrize("family", ["v4"], indirect=True)
+def test_a_gateway_whose_ipv6_is_disabled_diverts_ipv4(gateway, start, apply, family):
+    run("PATH=$PATH:/usr/sbin; sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+    finhold = apply(GATEWAY)
+    program, port = opened(gateway, family)
+    expect_answer(program, family, port)
+    finhold.stop()
+    assert len(finhold.found("session ended")) == 1
+
+
 LEAST = ("NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE")
 
 

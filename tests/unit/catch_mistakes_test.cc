@@ -72,6 +72,18 @@ TEST_CASE("what is caught is of a family that the listener has") {
   CHECK(said_of_redirect("catch = [\":1\"]\nspare = [\"[2001:db8::/32]\"]") == "ok\n");
 }
 
+TEST_CASE("link-local addresses are not caught") {
+  const std::string words =
+      "link-local addresses need the interface that their client named, which finhold cannot know; "
+      "take the item away, they are never caught\n";
+  for (const char* kind : {"redirect", "tproxy"}) {
+    const std::string lines = "intercept = \"" + std::string(kind) + "\"\ncatch = ";
+    CHECK(said_of("[::]:5", lines + R"([":1", "[fe80::/10]:5", "[febf:1::2]", "[fe80::1]:1"])") ==
+          "5:16: catch: " + words + "5:33: catch: " + words + "5:48: catch: " + words);
+    CHECK(said_of("[::]:5", lines + R"(["[fe80::/9]:5", "[fec0::]:5", "[fe8::]:1"])") == "ok\n");
+  }
+}
+
 TEST_CASE("redirected connections arrive at loopback addresses") {
   const auto route = [](const std::string& listen) {
     return said_of(listen, "intercept = \"redirect\"\ncatch = [\":514\"]");
@@ -94,6 +106,10 @@ TEST_CASE("finhold's own connections must pass") {
   CHECK(said_of_redirect("catch = [\":514\"]\nmark = 0\nspare = [\"user:0\"]") == "ok\n");
   CHECK(said_of_redirect("catch = [\":514\", \"user:0\"]\nmark = 0") == "ok\n");
   CHECK(said_of_redirect("mark = 0") == "ok\n");
+  CHECK(said_of("[::]:5", "intercept = \"tproxy\"\ncatch = [\":514\"]\nmark = 0x10000001") ==
+        "6:8: mark: only connections of a route with intercept = \"redirect\" are marked; write "
+        "that, "
+        "or take the mark away\n");
   CHECK(said_of_redirect("catch = [\":514\"]\nmark = 0x10000001") ==
         "6:8: mark: the bit 0x10000000 is for diverted connections; write a mark without it\n");
 }
@@ -155,5 +171,9 @@ TEST_CASE("what finhold opens bears a mark where rules look at it") {
       "\"client\"\n";
   CHECK(marks(others + as_client) == "0 0 497 0 ");
   CHECK(marks(others + as_client + "catch = [\":514\"]") == "0 0 497 497 ");
+  // A user that one of two routes spares is caught by the other, but for the mark.
+  CHECK(marks(others + "catch = [\":514\"]\nmark = 7\n[[route]]\nname = \"u\"\nlisten = "
+                       "\"[::]:15005\"\nintercept = \"redirect\"\ncatch = [\":6\"]\nmark = "
+                       "0\nspare = [\"user:0\"]") == "7 7 7 7 ");
   CHECK(marks(others + "catch = [\":514\"]\nmark = 0\nspare = [\"user:0\"]") == "0 0 0 ");
 }

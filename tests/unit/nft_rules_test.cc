@@ -57,6 +57,7 @@ table inet finhold {
 	chain route_legacy {
 		meta skuid 990 return
 		ip daddr 10.9.0.0/16 meta l4proto tcp return
+		ip6 daddr fe80::/10 return
 		meta skuid { 1000, 1001 } ip daddr 127.0.0.1 tcp dport 9000 redirect to :15001
 		oif "lo" return
 		meta skuid { 1000, 1001 } ip daddr 10.0.0.0/8 tcp dport 514 redirect to :15001
@@ -112,7 +113,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # What is marked is delivered here.
 ip -4 route replace local default dev lo table 5382
 [ -n "$(ip -4 rule show table 5382 2>/dev/null)" ] || ip -4 rule add priority 538 fwmark 0x10000000/0x10000000 lookup 5382
-ip -6 route replace local default dev lo table 5382
+[ -n "$(grep 1 /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" ] || ip -6 route replace local default dev lo table 5382
 [ -n "$(ip -6 rule show table 5382 2>/dev/null)" ] || ip -6 rule add priority 538 fwmark 0x10000000/0x10000000 lookup 5382
 
 # All of the table is replaced in one step.
@@ -218,7 +219,7 @@ ip -6 route del local default dev lo table 5382 2>/dev/null || true
 TEST_CASE("users alone mean every destination, and a listener of one family catches that one") {
   const std::string users = redirect + "catch = [\"user:1000\"]";
   CHECK(chain_in(config_of(route("a", "[::]:1", users)), "route_a") ==
-        "chain route_a {\n\t\toif \"lo\" return\n"
+        "chain route_a {\n\t\tip6 daddr fe80::/10 return\n\t\toif \"lo\" return\n"
         "\t\tmeta skuid 1000 meta l4proto tcp redirect to :1\n\t}\n");
   CHECK(chain_in(config_of(route("a", "127.0.0.1:1", users)), "route_a") ==
         "chain route_a {\n\t\toif \"lo\" return\n"
@@ -227,7 +228,7 @@ TEST_CASE("users alone mean every destination, and a listener of one family catc
                                  redirect + "catch = [\":5\", \"[::/0]:6\"]\n"
                                             "spare = [\"10.0.0.0/8\"]")),
                  "route_a") ==
-        "chain route_a {\n\t\toif \"lo\" return\n"
+        "chain route_a {\n\t\tip6 daddr fe80::/10 return\n\t\toif \"lo\" return\n"
         "\t\tmeta nfproto ipv6 tcp dport 5 redirect to :1\n"
         "\t\tmeta nfproto ipv6 tcp dport 6 redirect to :1\n\t}\n");
 }
@@ -237,6 +238,7 @@ TEST_CASE("what catches loopback only asks for no interface") {
             config_of(route("a", "[::]:1", redirect + "catch = [\"127.0.0.0/8:5\", \"[::1]:5\"]")),
             "route_a") ==
         "chain route_a {\n"
+        "\t\tip6 daddr fe80::/10 return\n"
         "\t\tip daddr 127.0.0.0/8 tcp dport 5 redirect to :1\n"
         "\t\tip6 daddr ::1 tcp dport 5 redirect to :1\n\t}\n");
 }
@@ -251,6 +253,7 @@ TEST_CASE("each route's own connections pass every redirecting route") {
       "chain output {\n\t\ttype nat hook output priority -100; policy accept;\n"
       "\t\tmeta l4proto != tcp return\n"
       "\t\tmeta mark 0x7 return comment \"opened by finhold\"\n"
+      "\t\tmeta mark 0x9 return comment \"opened by finhold\"\n"
       "\t\tmeta mark 0x1f1 return comment \"opened by finhold\"\n";
   const std::string end = "\t\tjump route_a\n\t\tjump route_b\n\t\tjump route_c\n\t}\n";
   CHECK(chain_in(config, "output") == start + end);
