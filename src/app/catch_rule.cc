@@ -20,20 +20,20 @@ Mistake wrong(std::string_view text, const std::string& why) {
   return {in_quotes(text) + " " + why};
 }
 
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text, Number lowest, Number highest) {
-  Number number = 0;
+std::optional<std::uint32_t> parse_number(std::string_view text, std::uint32_t highest) {
+  std::uint32_t number = 0;
   const auto* const last = text.data() + text.size();
   const auto [end, failure] = std::from_chars(text.data(), last, number);
-  if (text.empty() || end != last || failure != std::errc{}) return std::nullopt;
-  if (number < lowest || number > highest) return std::nullopt;
+  if (text.empty() || end != last || failure != std::errc{} || number > highest) {
+    return std::nullopt;
+  }
   return number;
 }
 
 TrafficResult parse_user(std::string_view text, std::string_view name) {
   constexpr std::uint32_t nobody_at_all = UINT32_MAX;  // what chown(2) takes for "no change"
   Traffic traffic;
-  traffic.user = parse_number<std::uint32_t>(name, 0, nobody_at_all - 1);
+  traffic.user = parse_number(name, nobody_at_all - 1);
   if (!traffic.user) {
     const auto user = find_user(name);
     if (!user) {
@@ -44,25 +44,6 @@ TrafficResult parse_user(std::string_view text, std::string_view name) {
     traffic.user = user->uid;
   }
   return traffic;
-}
-
-// "514" or "7000-7010".
-std::optional<Mistake> read_ports(std::string_view text, std::string_view ports, Traffic& traffic) {
-  constexpr std::uint16_t lowest = 1;
-  constexpr std::uint16_t highest = 65'535;
-  const auto dash = ports.find('-');
-  const auto first = parse_number(ports.substr(0, dash), lowest, highest);
-  const auto last = dash == std::string_view::npos
-                        ? first
-                        : parse_number(ports.substr(dash + 1), lowest, highest);
-  if (!first || !last || *last < *first) {
-    return wrong(text, "has " + in_quotes(ports) +
-                           " behind the colon; write a port from 1 to "
-                           "65535, or two as 7000-7010, the lower one first");
-  }
-  traffic.first_port = *first;
-  traffic.last_port = *last;
-  return std::nullopt;
 }
 
 std::optional<Mistake> read_network(std::string_view text, std::string_view network,
@@ -89,42 +70,30 @@ TrafficResult parse_traffic(std::string_view text) {
   constexpr std::string_view user = "user:";
   if (text.starts_with(user)) return parse_user(text, text.substr(user.size()));
 
-  std::string_view network = text;
-  std::string_view ports;
-  bool has_ports = false;
-  if (text.starts_with('[')) {
-    const auto close = text.find(']');
-    const std::string_view rest = close == std::string_view::npos ? "?" : text.substr(close + 1);
-    if (!rest.empty() && rest.front() != ':') {
-      return wrong(text,
-                   "is not understood; the brackets are around all of an IPv6 network, as in "
-                   "\"[2001:db8::/32]:514\"");
-    }
-    network = text.substr(1, close - 1);
-    has_ports = !rest.empty();
-    if (has_ports) ports = rest.substr(1);
-    if (network.find(':') == std::string_view::npos) {
-      return wrong(text,
-                   "has brackets around what is no IPv6 network; write " + std::string(forms));
-    }
-  } else if (const auto colon = text.find(':'); colon != std::string_view::npos) {
-    network = text.substr(0, colon);
-    ports = text.substr(colon + 1);
-    has_ports = true;
-    // An IPv6 address may end in what looks like a port.
-    if (ports.find(':') != std::string_view::npos) {
-      return wrong(text,
-                   "is not understood; an IPv6 network stands in brackets, as "
-                   "\"[2001:db8::/32]\" or \"[2001:db8::/32]:514\"");
-    }
+  const auto parts = base::split_ports(text);
+  if (!parts) {
+    return wrong(text,
+                 text.starts_with('[')
+                     ? "is not understood; the brackets are around all of an IPv6 network, as in "
+                       "\"[2001:db8::/32]:514\""
+                     : "is not understood; an IPv6 network stands in brackets, as "
+                       "\"[2001:db8::/32]\" or \"[2001:db8::/32]:514\"");
+  }
+  if (parts->bracketed && parts->before.find(':') == std::string_view::npos) {
+    return wrong(text, "has brackets around what is no IPv6 network; write " + std::string(forms));
   }
 
   Traffic traffic;
-  if (has_ports) {
-    if (auto mistake = read_ports(text, ports, traffic)) return *std::move(mistake);
+  if (parts->ports) {
+    const auto ports = base::PortRange::parse(*parts->ports);
+    if (!ports) {
+      return wrong(text, "has " + in_quotes(*parts->ports) + " behind the colon; write " +
+                             std::string(base::port_range_form));
+    }
+    traffic.ports = *ports;
   }
-  if (!network.empty() || !has_ports) {
-    if (auto mistake = read_network(text, network, traffic)) return *std::move(mistake);
+  if (!parts->before.empty() || !parts->ports) {
+    if (auto mistake = read_network(text, parts->before, traffic)) return *std::move(mistake);
   }
   return traffic;
 }

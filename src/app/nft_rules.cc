@@ -73,12 +73,8 @@ std::string matching(const Traffic& destination, Families families) {
   } else if (!families.v4 || !families.v6) {
     text = families.v4 ? "meta nfproto ipv4 " : "meta nfproto ipv6 ";
   }
-  if (destination.every_port()) return text + "meta l4proto tcp";
-  text += "tcp dport " + std::to_string(destination.first_port);
-  if (destination.last_port != destination.first_port) {
-    text += "-" + std::to_string(destination.last_port);
-  }
-  return text;
+  if (destination.ports.every_port()) return text + "meta l4proto tcp";
+  return text + "tcp dport " + destination.ports.text();
 }
 
 // Added first, so that it is no error if there is none.

@@ -56,6 +56,19 @@ bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_';
 }
 
+bool is_hex_digit(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+bool is_number(std::string_view label) {
+  if (label.starts_with("0x") || label.starts_with("0X")) {
+    return std::all_of(label.begin() + 2, label.end(), is_hex_digit);
+  }
+  return std::all_of(label.begin(), label.end(), is_digit);
+}
+
+}  // namespace
+
 // One or more labels of 1 to 63 characters with a dot between them; a last dot may follow. If the
 // last label is a number, the whole must be an IPv4 address: no name ends so, and the C library
 // would read "10.0.5" as 10.0.0.5.
@@ -73,12 +86,10 @@ bool is_host(std::string_view host) {
     }
     if (!last) rest.remove_prefix(dot + 1);
   }
-  if (!std::all_of(label.begin(), label.end(), is_digit)) return true;
+  if (!is_number(label)) return true;
   in_addr ignored{};
   return parse_numeric(AF_INET, host, &ignored);
 }
-
-}  // namespace
 
 Address::Address() : v6_{} { v6_.sin6_family = AF_INET; }
 

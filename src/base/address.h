@@ -44,6 +44,10 @@ class Address {
   };
 };
 
+// Whether a text is a name as hosts have them, or a numeric IPv4 address in full. A text that the C
+// library would read as an IPv4 address in another form ("127.1", "0x7f000001") is neither.
+bool is_host(std::string_view host);
+
 // Where a server is, as written: a name or a numeric address, and a port from 1 to 65535.
 struct HostPort {
   std::string host;  // without brackets

@@ -103,11 +103,14 @@ bool Network::contains(const Address& address) const {
   return v4 == v4_ && same_prefix(bytes, bytes_, prefix_);
 }
 
+bool Network::contains(const Network& other) const {
+  return other.v4_ == v4_ && other.prefix_ >= prefix_ && same_prefix(other.bytes_, bytes_, prefix_);
+}
+
 std::string Network::text() const {
   std::array<char, INET6_ADDRSTRLEN> host{};
   inet_ntop(family(), bytes_.data(), host.data(), host.size());
-  const bool alone = prefix_ == (v4_ ? 32 : 128);
-  return std::string(host.data()) + (alone ? "" : "/" + std::to_string(prefix_));
+  return std::string(host.data()) + (is_one_address() ? "" : "/" + std::to_string(prefix_));
 }
 
 }  // namespace finhold::base

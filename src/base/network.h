@@ -23,6 +23,11 @@ class Network {
   // Whatever the port.
   [[nodiscard]] bool contains(const Address& address) const;
 
+  // Whether all of the other's addresses are in this one.
+  [[nodiscard]] bool contains(const Network& other) const;
+
+  [[nodiscard]] bool is_one_address() const { return prefix_ == (v4_ ? 32 : 128); }
+
   [[nodiscard]] int family() const { return v4_ ? AF_INET : AF_INET6; }
 
   // As parse() takes it; one address alone without its prefix.

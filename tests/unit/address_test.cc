@@ -119,7 +119,8 @@ TEST_CASE("what is not a host and a port is told how they are written") {
 }
 
 TEST_CASE("a host that looks like an IPv4 address must be one") {
-  for (const std::string host : {"10.0.0.256", "10.0.5", "7000", "1.2.3.4.5", "010.0.0.1"}) {
+  for (const std::string host : {"10.0.0.256", "10.0.5", "7000", "1.2.3.4.5", "010.0.0.1",
+                                 "0x7f000001", "0x7f.0x1", "10.0.0.0XFF", "x.0x"}) {
     CHECK(host_port(host + ":80") == not_a_host(host));
   }
 }

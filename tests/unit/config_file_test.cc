@@ -164,8 +164,8 @@ spare = ["10.9.0.0/16"]
   CHECK(c.caught.empty());
   REQUIRE(d.caught.size() == 2);
   CHECK(d.caught[0].network->text() == "10.0.0.0/8");
-  CHECK(d.caught[0].first_port == 514);
-  CHECK(d.caught[1].last_port == 7010);
+  CHECK(d.caught[0].ports.first == 514);
+  CHECK(d.caught[1].ports.last == 7010);
   REQUIRE(d.spare.size() == 1);
   CHECK(d.spare[0].network->text() == "10.9.0.0/16");
 }

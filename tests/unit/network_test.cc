@@ -55,6 +55,20 @@ TEST_CASE("a network contains the addresses that share its prefix, whatever the 
   CHECK_FALSE(contains("2001:db8::1", "[2001:db8::2]:1"));
 }
 
+TEST_CASE("a network contains the networks that lie wholly inside it") {
+  CHECK(network("10.0.0.0/8").contains(network("10.0.0.0/8")));
+  CHECK(network("10.0.0.0/8").contains(network("10.255.0.0/16")));
+  CHECK(network("10.0.0.0/8").contains(network("10.1.2.3")));
+  CHECK_FALSE(network("10.0.0.0/8").contains(network("10.0.0.0/7")));
+  CHECK_FALSE(network("10.0.0.0/8").contains(network("11.0.0.0/16")));
+  CHECK_FALSE(network("::/0").contains(network("10.0.0.0/8")));
+  CHECK(network("::/0").contains(network("fe80::/10")));
+  CHECK(network("10.1.2.3").is_one_address());
+  CHECK(network("::1").is_one_address());
+  CHECK_FALSE(network("10.1.2.2/31").is_one_address());
+  CHECK_FALSE(network("2001:db8::/32").is_one_address());
+}
+
 TEST_CASE("every prefix length splits at its bit") {
   for (unsigned bits = 1; bits <= 32; ++bits) {
     const unsigned flipped = 1U << (32 - bits);  // the last bit of the prefix
