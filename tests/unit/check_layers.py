@@ -27,6 +27,7 @@ ONLY_IN = [
     (re.compile(r"sys/socket\.h|netinet/in\.h"), re.compile(r"net/|base/address\.|relay/tcp_leg\.cc|app/listen_overlap\.cc")),
     (re.compile(r"spdlog/"), re.compile(r"base/log\.cc")),
     (re.compile(r"nghttp2/"), re.compile(r"tunnel/http2[a-z_]*\.cc|tunnel/http2_callbacks\.h")),
+    (re.compile(r"openssl/"), re.compile(r"tunnel/tls[a-z_]*\.cc")),
     (re.compile(r"CLI/"), re.compile(r"app/cli\.cc")),
     (re.compile(r"toml\+\+/"), re.compile(r"app/config_file\.cc|app/config_value\.(h|cc)|app/config_keys\.cc")),
 ]

@@ -1,0 +1,157 @@
+// TLS 1.3 (RFC 8446) of a tunnel's connection, without I/O: bytes in, bytes out. OpenSSL does it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+struct ssl_st;
+struct ssl_ctx_st;
+
+namespace finhold::tunnel {
+
+// Paths of files in PEM form.
+struct TlsNearSettings {
+  std::string ca;           // whom to believe; empty: the authorities that the system knows
+  std::string certificate;  // shown to the far end, with what it was issued by; empty: none
+  std::string key;          // of the certificate
+  std::string server_name;  // the name, or the IP address, that the far end's certificate must have
+};
+
+struct TlsFarSettings {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;  // who issues near ends' certificates; empty: none is asked for
+};
+
+// What the connections of one end have in common: certificates, and whom to believe. Immutable, so
+// any thread may start sessions with it; these keep what they need of it when it is replaced. Only
+// TLS 1.3, with ALPN "h2" (RFC 9113 section 3.2). No early data, which could be replayed. No
+// session tickets: a connection lives long, and each new one is to be judged by today's
+// certificates.
+class TlsContext {
+ public:
+  // Reads the files. The mistake names the file, what is wrong, and the cure.
+  static base::Result<TlsContext, base::Mistake> load(const TlsNearSettings& settings);
+  static base::Result<TlsContext, base::Mistake> load(const TlsFarSettings& settings);
+
+  // What the other side will not like, of what was loaded: sentences for the log.
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+  // Records written before the sending key is renewed. AES-GCM allows 2^24.5 (RFC 8446 section
+  // 5.5), which a tunnel reaches in some hundred GB; OpenSSL does not count.
+  void renew_keys_after(std::uint64_t records) { records_per_key_ = records; }
+
+ private:
+  friend class TlsSession;
+  struct Free {
+    void operator()(ssl_ctx_st* context) const;
+  };
+
+  TlsContext(ssl_ctx_st* context, std::string server_name)
+      : context_(context), server_name_(std::move(server_name)) {}
+
+  std::unique_ptr<ssl_ctx_st, Free> context_;
+  std::string server_name_;      // empty: this is the far end
+  bool announces_name_ = false;  // an IP address is no server_name of RFC 6066 section 3
+  std::vector<std::string> warnings_;
+  std::uint64_t records_per_key_ = std::uint64_t{1} << 24U;
+};
+
+enum class TlsState : std::uint8_t {
+  handshaking,
+  open,
+  ended,      // the other side has said that nothing more comes (close_notify)
+  truncated,  // the transport ended without that: what is missing, nobody knows. A loss, no end.
+  failed,
+};
+
+// One connection. On one thread. Nothing is kept of what read() and write() are given, so that many
+// connections can share the memory: only messages of TLS itself (the handshake, alerts) wait
+// inside, until write() is called. Idle it has no buffers.
+class TlsSession {
+ public:
+  // The near end begins: has_output() is true at once.
+  explicit TlsSession(const TlsContext& context);
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+  ~TlsSession();
+
+  struct Moved {
+    std::size_t taken = 0;  // from the front of what was given
+    std::size_t made = 0;   // at the front of the room
+  };
+
+  // Decrypts. Stops when all is taken, or the room is full: call again while made is the whole
+  // room, then without new ciphertext too. What was made before an end or a failure is genuine.
+  // After one, everything is taken and nothing made. `plain` must not be empty; 256 KiB are a good
+  // size.
+  Moved read(std::span<const std::byte> ciphertext, std::span<std::byte> plain);
+
+  // First what TLS itself has to say, then the plain bytes in records as large as may be; none of
+  // these before the session is open. The room should be at least 17 KiB, and a good size is that
+  // of what is sent at once (512 KiB): all records of a call cost one send().
+  Moved write(std::span<const std::byte> plain, std::span<std::byte> ciphertext);
+
+  // Whether write() has something to make of nothing. True also after a failure: the alert that
+  // tells the other side why.
+  [[nodiscard]] bool has_output() const { return !wire_.kept.empty(); }
+
+  // At the near end it says nothing about the far end's opinion of our certificate: TLS 1.3 tells a
+  // refusal later, by failing.
+  [[nodiscard]] TlsState state() const { return state_; }
+  [[nodiscard]] bool is_over() const { return state_ > TlsState::open; }
+
+  // What happened if `truncated` or `failed`: a sentence for the log, with nothing secret and no
+  // control character in it.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+
+  // Who the other side is by its certificate: the subject; empty if it has shown none. For the log.
+  [[nodiscard]] std::string other_side() const;
+
+  // Says that nothing more is written (close_notify); write() then takes nothing. Without it the
+  // other side must take the end of the connection for a loss. Reading goes on.
+  void close();
+
+  // The transport has ended: nothing more will be read.
+  void transport_ended();
+
+ private:
+  friend struct TlsCallbacks;
+  struct Free {
+    void operator()(ssl_st* ssl) const;
+  };
+
+  // What OpenSSL believes to be its socket.
+  struct Wire {
+    std::span<const std::byte> in;
+    bool starved = false;      // more was asked for than there is
+    std::span<std::byte> out;  // filled up to `made`, then everything is kept
+    std::size_t made = 0;
+    std::vector<std::byte> kept;
+  };
+
+  void handshake();
+  void check_protocol();
+  bool may_go_on(int result);
+  void fail(TlsState state, std::string why);
+  void flush_kept(std::span<std::byte> ciphertext, Moved& moved);
+
+  std::unique_ptr<ssl_st, Free> ssl_;
+  Wire wire_;
+  std::string server_name_;
+  std::string failure_;
+  std::uint64_t records_per_key_;
+  std::uint64_t records_ = 0;   // written with this key
+  std::uint32_t messages_ = 0;  // of TLS itself, since the last byte was read
+  TlsState state_ = TlsState::handshaking;
+  bool closed_ = false;
+};
+
+}  // namespace finhold::tunnel

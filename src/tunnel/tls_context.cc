@@ -1,0 +1,112 @@
+#include <array>
+#include <memory>
+#include <new>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "tunnel/tls.h"
+#include "tunnel/tls_callbacks.h"
+#include "tunnel/tls_files.h"
+
+namespace finhold::tunnel {
+namespace {
+
+using base::Mistake;
+using ContextResult = base::Result<TlsContext, Mistake>;
+
+// ALPN names have their length before them (RFC 7301 section 3.1).
+constexpr std::array<unsigned char, 3> h2{2, 'h', '2'};
+
+// Of what the client offers the far end takes h2, or nothing.
+int choose_protocol(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* chosen_size,
+                    const unsigned char* offered, unsigned offered_size, void* /*unused*/) {
+  unsigned char* found = nullptr;
+  if (SSL_select_next_proto(&found, chosen_size, h2.data(), h2.size(), offered, offered_size) !=
+      OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  *chosen = found;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+SSL_CTX* new_context(const SSL_METHOD* method) {
+  SSL_CTX* context = SSL_CTX_new(method);
+  if (context == nullptr) throw std::bad_alloc();
+  SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+  SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set_max_early_data(context, 0);
+  SSL_CTX_set_recv_max_early_data(context, 0);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+  // Without AUTO_RETRY SSL_read returns after each message of TLS itself, so that a flood of them
+  // is seen. A session without bytes under way has no buffers (2 x 17 KiB).
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_msg_callback(context, &TlsCallbacks::on_message);
+  return context;
+}
+
+// Whom the near end wants to talk to.
+std::optional<Mistake> expect_server(SSL_CTX& context, const std::string& name, bool& is_name) {
+  X509_VERIFY_PARAM* expected = SSL_CTX_get0_param(&context);
+  is_name = X509_VERIFY_PARAM_set1_ip_asc(expected, name.c_str()) != 1;
+  if (!is_name) return std::nullopt;
+  ERR_clear_error();
+  // The subject's common name is no host name any more (RFC 9525 section 2).
+  X509_VERIFY_PARAM_set_hostflags(
+      expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  if (name.empty() || X509_VERIFY_PARAM_set1_host(expected, name.c_str(), name.size()) != 1) {
+    return Mistake{"server_name \"" + name + "\" is neither a name nor an IP address"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void TlsContext::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+
+ContextResult TlsContext::load(const TlsNearSettings& settings) {
+  std::string name = settings.server_name;
+  if (name.ends_with('.')) name.pop_back();
+  TlsContext loaded(new_context(TLS_client_method()), name);
+  SSL_CTX& context = *loaded.context_;
+  if (auto mistake = expect_server(context, name, loaded.announces_name_))
+    return *std::move(mistake);
+  SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, &TlsCallbacks::on_verified);
+  if (settings.ca.empty()) {
+    SSL_CTX_set_default_verify_paths(&context);
+  } else if (auto mistake = believe(context, "ca", settings.ca, false)) {
+    return *std::move(mistake);
+  }
+  if (!settings.certificate.empty()) {
+    if (auto mistake =
+            use_certificate(context, settings.certificate, settings.key, loaded.warnings_)) {
+      return *std::move(mistake);
+    }
+  }
+  if (SSL_CTX_set_alpn_protos(&context, h2.data(), h2.size()) != 0) throw std::bad_alloc();
+  return loaded;
+}
+
+ContextResult TlsContext::load(const TlsFarSettings& settings) {
+  TlsContext loaded(new_context(TLS_server_method()), {});
+  SSL_CTX& context = *loaded.context_;
+  if (auto mistake =
+          use_certificate(context, settings.certificate, settings.key, loaded.warnings_)) {
+    return *std::move(mistake);
+  }
+  if (!settings.client_ca.empty()) {
+    if (auto mistake = believe(context, "client_ca", settings.client_ca, true)) {
+      return *std::move(mistake);
+    }
+    SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                       &TlsCallbacks::on_verified);
+  }
+  SSL_CTX_set_alpn_select_cb(&context, &choose_protocol, nullptr);
+  return loaded;
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,26 @@
+// Certificates and keys from files. Private to tunnel/tls*.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+struct ssl_ctx_st;
+
+namespace finhold::tunnel {
+
+// Nothing: done. Mistakes begin with the key of the configuration and the path. The certificate may
+// be followed by those that it was issued by; one that is not valid at present is a warning.
+std::optional<base::Mistake> use_certificate(ssl_ctx_st& context, const std::string& certificate,
+                                             const std::string& key,
+                                             std::vector<std::string>& warnings);
+
+// The certificates of a file are believed: what they issued, and they themselves.
+// `announce`: clients are told their names.
+std::optional<base::Mistake> believe(ssl_ctx_st& context, std::string_view role,
+                                     const std::string& path, bool announce);
+
+}  // namespace finhold::tunnel

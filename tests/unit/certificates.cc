@@ -1,0 +1,115 @@
+#include "certificates.h"
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+
+#include <doctest/doctest.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+namespace finhold::test {
+namespace {
+
+using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+File open(const std::string& path, const char* mode) {
+  File file(std::fopen(path.c_str(), mode), &std::fclose);
+  REQUIRE_MESSAGE(file, path);
+  return file;
+}
+
+void extend(X509* certificate, X509* issuer, int what, const std::string& value) {
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  const std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> extension(
+      X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str()), &X509_EXTENSION_free);
+  REQUIRE_MESSAGE(extension, value);
+  X509_add_ext(certificate, extension.get(), -1);
+}
+
+Certificate draft(EVP_PKEY* key, const std::string& subject, long number) {
+  constexpr long version_3 = 2;
+  Certificate certificate(X509_new(), &X509_free);
+  X509_set_version(certificate.get(), version_3);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), number);
+  X509_set_pubkey(certificate.get(), key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(subject.data()),
+                             static_cast<int>(subject.size()), -1, 0);
+  return certificate;
+}
+
+void set_days(X509* certificate, int from, int until) {
+  X509_time_adj_ex(X509_getm_notBefore(certificate), from, 0, nullptr);
+  X509_time_adj_ex(X509_getm_notAfter(certificate), until, 0, nullptr);
+}
+
+void save(const std::string& certificate_path, const X509* certificate, const std::string& key_path,
+          const EVP_PKEY* key) {
+  PEM_write_X509(open(certificate_path, "w").get(), certificate);
+  PEM_write_PrivateKey(open(key_path, "w").get(), key, nullptr, nullptr, 0, nullptr, nullptr);
+}
+
+}  // namespace
+
+Authority::Authority(const std::string& name) {
+  std::string pattern = std::filesystem::temp_directory_path() / "finhold-unit-XXXXXX";
+  REQUIRE(mkdtemp(pattern.data()) != nullptr);
+  directory_ = pattern;
+  const Key secret(EVP_EC_gen("P-256"), &EVP_PKEY_free);
+  const Certificate made = draft(secret.get(), name, 1);
+  X509_set_issuer_name(made.get(), X509_get_subject_name(made.get()));
+  set_days(made.get(), -30, 30);
+  extend(made.get(), made.get(), NID_basic_constraints, "critical,CA:TRUE");
+  extend(made.get(), made.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
+  REQUIRE(X509_sign(made.get(), secret.get(), EVP_sha256()) > 0);
+  save(certificate(), made.get(), key(), secret.get());
+}
+
+Authority::~Authority() {
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+CertificateFiles Authority::issue(const CertificateOptions& options) {
+  const Key issuer_key(PEM_read_PrivateKey(open(key(), "r").get(), nullptr, nullptr, nullptr),
+                       &EVP_PKEY_free);
+  const Certificate issuer(PEM_read_X509(open(certificate(), "r").get(), nullptr, nullptr, nullptr),
+                           &X509_free);
+  const Key secret(EVP_EC_gen("P-256"), &EVP_PKEY_free);
+  const Certificate made = draft(secret.get(), options.subject, ++issued_ + 1);
+  X509_set_issuer_name(made.get(), X509_get_subject_name(issuer.get()));
+  set_days(made.get(), options.valid_from, options.valid_until);
+  extend(made.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
+  extend(made.get(), issuer.get(), NID_ext_key_usage, options.usage);
+  if (!options.names.empty()) {
+    extend(made.get(), issuer.get(), NID_subject_alt_name, options.names);
+  }
+  REQUIRE(X509_sign(made.get(), issuer_key.get(), EVP_sha256()) > 0);
+  const std::string number = std::to_string(issued_);
+  CertificateFiles files{path(number + ".pem"), path(number + ".key")};
+  save(files.certificate, made.get(), files.key, secret.get());
+  return files;
+}
+
+std::string Authority::encrypted(const std::string& key) {
+  const Key secret(PEM_read_PrivateKey(open(key, "r").get(), nullptr, nullptr, nullptr),
+                   &EVP_PKEY_free);
+  std::string password = "password";
+  PEM_write_PrivateKey(open(key + ".encrypted", "w").get(), secret.get(), EVP_aes_128_cbc(),
+                       reinterpret_cast<unsigned char*>(password.data()),
+                       static_cast<int>(password.size()), nullptr, nullptr);
+  return key + ".encrypted";
+}
+
+std::string Authority::file(const std::string& name, const std::string& text) const {
+  std::ofstream(path(name)) << text;
+  return path(name);
+}
+
+}  // namespace finhold::test

@@ -1,0 +1,47 @@
+// Certificates made for a test, in a directory that goes with them.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace finhold::test {
+
+struct CertificateOptions {
+  std::string subject = "far";
+  std::string names = "DNS:far.test,IP:192.0.2.7";  // subjectAltName; empty: none
+  std::string usage = "serverAuth,clientAuth";      // extendedKeyUsage
+  int valid_from = -1;                              // days from now
+  int valid_until = 1;
+};
+
+// Paths of files.
+struct CertificateFiles {
+  std::string certificate;
+  std::string key;
+};
+
+// A certificate authority.
+class Authority {
+ public:
+  explicit Authority(const std::string& name);
+  Authority(const Authority&) = delete;
+  Authority& operator=(const Authority&) = delete;
+  ~Authority();
+
+  [[nodiscard]] std::string certificate() const { return path("ca.pem"); }
+  [[nodiscard]] std::string key() const { return path("ca.key"); }
+  CertificateFiles issue(const CertificateOptions& options = {});
+
+  // The same key in a file with a password.
+  static std::string encrypted(const std::string& key);
+
+  // A path in the directory; the second writes a file there.
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
+  [[nodiscard]] std::string file(const std::string& name, const std::string& text) const;
+
+ private:
+  std::filesystem::path directory_;
+  int issued_ = 0;
+};
+
+}  // namespace finhold::test

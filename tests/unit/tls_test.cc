@@ -1,0 +1,655 @@
+// A near end against a far end in memory: what they agree on, what they refuse and in what words.
+#include "tunnel/tls.h"
+
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <openssl/ssl.h>
+
+#include "certificates.h"
+
+using finhold::test::Authority;
+using finhold::test::CertificateFiles;
+using finhold::tunnel::TlsContext;
+using finhold::tunnel::TlsFarSettings;
+using finhold::tunnel::TlsNearSettings;
+using finhold::tunnel::TlsSession;
+using finhold::tunnel::TlsState;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+constexpr std::size_t room_size = 64'000;
+
+Authority& authority() {
+  static Authority made("Test CA");
+  return made;
+}
+
+const CertificateFiles& far_certificate() {
+  static const CertificateFiles made = authority().issue();
+  return made;
+}
+
+template <typename Settings>
+TlsContext context(const Settings& settings) {
+  auto loaded = TlsContext::load(settings);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().text);
+  return std::move(loaded.value());
+}
+
+TlsNearSettings near_settings() { return {authority().certificate(), {}, {}, "far.test"}; }
+TlsFarSettings far_settings() { return {far_certificate().certificate, far_certificate().key, {}}; }
+
+Bytes some_bytes(std::size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  Bytes bytes(size);
+  for (auto& one : bytes) one = static_cast<std::byte>(random() & 0xffU);
+  return bytes;
+}
+
+Bytes bytes_of(std::string_view text) {
+  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+  return {begin, begin + text.size()};
+}
+
+// One end and what it has: what it wants to write, and what it has read.
+struct End {
+  explicit End(const TlsContext& with) : session(with) {}
+
+  TlsSession session;
+  Bytes wants;
+  std::size_t sent = 0;
+  Bytes got;
+
+  // What goes on the wire now.
+  Bytes speak(std::size_t room = room_size) {
+    Bytes out(room);
+    const auto moved =
+        session.write(std::span<const std::byte>(wants).subspan(sent), std::span(out));
+    sent += moved.taken;
+    out.resize(moved.made);
+    return out;
+  }
+
+  void hear(std::span<const std::byte> wire, std::size_t room = room_size) {
+    Bytes plain(room);
+    for (bool more = true; more;) {
+      const auto moved = session.read(wire, plain);
+      wire = wire.subspan(moved.taken);
+      got.insert(got.end(), plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(moved.made));
+      more = moved.made == plain.size();
+    }
+    CHECK(wire.empty());
+  }
+};
+
+// Carries bytes both ways until nobody has more to say, in chunks of at most that many bytes; 0:
+// random ones.
+void carry(End& one, End& other, std::size_t chunk = room_size) {
+  std::mt19937 random(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same every time
+  const auto pass = [&](End& from, End& to) {
+    const Bytes wire = from.speak();
+    for (std::size_t at = 0; at < wire.size();) {
+      const std::size_t most = chunk != 0 ? chunk : random() % 3000 + 1;
+      const std::size_t size = std::min(most, wire.size() - at);
+      to.hear(std::span(wire).subspan(at, size));
+      at += size;
+    }
+    return !wire.empty();
+  };
+  for (bool more = true; more;) {
+    const bool there = pass(one, other);
+    more = pass(other, one) || there;
+  }
+}
+
+struct Pair {
+  explicit Pair(const TlsNearSettings& near_with = near_settings(),
+                const TlsFarSettings& far_with = far_settings())
+      : near(context(near_with)), far(context(far_with)) {}
+
+  End near;
+  End far;
+
+  [[nodiscard]] bool open() const {
+    return near.session.state() == TlsState::open && far.session.state() == TlsState::open;
+  }
+};
+
+// A pair whose handshake must not succeed.
+struct Refused {
+  std::string near;
+  std::string far;
+};
+
+Refused refused(const TlsNearSettings& near_with, const TlsFarSettings& far_with) {
+  Pair pair(near_with, far_with);
+  pair.near.wants = bytes_of("secret");
+  carry(pair.near, pair.far);
+  CHECK(pair.far.got.empty());
+  CHECK(pair.near.session.state() == TlsState::failed);
+  CHECK(pair.far.session.state() == TlsState::failed);
+  return {pair.near.session.failure(), pair.far.session.failure()};
+}
+
+// Another program's TLS, on memory.
+struct Stranger {
+  explicit Stranger(const SSL_METHOD* method) : context(SSL_CTX_new(method), &SSL_CTX_free) {}
+
+  void start() {
+    ssl.reset(SSL_new(context.get()));
+    SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    BIO_set_mem_eof_return(SSL_get_rbio(ssl.get()), -1);
+  }
+  Bytes speak() {
+    char* data = nullptr;
+    const auto size = static_cast<std::size_t>(BIO_get_mem_data(SSL_get_wbio(ssl.get()), &data));
+    Bytes out(size);
+    if (size != 0) std::memcpy(out.data(), data, size);
+    BIO_reset(SSL_get_wbio(ssl.get()));
+    return out;
+  }
+  void hear(const Bytes& wire) {
+    BIO_write(SSL_get_rbio(ssl.get()), wire.data(), static_cast<int>(wire.size()));
+  }
+  // Until the handshake is over, one way or the other.
+  void shake_hands(End& end) {
+    for (int i = 0; i < 8; ++i) {
+      SSL_do_handshake(ssl.get());
+      end.hear(speak());
+      hear(end.speak());
+    }
+  }
+
+  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context;
+  std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, &SSL_free};
+};
+
+std::string said_of(const TlsFarSettings& settings) {
+  auto loaded = TlsContext::load(settings);
+  return loaded.ok() ? "ok" : loaded.error().text;
+}
+
+}  // namespace
+
+TEST_CASE("tls: both ends open, and bytes go both ways, in chunks of any size") {
+  for (const std::size_t chunk : {std::size_t{1}, std::size_t{7}, std::size_t{0}, room_size}) {
+    Pair pair;
+    CHECK(pair.near.session.has_output());
+    CHECK_FALSE(pair.far.session.has_output());
+    const std::size_t size = chunk == 1 || chunk == 7 ? 100'000 : 3'000'000;
+    pair.near.wants = some_bytes(size, 1);
+    pair.far.wants = some_bytes(size + 1, 2);
+    carry(pair.near, pair.far, chunk);
+    CHECK(pair.open());
+    CHECK(pair.far.got == pair.near.wants);
+    CHECK(pair.near.got == pair.far.wants);
+    CHECK_FALSE(pair.near.session.has_output());
+  }
+}
+
+TEST_CASE("tls: rooms of any size, for plain bytes and for records") {
+  for (const std::size_t room : std::initializer_list<std::size_t>{
+           1, 5, 22, 23, 100, 16'384, 16'406, 16'407, 40'000, 300'000}) {
+    Pair pair;
+    carry(pair.near, pair.far);
+    REQUIRE(pair.open());
+    pair.near.wants = some_bytes(room < 1000 ? 3'000 : 200'000, 3);
+    Bytes wire;
+    while (pair.near.sent < pair.near.wants.size()) {
+      const auto some = pair.near.speak(room < 23 ? room_size : room);
+      REQUIRE_FALSE(some.empty());
+      wire.insert(wire.end(), some.begin(), some.end());
+    }
+    pair.far.hear(wire, room);
+    CHECK(pair.far.got == pair.near.wants);
+  }
+}
+
+TEST_CASE("tls: a room too small for a record takes nothing, and loses nothing") {
+  Pair pair;
+  carry(pair.near, pair.far);
+  pair.near.wants = bytes_of("hello");
+  CHECK(pair.near.speak(0).empty());
+  CHECK(pair.near.speak(22).empty());
+  CHECK(pair.near.sent == 0);
+  pair.far.hear(pair.near.speak(23));
+  CHECK(pair.near.sent == 1);
+  carry(pair.near, pair.far);
+  CHECK(pair.far.got == pair.near.wants);
+}
+
+TEST_CASE("tls: a handshake goes through a room of one byte") {
+  Pair pair;
+  for (int i = 0; i < 10'000 && !pair.open(); ++i) {
+    pair.far.hear(pair.near.speak(1));
+    pair.near.hear(pair.far.speak(1));
+  }
+  CHECK(pair.open());
+}
+
+TEST_CASE("tls: nothing is taken before the handshake is over") {
+  Pair pair;
+  pair.far.wants = bytes_of("early");
+  CHECK(pair.far.speak().empty());
+  CHECK(pair.far.sent == 0);
+}
+
+TEST_CASE("tls: an end is told by close_notify, and the other way goes on") {
+  Pair pair;
+  carry(pair.near, pair.far);
+  pair.near.wants = bytes_of("last");
+  Bytes wire = pair.near.speak();
+  pair.near.session.close();
+  pair.near.session.close();
+  pair.near.wants = bytes_of("lastmore");
+  const Bytes notice = pair.near.speak();
+  CHECK(pair.near.sent == 4);
+  wire.insert(wire.end(), notice.begin(), notice.end());
+  pair.far.hear(wire);
+  CHECK(pair.far.got == bytes_of("last"));
+  CHECK(pair.far.session.state() == TlsState::ended);
+  pair.far.session.transport_ended();
+  CHECK(pair.far.session.state() == TlsState::ended);
+  CHECK(pair.far.session.failure().empty());
+
+  pair.far.wants = bytes_of("answer");
+  pair.near.hear(pair.far.speak());
+  CHECK(pair.near.got == bytes_of("answer"));
+  pair.far.session.close();
+  pair.near.hear(pair.far.speak());
+  CHECK(pair.near.session.state() == TlsState::ended);
+  CHECK(pair.far.speak().empty());
+}
+
+TEST_CASE("tls: a transport that ends without close_notify is a loss") {
+  Pair pair;
+  carry(pair.near, pair.far);
+  pair.near.wants = some_bytes(20'000, 4);
+  Bytes wire = pair.near.speak();
+  wire.resize(wire.size() - 1);  // within the second record
+  pair.far.hear(wire);
+  CHECK(pair.far.got.size() == 16'384);
+  pair.far.session.transport_ended();
+  CHECK(pair.far.session.state() == TlsState::truncated);
+  CHECK(pair.far.session.failure() ==
+        "the connection ended without TLS's close_notify, so something may be missing");
+  pair.far.wants = bytes_of("x");
+  CHECK(pair.far.speak().empty());
+
+  Pair early;
+  early.near.session.transport_ended();
+  CHECK(early.near.session.state() == TlsState::truncated);
+  CHECK(early.near.session.failure() ==
+        "the connection ended in the TLS handshake; the other side may expect no TLS there");
+  early.near.session.close();
+  early.near.hear(bytes_of("ignored"));
+  CHECK(early.near.got.empty());
+}
+
+TEST_CASE("tls: a changed byte is found, and what came before it is genuine") {
+  Pair pair;
+  carry(pair.near, pair.far);
+  pair.near.wants = some_bytes(30'000, 5);
+  Bytes wire = pair.near.speak();
+  wire[20'000] ^= std::byte{1};
+  pair.far.hear(wire);
+  CHECK(pair.far.session.state() == TlsState::failed);
+  CHECK(pair.far.session.failure() == "TLS: a record was changed on its way, or is not TLS");
+  CHECK(pair.far.got == Bytes(pair.near.wants.begin(), pair.near.wants.begin() + 16'384));
+  CHECK(pair.far.session.has_output());
+  pair.near.hear(pair.far.speak());
+  CHECK(pair.near.session.state() == TlsState::failed);
+  CHECK(pair.near.session.failure() == "TLS: the other side refused: bad record mac");
+}
+
+TEST_CASE("tls: both sides know who the other is") {
+  const auto client = authority().issue({"near one", "", "clientAuth"});
+  auto far_with = far_settings();
+  far_with.client_ca = authority().certificate();
+  Pair pair({authority().certificate(), client.certificate, client.key, "192.0.2.7"}, far_with);
+  carry(pair.near, pair.far);
+  CHECK(pair.open());
+  CHECK(pair.far.session.other_side() == "CN=near one");
+  CHECK(pair.near.session.other_side() == "CN=far");
+  CHECK(Pair().far.session.other_side().empty());
+}
+
+TEST_CASE("tls: a certificate of another authority is refused") {
+  Authority other("Other CA");
+  auto near_with = near_settings();
+  near_with.ca = other.certificate();
+  const auto said = refused(near_with, far_settings());
+  CHECK(said.near ==
+        "TLS: the far end's certificate is refused: \"CN=far\" was issued by \"CN=Test CA\", which "
+        "the ca does not list");
+  CHECK(said.far == "TLS: the other side refused: it does not know who issued our certificate");
+}
+
+TEST_CASE("tls: the system's authorities do not know ours") {
+  auto near_with = near_settings();
+  near_with.ca.clear();
+  CHECK(refused(near_with, far_settings()).near.find("was issued by \"CN=Test CA\"") !=
+        std::string::npos);
+}
+
+TEST_CASE("tls: a certificate for another name is refused") {
+  auto near_with = near_settings();
+  near_with.server_name = "other.test";
+  CHECK(refused(near_with, far_settings()).near ==
+        "TLS: the far end's certificate is refused: it is not for \"other.test\" but for "
+        "DNS:far.test, IP Address:192.0.2.7");
+  near_with.server_name = "192.0.2.8";
+  CHECK(refused(near_with, far_settings()).near.find("it is not for \"192.0.2.8\"") !=
+        std::string::npos);
+  // A common name is no name.
+  const auto nameless = authority().issue({"far.test", ""});
+  CHECK(refused(near_settings(), {nameless.certificate, nameless.key, {}}).near ==
+        "TLS: the far end's certificate is refused: it is not for \"far.test\" but for no name at "
+        "all (it has no subjectAltName)");
+}
+
+TEST_CASE("tls: names are compared without case and last dot, and a wildcard is one label") {
+  const auto wild = authority().issue({"far", "DNS:*.far.test"});
+  const TlsFarSettings far_with{wild.certificate, wild.key, {}};
+  auto near_with = near_settings();
+  for (const char* name : {"a.far.test", "A.FAR.test", "a.far.test."}) {
+    near_with.server_name = name;
+    Pair pair(near_with, far_with);
+    carry(pair.near, pair.far);
+    CHECK(pair.open());
+  }
+  for (const char* name : {"far.test", "a.b.far.test"}) {
+    near_with.server_name = name;
+    refused(near_with, far_with);
+  }
+}
+
+TEST_CASE("tls: an expired certificate is refused, and one that is not valid yet") {
+  auto made = authority().issue({"far", "DNS:far.test", "serverAuth", -3, -1});
+  auto said = refused(near_settings(), {made.certificate, made.key, {}});
+  CHECK(said.near.starts_with(
+      "TLS: the far end's certificate is refused: \"CN=far\" was valid until "));
+  CHECK(said.far ==
+        "TLS: the other side refused: our certificate has expired, or is not valid yet");
+  made = authority().issue({"far", "DNS:far.test", "serverAuth", 1, 3});
+  said = refused(near_settings(), {made.certificate, made.key, {}});
+  CHECK(said.near.starts_with(
+      "TLS: the far end's certificate is refused: \"CN=far\" is valid from "));
+}
+
+TEST_CASE("tls: a client's certificate is no server's") {
+  const auto client = authority().issue({"near", "DNS:far.test", "clientAuth"});
+  CHECK(refused(near_settings(), {client.certificate, client.key, {}}).near ==
+        "TLS: the far end's certificate is refused: \"CN=near\" is not meant for a server "
+        "(extendedKeyUsage)");
+}
+
+TEST_CASE(
+    "tls: where client certificates are asked for, one must be shown, of the right authority") {
+  auto far_with = far_settings();
+  far_with.client_ca = authority().certificate();
+  auto said = refused(near_settings(), far_with);
+  CHECK(said.far == "TLS: the client has shown no certificate");
+  CHECK(said.near ==
+        "TLS: the other side refused: it wants a certificate from us, and we have shown none");
+
+  Authority other("Other CA");
+  const auto wrong = other.issue({"near", "", "clientAuth"});
+  auto near_with = near_settings();
+  near_with.certificate = wrong.certificate;
+  near_with.key = wrong.key;
+  said = refused(near_with, far_with);
+  CHECK(said.far ==
+        "TLS: the client's certificate is refused: \"CN=near\" was issued by \"CN=Other CA\", "
+        "which the client_ca does not list");
+  CHECK(said.near == "TLS: the other side refused: it does not know who issued our certificate");
+
+  const auto expired = authority().issue({"near", "", "clientAuth", -3, -1});
+  near_with.certificate = expired.certificate;
+  near_with.key = expired.key;
+  CHECK(refused(near_with, far_with)
+            .far.starts_with(
+                "TLS: the client's certificate is refused: \"CN=near\" was valid until "));
+}
+
+TEST_CASE("tls: a far end's own certificate may be whom the near end believes") {
+  auto near_with = near_settings();
+  near_with.ca = far_certificate().certificate;
+  Pair pair(near_with);
+  carry(pair.near, pair.far);
+  CHECK(pair.open());
+}
+
+TEST_CASE("tls: what a certificate says cannot paint a terminal") {
+  const auto evil = authority().issue({"\x1b[31mred\n", "DNS:x.test"});
+  const auto said = refused(near_settings(), {evil.certificate, evil.key, {}}).near;
+  CHECK(std::all_of(said.begin(), said.end(), [](char c) { return c >= ' ' && c <= '~'; }));
+}
+
+TEST_CASE("tls: a client that speaks TLS 1.2 at most is refused") {
+  Stranger old(TLS_client_method());
+  SSL_CTX_set_max_proto_version(old.context.get(), TLS1_2_VERSION);
+  old.start();
+  End far(context(far_settings()));
+  SSL_set_connect_state(old.ssl.get());
+  old.shake_hands(far);
+  CHECK(far.session.state() == TlsState::failed);
+  CHECK(far.session.failure() == "TLS: the other side does not speak TLS 1.3");
+}
+
+TEST_CASE("tls: a server that speaks TLS 1.2 at most is refused") {
+  Stranger old(TLS_server_method());
+  SSL_CTX_set_max_proto_version(old.context.get(), TLS1_2_VERSION);
+  SSL_CTX_use_certificate_file(old.context.get(), far_certificate().certificate.c_str(),
+                               SSL_FILETYPE_PEM);
+  SSL_CTX_use_PrivateKey_file(old.context.get(), far_certificate().key.c_str(), SSL_FILETYPE_PEM);
+  old.start();
+  SSL_set_accept_state(old.ssl.get());
+  End near(context(near_settings()));
+  old.hear(near.speak());
+  old.shake_hands(near);
+  CHECK(near.session.state() == TlsState::failed);
+  CHECK(near.session.failure().find("does not speak TLS 1.3") != std::string::npos);
+}
+
+TEST_CASE("tls: whoever does not ask for HTTP/2 is refused") {
+  for (const std::string& offered : {std::string(), std::string("\x08http/1.1")}) {
+    Stranger client(TLS_client_method());
+    if (!offered.empty()) {
+      SSL_CTX_set_alpn_protos(client.context.get(),
+                              reinterpret_cast<const unsigned char*>(offered.data()),
+                              static_cast<unsigned>(offered.size()));
+    }
+    client.start();
+    SSL_set_connect_state(client.ssl.get());
+    End far(context(far_settings()));
+    client.shake_hands(far);
+    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.failure() == "TLS: the other side does not speak HTTP/2 (ALPN h2)");
+  }
+}
+
+TEST_CASE("tls: a server that does not choose HTTP/2 is refused") {
+  Stranger server(TLS_server_method());
+  SSL_CTX_use_certificate_file(server.context.get(), far_certificate().certificate.c_str(),
+                               SSL_FILETYPE_PEM);
+  SSL_CTX_use_PrivateKey_file(server.context.get(), far_certificate().key.c_str(),
+                              SSL_FILETYPE_PEM);
+  server.start();
+  SSL_set_accept_state(server.ssl.get());
+  End near(context(near_settings()));
+  server.hear(near.speak());
+  server.shake_hands(near);
+  CHECK(near.session.failure() == "TLS: the other side does not speak HTTP/2 (ALPN h2)");
+}
+
+TEST_CASE("tls: what is not TLS is refused in those words") {
+  for (const char* text :
+       {"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"}) {
+    End far(context(far_settings()));
+    far.hear(bytes_of(text));
+    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.failure() == "TLS: what the other side sends is not TLS");
+    End near(context(near_settings()));
+    near.hear(bytes_of(text));
+    CHECK(near.session.state() == TlsState::failed);
+    CHECK(near.session.failure() == "TLS: what the other side sends is not TLS");
+  }
+}
+
+TEST_CASE("tls: garbage at any place fails, or waits") {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    Pair pair;
+    if (seed % 3 != 0) carry(pair.near, pair.far);
+    if (seed % 3 == 2) {
+      pair.near.wants = some_bytes(1000, seed);
+      pair.far.hear(pair.near.speak());
+    }
+    const auto before = pair.far.got.size();
+    auto garbage = some_bytes(5000, seed);
+    if (seed % 2 == 0) std::memcpy(garbage.data(), "\x17\x03\x03\x00\x50", 5);  // a record's header
+    pair.far.hear(garbage);
+    pair.far.session.transport_ended();
+    CHECK(pair.far.session.is_over());
+    CHECK(pair.far.session.state() != TlsState::ended);
+    CHECK(pair.far.got.size() == before);
+    CHECK_FALSE(pair.far.session.failure().empty());
+  }
+}
+
+TEST_CASE("tls: no tickets are given, and no early data is taken") {
+  Stranger client(TLS_client_method());
+  SSL_CTX_set_alpn_protos(client.context.get(), reinterpret_cast<const unsigned char*>("\x02h2"),
+                          3);
+  client.start();
+  SSL_set_connect_state(client.ssl.get());
+  End far(context(far_settings()));
+  client.shake_hands(far);
+  CHECK(far.session.state() == TlsState::open);
+  CHECK(SSL_version(client.ssl.get()) == TLS1_3_VERSION);
+  char byte = 0;
+  SSL_read(client.ssl.get(), &byte, 1);  // would take the tickets
+  const SSL_SESSION* session = SSL_get0_session(client.ssl.get());
+  CHECK(SSL_SESSION_is_resumable(session) == 0);
+  CHECK(SSL_SESSION_get_max_early_data(session) == 0);
+}
+
+TEST_CASE("tls: keys are renewed, and the other side follows") {
+  auto with = context(near_settings());
+  with.renew_keys_after(3);
+  End near(with);
+  End far(context(far_settings()));
+  near.wants = some_bytes(2'000'000, 6);
+  far.wants = some_bytes(100'000, 7);
+  carry(near, far, 0);
+  CHECK(far.got == near.wants);
+  CHECK(near.got == far.wants);
+}
+
+TEST_CASE("tls: keys that are renewed without end are refused, with data between they are not") {
+  for (const bool data : {false, true}) {
+    Stranger client(TLS_client_method());
+    SSL_CTX_set_alpn_protos(client.context.get(), reinterpret_cast<const unsigned char*>("\x02h2"),
+                            3);
+    client.start();
+    SSL_set_connect_state(client.ssl.get());
+    End far(context(far_settings()));
+    client.shake_hands(far);
+    REQUIRE(far.session.state() == TlsState::open);
+    for (int i = 0; i < 100; ++i) {
+      SSL_key_update(client.ssl.get(), SSL_KEY_UPDATE_REQUESTED);
+      SSL_do_handshake(client.ssl.get());
+      if (data) SSL_write(client.ssl.get(), "x", 1);
+      far.hear(client.speak());
+      client.hear(far.speak());
+      char byte = 0;
+      SSL_read(client.ssl.get(), &byte, 1);
+    }
+    CHECK(far.session.state() == (data ? TlsState::open : TlsState::failed));
+    if (!data) {
+      CHECK(far.session.failure() == "TLS: the other side renews its keys without end");
+    }
+    CHECK(far.got.size() == (data ? 100 : 0));
+  }
+}
+
+TEST_CASE("tls: a session outlives its context") {
+  auto with = std::make_unique<TlsContext>(context(near_settings()));
+  End near(*with);
+  with.reset();
+  End far(context(far_settings()));
+  near.wants = bytes_of("hello");
+  carry(near, far);
+  CHECK(far.got == near.wants);
+}
+
+TEST_CASE("tls: files that cannot be used are named, with what is wrong and the cure") {
+  const auto& good = far_certificate();
+  const auto missing = authority().path("missing.pem");
+  CHECK(said_of({missing, good.key, {}}) ==
+        "certificate \"" + missing + "\" cannot be read: No such file or directory");
+  CHECK(said_of({good.certificate, missing, {}}) ==
+        "key \"" + missing + "\" cannot be read: No such file or directory");
+  CHECK(said_of({good.certificate, good.key, missing}) ==
+        "client_ca \"" + missing + "\" cannot be read: No such file or directory");
+  const auto directory = authority().path("");
+  CHECK(said_of({directory, good.key, {}}) ==
+        "certificate \"" + directory + "\" cannot be read: Is a directory");
+  CHECK(said_of({"/dev/zero", good.key, {}}) ==
+        "certificate \"/dev/zero\" cannot be read: File too large");
+
+  const auto empty = authority().file("empty.pem", "");
+  CHECK(said_of({empty, good.key, {}})
+            .starts_with("certificate \"" + empty + "\" holds no certificate in PEM form"));
+  CHECK(said_of({good.key, good.key, {}})
+            .starts_with("certificate \"" + good.key + "\" holds no certificate in PEM form"));
+  CHECK(said_of({good.certificate, good.certificate, {}})
+            .starts_with("key \"" + good.certificate + "\" holds no private key in PEM form"));
+  const auto damaged = authority().file(
+      "damaged.pem", "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n");
+  CHECK(said_of({damaged, good.key, {}})
+            .starts_with("certificate \"" + damaged + "\" has a damaged certificate (number 1): "));
+
+  const auto other = authority().issue({"other"});
+  CHECK(said_of({good.certificate, other.key, {}}) ==
+        "key \"" + other.key + "\" does not belong to the first certificate of \"" +
+            good.certificate +
+            "\" (\"CN=far\"); the server's certificate stands first, those that it was issued by "
+            "follow");
+
+  const auto encrypted = Authority::encrypted(good.key);
+  CHECK(said_of({good.certificate, encrypted, {}}) ==
+        "key \"" + encrypted +
+            "\" is encrypted, and finhold asks for no password; \"openssl pkey\" writes it without "
+            "one");
+}
+
+TEST_CASE("tls: a certificate that the other side will refuse is a warning") {
+  CHECK(context(far_settings()).warnings().empty());
+  const auto old = authority().issue({"far", "DNS:far.test", "serverAuth", -3, -1});
+  const auto warnings = context(TlsFarSettings{old.certificate, old.key, {}}).warnings();
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].starts_with("certificate \"" + old.certificate +
+                                "\" has expired: it was valid until "));
+  const auto early = authority().issue({"far", "DNS:far.test", "serverAuth", 1, 3});
+  CHECK(context(TlsFarSettings{early.certificate, early.key, {}})
+            .warnings()[0]
+            .starts_with("certificate \"" + early.certificate + "\" is not valid before "));
+}
+
+TEST_CASE("tls: a near end without a name to look for is none") {
+  auto near_with = near_settings();
+  for (const std::string& name : {std::string(), std::string("."), std::string("a\0b", 3)}) {
+    near_with.server_name = name;
+    CHECK_FALSE(TlsContext::load(near_with).ok());
+  }
+}
