@@ -335,7 +335,14 @@ std::string CommandLine::about_flag(const CLI::App* behind, const std::string& n
   std::vector<std::string> known;
   for (const CLI::Option* option : owner->get_options()) known.push_back(option->get_name());
   const std::vector<std::string_view> views(known.begin(), known.end());
-  const auto nearest = nearest_name(name, views);
+  auto nearest = nearest_name(name, views);
+  // The beginning of one flag, as --apply, is often too far from the whole of it for a slip.
+  if (!nearest && name.size() > 3) {
+    const auto begun = [&name](std::string_view flag) { return flag.starts_with(name); };
+    if (std::count_if(views.begin(), views.end(), begun) == 1) {
+      nearest = *std::find_if(views.begin(), views.end(), begun);
+    }
+  }
   if (nearest) {
     return "unknown flag " + in_quotes(name) + "; did you mean " + in_quotes(*nearest) + "?";
   }

@@ -68,23 +68,52 @@ void shrink_bounding_set(const Capabilities& kept) {
   }
 }
 
-// Keeps what is permitted; nothing of it is effective afterwards.
-std::optional<Mistake> become(const User& user) {
-  const bool is_already = geteuid() == user.uid && getuid() == user.uid;
-  if (is_already) return std::nullopt;
-  if (!is_permitted(CAP_SETUID) || !is_permitted(CAP_SETGID)) {
-    return Mistake{
-        "user = " + in_quotes(user.name) +
-        ": to become that user needs CAP_SETUID and CAP_SETGID; start finhold as root, or as " +
-        "that user"};
-  }
+// Those of the user database, and the user's own.
+std::vector<gid_t> groups_of(const User& user) {
   std::vector<gid_t> groups(64);
   int count = static_cast<int>(groups.size());
   while (getgrouplist(user.name.c_str(), user.gid, groups.data(), &count) < 0) {
     if (count <= static_cast<int>(groups.size())) count = static_cast<int>(groups.size()) * 2;
     groups.resize(static_cast<std::size_t>(count));
   }
-  if (cap_setgroups(user.gid, static_cast<std::size_t>(count), groups.data()) != 0) {
+  groups.resize(static_cast<std::size_t>(count));
+  return groups;
+}
+
+// Whether this process is that user, and has no group that the user has not. Fewer do no harm.
+bool is_already(const User& user, const std::vector<gid_t>& allowed) {
+  uid_t real = 0;
+  uid_t effective = 0;
+  uid_t saved = 0;
+  if (getresuid(&real, &effective, &saved) != 0 || real != user.uid || effective != user.uid ||
+      saved != user.uid) {
+    return false;
+  }
+  gid_t real_group = 0;
+  gid_t effective_group = 0;
+  gid_t saved_group = 0;
+  if (getresgid(&real_group, &effective_group, &saved_group) != 0) return false;
+  std::vector<gid_t> groups(static_cast<std::size_t>(std::max(getgroups(0, nullptr), 0)));
+  const int count = getgroups(static_cast<int>(groups.size()), groups.data());
+  if (count < 0) return false;
+  groups.resize(static_cast<std::size_t>(count));
+  groups.insert(groups.end(), {real_group, effective_group, saved_group});
+  return std::all_of(groups.begin(), groups.end(), [&allowed](gid_t each) {
+    return std::find(allowed.begin(), allowed.end(), each) != allowed.end();
+  });
+}
+
+// Keeps what is permitted; nothing of it is effective afterwards.
+std::optional<Mistake> become(const User& user) {
+  const std::vector<gid_t> groups = groups_of(user);
+  if (is_already(user, groups)) return std::nullopt;
+  if (!is_permitted(CAP_SETUID) || !is_permitted(CAP_SETGID)) {
+    return Mistake{
+        "user = " + in_quotes(user.name) +
+        ": to become that user needs CAP_SETUID and CAP_SETGID; start finhold as root, or as that "
+        "user, with no group that is not the user's"};
+  }
+  if (cap_setgroups(user.gid, groups.size(), groups.data()) != 0) {
     return failed("cannot take the groups of user " + in_quotes(user.name));
   }
   if (cap_setuid(user.uid) != 0) return failed("cannot become user " + in_quotes(user.name));

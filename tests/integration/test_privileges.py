@@ -50,6 +50,14 @@ def test_a_user_cannot_become_another(start, server):
     assert 'user = \\"daemon\\": to become that user needs CAP_SETUID and CAP_SETGID' in line
 
 
+@pytest.mark.parametrize("groups", [("--regid=0", "--clear-groups"), (f"--regid={GID}", "--groups=0")])
+def test_groups_of_others_are_not_kept(start, server, groups):
+    """Whoever has the uid already may still have a group of root's."""
+    finhold = start(route_to(server.address), user=USER, prefix=("setpriv", f"--reuid={UID}", *groups), wait=False)
+    finhold.await_exit(1)
+    assert "no group that is not the user's" in finhold.await_event("cannot give up privileges").line
+
+
 def test_a_user_may_name_itself(start, server):
     finhold = start(route_to(server.address), user=USER, prefix=unprivileged())
     use(finhold, server)

@@ -162,6 +162,8 @@ TEST_CASE("an unknown flag gets the nearest, its right place, or the way to the 
         "finhold: unknown flag \"--lisen\"; did you mean \"--listen\"?\n");
   CHECK(refused({"run", "--log_level=debug"}) ==
         "finhold: unknown flag \"--log_level\"; did you mean \"--log-level\"?\n");
+  CHECK(refused({"run", "--apply"}) ==
+        "finhold: unknown flag \"--apply\"; did you mean \"--apply-rules\"?\n");
   CHECK(refused({"run", "-p", "7000"}) ==
         "finhold: unknown flag \"-p\"; finhold run --help lists the known ones\n");
   CHECK(refused({"check", "--listen", "127.0.0.1:1"}) ==
