@@ -74,12 +74,14 @@ TEST_CASE("what is caught is of a family that the listener has") {
 
 TEST_CASE("link-local addresses are not caught") {
   const std::string words =
-      "link-local addresses need the interface that their client named, which finhold cannot know; "
-      "take the item away, they are never caught\n";
+      ": catch: link-local addresses need the interface that their client named, which finhold "
+      "cannot know; take the item away, they are never caught\n";
   for (const char* kind : {"redirect", "tproxy"}) {
     const std::string lines = "intercept = \"" + std::string(kind) + "\"\ncatch = ";
+    std::string expected;
+    for (const char* place : {"5:16", "5:33", "5:48"}) expected.append(place).append(words);
     CHECK(said_of("[::]:5", lines + R"([":1", "[fe80::/10]:5", "[febf:1::2]", "[fe80::1]:1"])") ==
-          "5:16: catch: " + words + "5:33: catch: " + words + "5:48: catch: " + words);
+          expected);
     CHECK(said_of("[::]:5", lines + R"(["[fe80::/9]:5", "[fec0::]:5", "[fe8::]:1"])") == "ok\n");
   }
 }
