@@ -111,7 +111,14 @@ std::optional<std::string> user_data() {
 
 }  // namespace
 
+// EPERM and no table: no CAP_NET_ADMIN; or another process had the table and is gone since.
 base::Error RulesLock::take() {
+  base::Error error = attempt();
+  for (int again = 0; again < 3 && error.code == EPERM; ++again) error = attempt();
+  return error;
+}
+
+base::Error RulesLock::attempt() {
   Descriptor fd = netlink_socket();
   if (!fd.valid()) return {errno, "socket"};
   const std::string comment =

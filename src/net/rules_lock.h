@@ -30,6 +30,8 @@ class RulesLock {
   static std::string holder();
 
  private:
+  base::Error attempt();
+
   Descriptor socket_;
 };
 
