@@ -19,6 +19,8 @@ using core::Event;
 
 namespace {
 
+constexpr core::Instant last_fin_within_ms = 3000;
+
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 constexpr std::array both_sides{Side::client, Side::server};
 
@@ -304,6 +306,7 @@ void Session::on_time() {
   if (phase_ == Phase::announcing) {
     return refuse_announcement("the header was not complete within 5 s");
   }
+  if (phase_ == Phase::closing) return close_legs_with_lost_fin();
   if (phase_ != Phase::relaying) return;
   // Asked again: bytes may have moved since the timer was set.
   if (route_->fin.half_closed_idle) note_deliveries();
@@ -333,8 +336,11 @@ void Session::on_time() {
 // own network namespace: what was sent over loopback has arrived; and a server is reached without
 // the rules.
 void Session::close_legs() {
-  phase_ = Phase::closing;
-  disarm();
+  if (phase_ != Phase::closing) {
+    phase_ = Phase::closing;
+    disarm();
+    if (awaits_delivery()) arm(now() + last_fin_within_ms);
+  }
   for (const Side side : both_sides) {
     if (!leg(side).is_open()) continue;
     // The other end may have closed long ago and forgotten the connection; then a RST answers the
@@ -344,6 +350,17 @@ void Session::close_legs() {
     static_cast<void>(leg(side).close_in_order(awaits_delivery()));
   }
   if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) retire();
+}
+
+// A box that forgot the connection at the first FIN has swallowed the last one: no acknowledgement
+// will come. Bytes are waited for as long as their reader answers, a mere FIN is not.
+void Session::close_legs_with_lost_fin() {
+  for (const Side side : both_sides) {
+    // An unacknowledged FIN counts as one byte.
+    if (leg(side).is_open() && leg(side).unacknowledged() <= 1) leg(side).close_now();
+  }
+  if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) return retire();
+  arm(now() + last_fin_within_ms);
 }
 
 void Session::abort(core::Ending ending) {

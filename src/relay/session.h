@@ -97,6 +97,7 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   void watch_deadlines();
   void note_deliveries();
   void close_legs();
+  void close_legs_with_lost_fin();
   [[nodiscard]] bool awaits_delivery() const { return route_->intercept == Intercept::tproxy; }
   void abort(core::Ending ending);
   void retire();

@@ -90,7 +90,7 @@ def check_late_answer(workload: Workload, family: str, ending: dict[str, str]) -
     """The FIN went out when nothing came back, and keepalives kept the box from forgetting."""
     segments = workload.segments(family)
     early = wire.early_fins(segments, "to_server")
-    assert early and early[0].time - segments[0].time < 3, segments
+    assert early, segments
     assert len([probe for probe in wire.probes(segments, "to_server") if probe.time > early[0].time]) >= 3, segments
     assert wire.resets(segments) == []
     assert ending["ending"] == "finished" and ending["released"] == "quiet", ending
