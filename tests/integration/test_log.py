@@ -72,8 +72,14 @@ def silent(start, server, stderr, level="info", prefix=()):
     finhold = start(route_to(server.address), popen={"stderr": stderr}, prefix=prefix, wait=False,
                     log={"level": level})
     wait_until(lambda: listening_port(finhold.pid) is not None)
-    finhold.descriptors = finhold.settled_descriptors()
-    return finhold, ("127.0.0.1", listening_port(finhold.pid))
+    address = ("127.0.0.1", listening_port(finhold.pid))
+    # Once it relays it has all that it needs. A session has two.
+    session = server.session(address)
+    session.client.send(1)
+    session.server.receive(1)
+    finhold.descriptors = finhold.settled_descriptors() - 2
+    session.close()
+    return finhold, address
 
 
 def many_sessions(server, address, count):

@@ -407,11 +407,12 @@ TEST_CASE("http2: garbage is refused, and nothing else happens") {
   pair.far.http2.drain();
   pair.exchange();
 
+  constexpr int rounds = 300;   // the fuzz target does more
   std::minstd_rand random(99);  // NOLINT(cert-msc*): the same each time
   for (const auto role : {Http2::Role::far, Http2::Role::near}) {
     const std::string& good = role == Http2::Role::far ? pair.to_far : pair.to_near;
     int failures = 0;
-    for (int round = 0; round < 1500; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       std::string bytes = good;
       for (unsigned i = 0; i <= random() % 4; ++i) {
         const std::size_t at = (role == Http2::Role::far ? 24 : 0) + random() % (bytes.size() - 24);
@@ -448,7 +449,7 @@ TEST_CASE("http2: garbage is refused, and nothing else happens") {
       for (const auto& end : side.ends) end->stream->forget();
       CHECK(side.http2.streams() == 0);
     }
-    CHECK(failures > 100);
-    CHECK(failures < 1500);
+    CHECK(failures > rounds / 15);
+    CHECK(failures < rounds);
   }
 }
