@@ -19,6 +19,7 @@ using core::Event;
 
 namespace {
 
+// How long the acknowledgement of a mere FIN is waited for, see close_legs_with_lost_fin().
 constexpr core::Instant last_fin_within_ms = 3000;
 
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
@@ -356,8 +357,7 @@ void Session::close_legs() {
 // will come. Bytes are waited for as long as their reader answers, a mere FIN is not.
 void Session::close_legs_with_lost_fin() {
   for (const Side side : both_sides) {
-    // An unacknowledged FIN counts as one byte.
-    if (leg(side).is_open() && leg(side).unacknowledged() <= 1) leg(side).close_now();
+    if (leg(side).is_open() && leg(side).delivered()) leg(side).close_now();
   }
   if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) return retire();
   arm(now() + last_fin_within_ms);
