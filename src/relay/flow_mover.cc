@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "relay/tcp_leg.h"
+
 namespace finhold::relay {
 
-using What = TcpLeg::Read::What;
+using What = Leg::Read::What;
 
-FlowMover::Outcome FlowMover::move(TcpLeg& source, TcpLeg& sink, Scratch& scratch,
-                                   std::size_t budget) {
+FlowMover::Outcome FlowMover::move(Leg& source, Leg& sink, Scratch& scratch, std::size_t budget) {
   Outcome outcome;
   if (waiting()) flush(sink, scratch, outcome);
   if (!waiting()) pump(source, sink, scratch, budget, outcome);
@@ -16,7 +17,7 @@ FlowMover::Outcome FlowMover::move(TcpLeg& source, TcpLeg& sink, Scratch& scratc
   return outcome;
 }
 
-void FlowMover::pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget,
+void FlowMover::pump(Leg& source, Leg& sink, Scratch& scratch, std::size_t budget,
                      Outcome& outcome) {
   const Splicing splicing = scratch.splicing();
   if (splicing == Splicing::always) bulk_ = true;
@@ -34,10 +35,9 @@ void FlowMover::pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t
   }
 }
 
-void FlowMover::copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most,
-                     Outcome& outcome) {
+void FlowMover::copy(Leg& source, Leg& sink, Scratch& scratch, std::size_t most, Outcome& outcome) {
   const auto buffer = scratch.buffer().first(std::min(most, scratch.buffer().size()));
-  const TcpLeg::Read read = source.read(buffer);
+  const Leg::Read read = source.read(buffer);
   outcome.ended = read.what == What::end;
   if (read.what != What::bytes && read.what != What::urgent) return;
   const bool urgent = read.what == What::urgent;
@@ -55,23 +55,26 @@ void FlowMover::copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t
 }
 
 // False: nothing was done, copy instead.
-bool FlowMover::splice(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most,
+bool FlowMover::splice(Leg& source, Leg& sink, Scratch& scratch, std::size_t most,
                        Outcome& outcome) {
+  TcpLeg* const from = source.tcp();
+  TcpLeg* const into = sink.tcp();
+  if (from == nullptr || into == nullptr) return false;
   pipe_ = scratch.pipes().take();
   if (pipe_ == nullptr) return false;
-  const TcpLeg::Read read =
-      source.splice_to(*pipe_, std::clamp(most, copy_size, net::PipePool::pipe_size));
+  const Leg::Read read =
+      from->splice_to(*pipe_, std::clamp(most, copy_size, net::PipePool::pipe_size));
   bulk_ = read.what == What::nothing || read.count >= least_splice;
-  if (pipe_->bytes > 0) outcome.moved += sink.splice_from(*pipe_);
+  if (pipe_->bytes > 0) outcome.moved += into->splice_from(*pipe_);
   if (pipe_->bytes == 0) scratch.pipes().give_back(std::move(pipe_));
   return read.what != What::unclear;
 }
 
 // What waits, as far as the sink takes it.
-void FlowMover::flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome) {
+void FlowMover::flush(Leg& sink, Scratch& scratch, Outcome& outcome) {
   if (!sink.writable()) return;
   if (pipe_ != nullptr) {
-    outcome.moved += sink.splice_from(*pipe_);
+    outcome.moved += sink.tcp()->splice_from(*pipe_);
     if (pipe_->bytes == 0) release(scratch);
     return;
   }

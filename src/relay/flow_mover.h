@@ -6,8 +6,8 @@
 // read fills copy_size, the flow is bulk and goes through a pipe by splice(2), which does not touch
 // the bytes; but a pipe takes one more system call to find it empty, so it would be slower for few.
 // A small splice ends bulk at once: small pieces that are spliced make small segments, and copied
-// ones do not. Whenever no pipe can be had, bulk is copied too, in larger pieces. An urgent byte
-// goes by itself, and is sent as one (DESIGN.md R10).
+// ones do not. Whenever no pipe can be had, or a leg is no TcpLeg, bulk is copied too, in larger
+// pieces. An urgent byte goes by itself, and is sent as one (DESIGN.md R10).
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@
 #include <memory>
 
 #include "net/pipe_pool.h"
+#include "relay/leg.h"
 #include "relay/scratch.h"
-#include "relay/tcp_leg.h"
 
 namespace finhold::relay {
 
@@ -34,7 +34,7 @@ class FlowMover {
 
   // Reads and writes until one of the legs has no more to give or to take, or has failed, or
   // `budget` bytes were moved. Both legs are open.
-  Outcome move(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget);
+  Outcome move(Leg& source, Leg& sink, Scratch& scratch, std::size_t budget);
 
   // Whether bytes that were read wait for the sink.
   [[nodiscard]] bool waiting() const { return block_ != nullptr || pipe_ != nullptr; }
@@ -48,10 +48,10 @@ class FlowMover {
  private:
   static constexpr std::size_t least_splice = std::size_t{16} << 10;
 
-  void pump(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t budget, Outcome& outcome);
-  void copy(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
-  bool splice(TcpLeg& source, TcpLeg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
-  void flush(TcpLeg& sink, Scratch& scratch, Outcome& outcome);
+  void pump(Leg& source, Leg& sink, Scratch& scratch, std::size_t budget, Outcome& outcome);
+  void copy(Leg& source, Leg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
+  bool splice(Leg& source, Leg& sink, Scratch& scratch, std::size_t most, Outcome& outcome);
+  void flush(Leg& sink, Scratch& scratch, Outcome& outcome);
 
   std::uint64_t total_ = 0;
   Block block_;                      // what was copied and waits

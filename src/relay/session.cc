@@ -35,8 +35,8 @@ Session::Session(SessionTable& table, const Route& route, std::uint64_t id)
       table_(&table),
       route_(&route),
       id_(id),
-      legs_{TcpLeg(table.poller(), *this, Side::client),
-            TcpLeg(table.poller(), *this, Side::server)},
+      tcp_legs_{TcpLeg(table.poller(), *this, Side::client),
+                TcpLeg(table.poller(), *this, Side::server)},
       policy_(route.fin),
       started_at_(table.loop().now()) {}
 
@@ -61,7 +61,7 @@ void Session::start(net::Descriptor client, const base::Address& address) {
     if (const auto left_out = table_->refusals().take(now())) log_untrusted(*this, *left_out);
     return abort(core::Ending::untrusted_proxy);
   }
-  if (leg(Side::client).open(std::move(client), false).code != 0) {
+  if (tcp_legs_[base::index(Side::client)].open(std::move(client), false).code != 0) {
     return abort(core::Ending::local_error);
   }
   if (!route_->accept_proxy) return dial();
@@ -69,8 +69,26 @@ void Session::start(net::Descriptor client, const base::Address& address) {
   arm(now() + announced_within_ms);
 }
 
+void Session::start(std::unique_ptr<Leg> client, const base::Address& address,
+                    const base::Address& server) {
+  client_ = address;
+  server_ = server;
+  server_known_ = true;
+  take(Side::client, std::move(client));
+  dial();
+}
+
+void Session::take(Side side, std::unique_ptr<Leg> leg) {
+  leg->attach(*this, side);
+  taken_[base::index(side)] = std::move(leg);
+}
+
 void Session::dial() {
   phase_ = Phase::dialing;
+  if (auto server = table_->leg_to_server(*this)) {
+    take(Side::server, std::move(server));
+    return relay(announcement());
+  }
   dialer_ = std::make_unique<net::Dialer>(
       table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
       static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
@@ -89,12 +107,17 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
   const std::string header = announcement();
   server_known_ = true;
   server_ = server;
-  if (leg(Side::server).open(std::move(fd), registered).code != 0) {
+  if (tcp_legs_[base::index(Side::server)].open(std::move(fd), registered).code != 0) {
     return abort(core::Ending::local_error);
   }
+  leg(Side::client).accept();
+  relay(header);
+}
+
+void Session::relay(const std::string& header) {
   // At once and whole, before any byte of the client, also if it says nothing. A new connection has
   // room for it, unless it has failed already, of which advance() takes care.
-  TcpLeg& to = leg(Side::server);
+  Leg& to = leg(Side::server);
   if (!header.empty() && to.write(std::as_bytes(std::span(header))) < header.size() &&
       to.failed() == 0) {
     return abort(core::Ending::local_error);
@@ -106,7 +129,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
 // What the client says of itself must be whole before anything else is done. It is left in the
 // kernel until then, so that not one byte behind it is taken.
 void Session::read_announcement() {
-  TcpLeg& from = leg(Side::client);
+  TcpLeg& from = tcp_legs_[base::index(Side::client)];
   const auto bytes = table_->scratch().buffer().first(net::longest_proxy_header);
   const TcpLeg::Peek peek = from.peek(bytes);
   if (from.failed() != 0) return abort(core::ending_of_failed_leg(Side::client, from.failed()));
@@ -140,13 +163,17 @@ std::string Session::announcement() const {
   const auto version =
       route_->send_proxy == ProxyHeader::v1 ? net::ProxyVersion::v1 : net::ProxyVersion::v2;
   const bool told = announced_ || server_known_;
-  return net::proxy_header(version, {client_, told ? server_ : leg(Side::client).local_address()});
+  return net::proxy_header(
+      version, {client_, told ? server_ : tcp_legs_[base::index(Side::client)].local_address()});
 }
 
 // R5: the client never sees a clean end of nothing.
 void Session::on_dial_failed(base::Error error, bool unresolved) {
   log_dial_failure(*this, error, unresolved);
-  abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
+  const auto why =
+      unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error);
+  leg(Side::client).refuse(why);
+  abort(why);
 }
 
 void Session::on_leg_ready(Side side) {
@@ -230,7 +257,9 @@ void Session::look_whether_gone(bool found_before) {
   // Our own legs have the two addresses that would be asked for, and neither end is on this
   // machine.
   if (route_->source.kind == Source::Kind::client) return;
-  auto other_end = leg(side).other_end();
+  const TcpLeg* const tcp = leg(side).tcp();
+  if (tcp == nullptr) return;
+  auto other_end = tcp->other_end();
   if (!other_end) return;  // the leg has failed; its event is on the way
   // A redirected client knows nothing of us.
   if (side == Side::client && route_->intercept == Intercept::redirect) {

@@ -29,13 +29,17 @@ namespace finhold::relay {
 class SessionTable;
 
 // On the worker's thread. Belongs to its table.
-class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private net::Timer {
+class Session final : private Leg::Owner, private net::Dialer::Owner, private net::Timer {
  public:
   // `route` and `table` outlive it.
   Session(SessionTable& table, const Route& route, std::uint64_t id);
 
   // Takes an accepted socket, and dials.
   void start(net::Descriptor client, const base::Address& address);
+
+  // The same for a client leg that is no connection of its own, and has said where it is going.
+  void start(std::unique_ptr<Leg> client, const base::Address& address,
+             const base::Address& server);
 
   // Goes on with flows whose budget was used up.
   void resume();
@@ -86,6 +90,8 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   void read_announcement();
   void refuse_announcement(const char* why);
   [[nodiscard]] std::string announcement() const;
+  void take(base::Side side, std::unique_ptr<Leg> leg);
+  void relay(const std::string& header);
   void advance();
   bool move(base::Flow flow);
   void note_end(base::Flow flow);
@@ -102,14 +108,17 @@ class Session final : private TcpLeg::Owner, private net::Dialer::Owner, private
   void abort(core::Ending ending);
   void retire();
 
-  [[nodiscard]] TcpLeg& leg(base::Side side) { return legs_[base::index(side)]; }
-  [[nodiscard]] const TcpLeg& leg(base::Side side) const { return legs_[base::index(side)]; }
+  [[nodiscard]] Leg& leg(base::Side side) {
+    const auto& taken = taken_[base::index(side)];
+    return taken != nullptr ? *taken : tcp_legs_[base::index(side)];
+  }
   [[nodiscard]] core::Instant now() const;
 
   SessionTable* table_;
   const Route* route_;
   std::uint64_t id_;
-  std::array<TcpLeg, 2> legs_;
+  std::array<TcpLeg, 2> tcp_legs_;
+  std::array<std::unique_ptr<Leg>, 2> taken_;  // each in place of a TcpLeg, for life
   std::array<FlowMover, 2> movers_;
   core::FinPolicy policy_;
   core::Stamps stamps_;

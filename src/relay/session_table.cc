@@ -27,13 +27,22 @@ SessionTable::~SessionTable() {
   poller_.set_turn_end(nullptr);
 }
 
-void SessionTable::open(const Route& route, net::Descriptor client, const base::Address& address) {
+Session& SessionTable::add(const Route& route) {
   quota_.take();
   sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
   Session& session = *sessions_.back();
   session.slot_ = static_cast<std::uint32_t>(sessions_.size() - 1);
   if (!armed()) arm(loop_.now() + check_every_ms_);
-  session.start(std::move(client), address);
+  return session;
+}
+
+void SessionTable::open(const Route& route, net::Descriptor client, const base::Address& address) {
+  add(route).start(std::move(client), address);
+}
+
+void SessionTable::open(const Route& route, std::unique_ptr<Leg> client,
+                        const base::Address& address, const base::Address& server) {
+  add(route).start(std::move(client), address, server);
 }
 
 void SessionTable::queue(Session& session) {

@@ -72,6 +72,10 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
     // The last session is gone. Told at the end of a turn.
     virtual void on_empty() = 0;
 
+    // What a session is to have instead of a dial; nullptr: it dials. The server need not have
+    // answered yet: the leg has room for a PROXY header, and fails when the answer is no.
+    virtual std::unique_ptr<Leg> leg_to_server(const Session& /*session*/) { return nullptr; }
+
    protected:
     ~Owner() = default;
   };
@@ -85,6 +89,8 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   SessionTable& operator=(const SessionTable&) = delete;
 
   void open(const Route& route, net::Descriptor client, const base::Address& address);
+  void open(const Route& route, std::unique_ptr<Leg> client, const base::Address& address,
+            const base::Address& server);
   void cut_all();
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
 
@@ -103,6 +109,9 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] Scratch& scratch() { return scratch_; }
   [[nodiscard]] LineLimit& refusals() { return refusals_; }  // lines about refused clients
   [[nodiscard]] OwnDials& own_dials() { return quota_.own_dials(); }
+  std::unique_ptr<Leg> leg_to_server(const Session& session) {
+    return owner_.leg_to_server(session);
+  }
 
  private:
   // About a millisecond of splicing. Less is worse for everybody: bulk that stays in its receive
@@ -110,6 +119,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   // bulk sessions beside 64 small ones 1 MiB made the p99 of the small ones longer than 4 MiB did.
   static constexpr std::size_t most_per_turn = std::size_t{4} << 20;
 
+  Session& add(const Route& route);
   bool turn_end() override;
   void on_time() override;
   void reap();

@@ -14,6 +14,7 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
                                 : poller_->add(fd.get(), net::Poller::every_edge, *this);
   if (error.code != 0) return error;
   fd_ = std::move(fd);
+  open_ = true;
   writable_ = true;
   return {};
 }
@@ -35,7 +36,7 @@ void TcpLeg::on_ready(std::uint32_t events) {
     const int code = net::take_socket_error(fd_.get());
     error_ = code != 0 ? code : ECONNRESET;
   }
-  owner_->on_leg_ready(side_);
+  tell_owner();
 }
 
 // Bytes were read, and what has come since is not known.
@@ -59,7 +60,7 @@ bool TcpLeg::look() {
   return waiting.anything;
 }
 
-TcpLeg::Read TcpLeg::read(std::span<std::byte> into) {
+Leg::Read TcpLeg::read(std::span<std::byte> into) {
   if (mark_ == Mark::unknown && !look()) {
     readable_ = false;
     return {error_ == 0 ? Read::What::nothing : Read::What::failed};
@@ -137,7 +138,7 @@ void TcpLeg::write_failed(int code) {
   read_untold();
 }
 
-TcpLeg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
+Leg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
   FINHOLD_CHECK(pipe.bytes == 0);
   while (true) {
     const ssize_t count = splice(fd_.get(), nullptr, pipe.write_end.get(), nullptr, most,
@@ -220,7 +221,7 @@ void TcpLeg::close_now() {
 void TcpLeg::reset() {
   poller_->forget(*this);
   fd_.close();
-  readable_ = writable_ = false;
+  open_ = readable_ = writable_ = false;
 }
 
 bool TcpLeg::check_answers(std::uint64_t vanished_after_ms) {

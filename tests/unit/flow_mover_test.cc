@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/socket.h"
+#include "relay/tcp_leg.h"
 
 namespace finhold::tests {
 
@@ -59,7 +60,7 @@ void read_into(std::string& got, int fd) {
 
 // One flow that is copied, towards a reader whose buffers are full at first. `on_event` is called
 // after each event, with what the flow has moved.
-class Flow : public relay::TcpLeg::Owner {
+class Flow : public relay::Leg::Owner {
  public:
   Flow() {
     const std::array<char, 65536> zeros{};
