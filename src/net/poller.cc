@@ -14,7 +14,7 @@ Poller::Poller(Loop& loop) : loop_(loop), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
 void Poller::run() {
   uv_run(loop_.raw(), UV_RUN_NOWAIT);  // libuv registers its descriptors when it polls
   while (!stopped_) {
-    const bool more = turn_end_ != nullptr && turn_end_->turn_end();
+    const bool more = end_turn();
     if (stopped_) break;
     const int timeout = more ? 0 : uv_backend_timeout(loop_.raw());
     count_ = epoll_wait(epoll_.get(), batch_.data(), batch_size, timeout);
@@ -30,6 +30,13 @@ void Poller::run() {
     libuv_ready_ = false;
     uv_run(loop_.raw(), UV_RUN_NOWAIT);
   }
+}
+
+// True: one of them has more to do.
+bool Poller::end_turn() {
+  bool more = false;
+  for (TurnEnd* turn_end : turn_ends_) more = turn_end->turn_end() || more;
+  return more;
 }
 
 // libuv has something to do: after the batch, since it may take its time.

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <sys/epoll.h>
+#include <vector>
 
 #include "base/error.h"
 #include "net/descriptor.h"
@@ -31,7 +32,8 @@ class Watcher {
 // What is to be done at the end of every turn, before the poller waits again.
 class TurnEnd {
  public:
-  // True: there is more to do, the poller shall look for events but not wait for them.
+  // True: there is more to do, the poller shall look for events but not wait for them. So also if
+  // this has given something to do to one that was asked before it.
   virtual bool turn_end() = 0;
 
  protected:
@@ -56,8 +58,11 @@ class Poller final : private Watcher {
   // anything was done in it.
   [[nodiscard]] std::uint16_t turn() const { return turn_; }
 
-  // At most one; nullptr for none. It must outlive run().
-  void set_turn_end(TurnEnd* turn_end) { turn_end_ = turn_end; }
+  // Each turn ends with all of them, in the order in which they were added, even if one stops the
+  // poller. Each is removed before it is destroyed, or outlives run(); none from within a
+  // turn_end().
+  void add_turn_end(TurnEnd& turn_end) { turn_ends_.push_back(&turn_end); }
+  void remove_turn_end(TurnEnd& turn_end) { std::erase(turn_ends_, &turn_end); }
 
   // Tells `watcher` of `events` on `fd` until the descriptor is closed, or another watcher takes
   // over. What is ready already is told in the next turn. code 0: done. Otherwise the epoll_ctl
@@ -75,12 +80,13 @@ class Poller final : private Watcher {
  private:
   base::Error control(int operation, int fd, std::uint32_t events, Watcher& watcher);
   void on_ready(std::uint32_t events) override;
+  bool end_turn();
 
   static constexpr int batch_size = 256;
 
   Loop& loop_;
   Descriptor epoll_;
-  TurnEnd* turn_end_ = nullptr;
+  std::vector<TurnEnd*> turn_ends_;
   bool stopped_ = false;
   bool libuv_ready_ = false;
   std::uint16_t turn_ = 0;

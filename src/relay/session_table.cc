@@ -18,13 +18,13 @@ SessionTable::SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& ti
       resolver_(loop),
       scratch_(loop, options.buffer_per_flow, options.splicing, options.most_pipes),
       gone_watch_(loop, timers) {
-  poller_.set_turn_end(this);
+  poller_.add_turn_end(*this);
 }
 
 SessionTable::~SessionTable() {
   cut_all();
   reap();
-  poller_.set_turn_end(nullptr);
+  poller_.remove_turn_end(*this);
 }
 
 Session& SessionTable::add(const Route& route) {

@@ -98,7 +98,7 @@ TEST_CASE("a timer that arms itself for the past rings once a turn, and cannot h
   CountTurns count;
   net::Loop loop;
   net::Poller poller(loop);
-  poller.set_turn_end(&count);
+  poller.add_turn_end(count);
   {
     net::Timers timers(loop);
     std::vector<net::Instant> rung;
