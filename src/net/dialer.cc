@@ -6,6 +6,7 @@
 #include <string_view>
 #include <sys/socket.h>
 
+#include "base/check.h"
 #include "net/dial_source.h"
 
 namespace finhold::net {
@@ -48,9 +49,10 @@ Dialer::~Dialer() {
   if (resolving_) resolver_.forget(*this);
 }
 
-void Dialer::start(const base::Address& server) {
+void Dialer::start(const std::vector<base::Address>& servers) {
+  FINHOLD_CHECK(!servers.empty());
   give_up_at_ = loop_.now() + options_.timeout_ms;
-  addresses_.push_back(server.unmapped());
+  for (const base::Address& server : servers) addresses_.push_back(server.unmapped());
   try_next();
 }
 

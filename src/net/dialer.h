@@ -60,7 +60,8 @@ class Dialer final : private Watcher, private Timer, private Resolver::Waiter {
 
   // Exactly one call of the owner follows, perhaps before this returns.
   void start(const base::HostPort& server);
-  void start(const base::Address& server);
+  // Exactly these, at least one, as if a name had them: no name is looked up.
+  void start(const std::vector<base::Address>& servers);
 
  private:
   void on_ready(std::uint32_t events) override;

@@ -92,7 +92,7 @@ void Session::dial() {
   dialer_ = std::make_unique<net::Dialer>(
       table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
       static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
-  if (server_known_) return dialer_->start(server_);
+  if (server_known_) return dialer_->start(std::vector{server_});
   dialer_->start(route_->server);
 }
 

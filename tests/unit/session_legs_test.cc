@@ -1,6 +1,5 @@
 // Sessions whose legs are no connections of their own: what a tunnel will give them.
 #include <memory>
-#include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
 #include <utility>
@@ -8,10 +7,10 @@
 #include <doctest/doctest.h>
 
 #include "base/log.h"
+#include "listening_socket.h"
 #include "memory_leg.h"
 #include "net/loop.h"
 #include "net/poller.h"
-#include "net/socket.h"
 #include "net/timers.h"
 #include "relay/session_table.h"
 
@@ -62,20 +61,6 @@ class Sessions : private relay::SessionTable::Owner {
   std::unique_ptr<MemoryLeg> next_;
 };
 
-// Listens on loopback; nobody accepts but the kernel.
-struct Server {
-  Server() : fd(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in wanted{};
-    wanted.sin_family = AF_INET;
-    wanted.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(bind(fd.get(), reinterpret_cast<sockaddr*>(&wanted), sizeof wanted) == 0);
-    address = net::local_address(fd.get());
-  }
-
-  net::Descriptor fd;
-  base::Address address;
-};
-
 }  // namespace
 
 TEST_CASE("two legs that are no connections are relayed, and end, as TCP legs do") {
@@ -124,8 +109,7 @@ TEST_CASE("bytes of the client go to a server leg at once, and its refusal reset
 }
 
 TEST_CASE("a client leg is told when its server has been reached") {
-  Server server;
-  REQUIRE(listen(server.fd.get(), 1) == 0);
+  const ListeningSocket server;
   Sessions sessions;
   sessions.route.fin.crosses = core::Crosses::none;
   sessions.open(server.address, true);
@@ -142,7 +126,7 @@ TEST_CASE("a client leg is told when its server has been reached") {
 }
 
 TEST_CASE("a client leg is told why its server was not reached") {
-  const Server server;  // does not listen
+  const ListeningSocket server(0);
   Sessions sessions;
   sessions.open(server.address, true);
   sessions.run();
