@@ -37,6 +37,14 @@ const char* name(Ending ending) {
       return "untrusted-proxy";
     case Ending::bad_proxy_header:
       return "bad-proxy-header";
+    case Ending::not_allowed:
+      return "not-allowed";
+    case Ending::far_busy:
+      return "far-busy";
+    case Ending::tunnel_lost:
+      return "tunnel-lost";
+    case Ending::no_tunnel:
+      return "no-tunnel";
     case Ending::local_error:
       return "local-error";
   }

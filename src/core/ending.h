@@ -24,6 +24,10 @@ enum class Ending : std::uint8_t {
   not_intercepted,   // the client came to a listener for diverted connections, and was not diverted
   untrusted_proxy,   // accept_proxy: the other end is not one that may send a header
   bad_proxy_header,  // accept_proxy: its header was wrong, or did not come
+  not_allowed,       // the far end of the tunnel may not open that server, or not for this near end
+  far_busy,          // the far end had no room for another session
+  tunnel_lost,       // the tunnel's connection was lost, and with it its sessions
+  no_tunnel,         // no connection to the far end could be had within connect_timeout
   local_error,       // finhold's own machine failed it: no descriptors, no memory
 };
 
