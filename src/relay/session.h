@@ -87,6 +87,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void on_time() override;
 
   void dial();
+  void await_announcement();
   void read_announcement();
   void refuse_announcement(const char* why);
   [[nodiscard]] std::string announcement() const;

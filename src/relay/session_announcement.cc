@@ -1,0 +1,67 @@
+// The headers of the PROXY protocol (net/proxy_protocol.h) of a session: what its client says of
+// itself before anything else, and what its server is told.
+#include <string>
+
+#include "net/proxy_protocol.h"
+#include "relay/session.h"
+#include "relay/session_log.h"
+#include "relay/session_table.h"
+
+namespace finhold::relay {
+
+using base::Side;
+
+namespace {
+
+// The specification asks for 3 s at least, so that one segment may be lost (proxy-protocol.txt, 2).
+constexpr core::Instant announced_within_ms = 5'000;
+
+}  // namespace
+
+void Session::await_announcement() {
+  phase_ = Phase::announcing;
+  arm(now() + announced_within_ms);
+}
+
+// What the client says of itself must be whole before anything else is done. It is left in the
+// kernel until then, so that not one byte behind it is taken.
+void Session::read_announcement() {
+  TcpLeg& from = tcp_legs_[base::index(Side::client)];
+  const auto bytes = table_->scratch().buffer().first(net::longest_proxy_header);
+  const TcpLeg::Peek peek = from.peek(bytes);
+  if (from.failed() != 0) return abort(core::ending_of_failed_leg(Side::client, from.failed()));
+  const auto header = net::read_proxy_header(bytes.first(peek.count));
+  if (header.what == net::ProxyHeaderRead::What::invalid)
+    return refuse_announcement(header.mistake);
+  if (header.what == net::ProxyHeaderRead::What::needs_more) {
+    if (peek.ended) refuse_announcement("the client ended before the header was complete");
+    return;
+  }
+  if (!from.skip(header.length)) return abort(core::Ending::local_error);
+  if (header.addresses) {
+    proxy_ = std::make_unique<base::Address>(client_);
+    client_ = header.addresses->source;
+    server_ = header.addresses->destination;
+    announced_ = true;
+  }
+  disarm();
+  dial();
+}
+
+void Session::refuse_announcement(const char* why) {
+  if (const auto left_out = table_->refusals().take(now())) log_bad_header(*this, why, *left_out);
+  abort(core::Ending::bad_proxy_header);
+}
+
+// What is said of the client to the server; empty if nothing is to be. Before server_ is the one
+// that was dialed.
+std::string Session::announcement() const {
+  if (route_->send_proxy == ProxyHeader::none) return {};
+  const auto version =
+      route_->send_proxy == ProxyHeader::v1 ? net::ProxyVersion::v1 : net::ProxyVersion::v2;
+  const bool told = announced_ || server_known_;
+  return net::proxy_header(
+      version, {client_, told ? server_ : tcp_legs_[base::index(Side::client)].local_address()});
+}
+
+}  // namespace finhold::relay
