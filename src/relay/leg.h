@@ -84,6 +84,12 @@ class Leg {
   // other end's own accord or in answer to bytes.
   [[nodiscard]] virtual bool failed_by_probe() const { return error_ == ETIMEDOUT; }
 
+  // Requires failed(). What that makes of a session; a leg that was told more than an errno says
+  // it.
+  [[nodiscard]] virtual core::Ending ending_of_failure(base::Side side) const {
+    return core::ending_of_failed_leg(side, error_);
+  }
+
   // Closes in order, for a leg whose end was read; sends the FIN if send_fin() did not. False: the
   // leg stays open, for bytes that wait for a slow reader and would be lost; this is to be called
   // again when the owner is told of a change. `delivered`: it stays open until the other end has
@@ -96,8 +102,8 @@ class Leg {
   // Aborts: the other end sees a reset, whatever is unsent. Nothing happens if it is not open.
   virtual void reset() = 0;
 
-  // For a client leg that asked for a server: it has been reached; or it has not, and then the leg
-  // is closed. A TCP client can only be told by a reset.
+  // For a client leg that asked for a server: it has been reached; or it has not, for whatever
+  // reason, and then the leg is closed. A TCP client can only be told by a reset.
   virtual void accept() {}
   virtual void refuse(core::Ending /*why*/) { reset(); }
 

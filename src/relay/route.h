@@ -51,6 +51,8 @@ struct Route {
   base::Address listen;
   Intercept intercept = Intercept::none;
   base::HostPort server;  // nothing in it if the route intercepts
+  int tunnel =
+      -1;  // an index into the configuration's tunnels; -1: finhold dials the server itself
   Source source;
   std::uint32_t mark = 0x1f1;  // SO_MARK of the connections to the server, if it redirects; 0: none
   // The same for a route that does not: rules would catch its connections, or confuse its legs.

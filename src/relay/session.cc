@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/check.h"
 #include "relay/interception.h"
 #include "relay/keepalive_options.h"
 #include "relay/session_log.h"
@@ -59,17 +60,19 @@ void Session::start(net::Descriptor client, const base::Address& address) {
   if (tcp_legs_[base::index(Side::client)].open(std::move(client), false).code != 0) {
     return abort(core::Ending::local_error);
   }
-  if (!route_->accept_proxy) return dial();
-  await_announcement();
+  if (route_->accept_proxy) return await_announcement();
+  dial(server_known_ ? std::vector{server_} : std::vector<base::Address>{});
 }
 
 void Session::start(std::unique_ptr<Leg> client, const base::Address& address,
-                    const base::Address& server) {
+                    const std::vector<base::Address>& servers, const base::Address& via) {
+  FINHOLD_CHECK(!servers.empty());
   client_ = address;
-  server_ = server;
+  server_ = servers.front();
   server_known_ = true;
+  via_ = std::make_unique<base::Address>(via);
   take(Side::client, std::move(client));
-  dial();
+  dial(servers);
 }
 
 void Session::take(Side side, std::unique_ptr<Leg> leg) {
@@ -77,7 +80,8 @@ void Session::take(Side side, std::unique_ptr<Leg> leg) {
   taken_[base::index(side)] = std::move(leg);
 }
 
-void Session::dial() {
+// To one of `servers`; the route's, if there are none.
+void Session::dial(const std::vector<base::Address>& servers) {
   phase_ = Phase::dialing;
   if (auto server = table_->leg_to_server(*this)) {
     take(Side::server, std::move(server));
@@ -86,8 +90,8 @@ void Session::dial() {
   dialer_ = std::make_unique<net::Dialer>(
       table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
       static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
-  if (server_known_) return dialer_->start(std::vector{server_});
-  dialer_->start(route_->server);
+  if (servers.empty()) return dialer_->start(route_->server);
+  dialer_->start(servers);
 }
 
 void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
@@ -98,6 +102,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
     own_port_ = from.port();
   }
   dialer_.reset();
+  if (by_tunnel()) server_ = server;
   const std::string header = announcement();
   server_known_ = true;
   server_ = server;
@@ -109,6 +114,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
 }
 
 void Session::relay(const std::string& header) {
+  phase_ = Phase::relaying;
   // At once and whole, before any byte of the client, also if it says nothing. A new connection has
   // room for it, unless it has failed already, of which advance() takes care.
   Leg& to = leg(Side::server);
@@ -116,17 +122,13 @@ void Session::relay(const std::string& header) {
       to.failed() == 0) {
     return abort(core::Ending::local_error);
   }
-  phase_ = Phase::relaying;
   advance();
 }
 
 // R5: the client never sees a clean end of nothing.
 void Session::on_dial_failed(base::Error error, bool unresolved) {
   log_dial_failure(*this, error, unresolved);
-  const auto why =
-      unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error);
-  leg(Side::client).refuse(why);
-  abort(why);
+  abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
 }
 
 void Session::on_leg_ready(Side side) {
@@ -136,9 +138,7 @@ void Session::on_leg_ready(Side side) {
       break;
     case Phase::dialing:
       // Bytes and an end wait in the kernel; an abort does not.
-      if (const int code = leg(side).failed(); code != 0) {
-        abort(core::ending_of_failed_leg(side, code));
-      }
+      if (leg(side).failed() != 0) abort(leg(side).ending_of_failure(side));
       break;
     case Phase::relaying:
       advance();
@@ -245,7 +245,7 @@ void Session::leg_failed(Side side) {
 }
 
 void Session::note_failure(Side side) {
-  ending_ = core::ending_of_failed_leg(side, leg(side).failed());
+  ending_ = leg(side).ending_of_failure(side);
   if (!leg(side).ended() || gone_ != core::Gone::none) return;
   gone_ = leg(side).failed_by_probe() ? core::Gone::keepalive : core::Gone::reset;
 }
@@ -348,6 +348,8 @@ void Session::close_legs_with_lost_fin() {
 void Session::abort(core::Ending ending) {
   ending_ = ending;
   dialer_.reset();
+  Leg& client = leg(Side::client);
+  if (phase_ == Phase::dialing && client.failed() == 0) client.refuse(ending);
   for (const Side side : both_sides) leg(side).reset();
   retire();
 }

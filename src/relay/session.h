@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/side.h"
@@ -37,9 +38,9 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   // Takes an accepted socket, and dials.
   void start(net::Descriptor client, const base::Address& address);
 
-  // The same for a client leg that is no connection of its own, and has said where it is going.
+  // The same for a client leg that is no connection of its own; see SessionTable::open().
   void start(std::unique_ptr<Leg> client, const base::Address& address,
-             const base::Address& server);
+             const std::vector<base::Address>& servers, const base::Address& via);
 
   // Goes on with flows whose budget was used up.
   void resume();
@@ -59,9 +60,13 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] const Route& route() const { return *route_; }
   [[nodiscard]] const base::Address& client() const { return client_; }
-  // Who really connected: on a route with accept_proxy it may have announced another client.
-  [[nodiscard]] const base::Address& proxy() const { return proxy_ ? *proxy_ : client_; }
-  // Once it is dialed; where an intercepted client was going, from the start.
+  // Who really connected: on a route with accept_proxy it may have announced another client, and
+  // the near end of a tunnel has.
+  [[nodiscard]] const base::Address& via() const { return via_ ? *via_ : client_; }
+  [[nodiscard]] bool by_tunnel() const {
+    return taken_[base::index(base::Side::client)] != nullptr;
+  }
+  // Once it is dialed; where a client was going that did not come to the listener, from the start.
   [[nodiscard]] const base::Address* server() const { return server_known_ ? &server_ : nullptr; }
   [[nodiscard]] const core::FinPolicy& policy() const { return policy_; }
   [[nodiscard]] core::Ending ending() const { return ending_; }
@@ -86,7 +91,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void on_dial_failed(base::Error error, bool unresolved) override;
   void on_time() override;
 
-  void dial();
+  void dial(const std::vector<base::Address>& servers);
   void await_announcement();
   void read_announcement();
   void refuse_announcement(const char* why);
@@ -123,8 +128,8 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::array<FlowMover, 2> movers_;
   core::FinPolicy policy_;
   core::Stamps stamps_;
-  std::unique_ptr<net::Dialer> dialer_;   // while dialing
-  std::unique_ptr<base::Address> proxy_;  // if it announced a client
+  std::unique_ptr<net::Dialer> dialer_;  // while dialing
+  std::unique_ptr<base::Address> via_;   // if it announced a client
   core::Instant started_at_;
   std::array<int, 2> queued_in_kernel_{};  // by flow, at the last note_deliveries()
   core::Instant held_since_ = 0;

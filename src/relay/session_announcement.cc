@@ -29,7 +29,7 @@ void Session::read_announcement() {
   TcpLeg& from = tcp_legs_[base::index(Side::client)];
   const auto bytes = table_->scratch().buffer().first(net::longest_proxy_header);
   const TcpLeg::Peek peek = from.peek(bytes);
-  if (from.failed() != 0) return abort(core::ending_of_failed_leg(Side::client, from.failed()));
+  if (from.failed() != 0) return abort(from.ending_of_failure(Side::client));
   const auto header = net::read_proxy_header(bytes.first(peek.count));
   if (header.what == net::ProxyHeaderRead::What::invalid)
     return refuse_announcement(header.mistake);
@@ -39,13 +39,13 @@ void Session::read_announcement() {
   }
   if (!from.skip(header.length)) return abort(core::Ending::local_error);
   if (header.addresses) {
-    proxy_ = std::make_unique<base::Address>(client_);
+    via_ = std::make_unique<base::Address>(client_);
     client_ = header.addresses->source;
     server_ = header.addresses->destination;
     announced_ = true;
   }
   disarm();
-  dial();
+  dial({});
 }
 
 void Session::refuse_announcement(const char* why) {

@@ -67,7 +67,8 @@ void log_ending(const Session& session) {
       .add("to_server", session.total(Flow::to_server))
       .add("to_client", session.total(Flow::to_client))
       .add_seconds("duration", static_cast<double>(session.duration_ms()) / 1000);
-  if (session.route().accept_proxy) line.add("proxy", session.proxy().text());
+  if (session.route().accept_proxy) line.add("proxy", session.via().text());
+  if (session.by_tunnel()) line.add("near", session.via().text());
   line.write(log::Level::info);
 }
 
@@ -80,8 +81,7 @@ void log_dial_failure(const Session& session, base::Error error, bool unresolved
   log::Line(what)
       .add("session", session.id())
       .add("route", session.route().name)
-      .add("server", session.route().intercept == Intercept::none ? session.route().server.text()
-                                                                  : server_text(session))
+      .add("server", server_text(session))
       .add("error", no_name ? std::string("name not found") : error.text())
       .write(log::Level::warning);
 }

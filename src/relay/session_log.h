@@ -18,7 +18,8 @@ class Session;
 // (core::Release), never if it was not. gone: by what finhold learned that a side which had ended
 // was gone (core::Gone), none if it did not. to_server, to_client: bytes that the other leg took.
 // Only on routes with accept_proxy, at the end: proxy, the address that really connected; client is
-// the announced one, or the same.
+// the announced one, or the same. Only where clients come by a tunnel, at the end: near, the
+// address of the near end, which says who client is.
 void log_ending(const Session& session);
 
 // A warning that names the server and what was wrong with it.

@@ -41,8 +41,9 @@ void SessionTable::open(const Route& route, net::Descriptor client, const base::
 }
 
 void SessionTable::open(const Route& route, std::unique_ptr<Leg> client,
-                        const base::Address& address, const base::Address& server) {
-  add(route).start(std::move(client), address, server);
+                        const base::Address& client_address,
+                        const std::vector<base::Address>& servers, const base::Address& via) {
+  add(route).start(std::move(client), client_address, servers, via);
 }
 
 void SessionTable::queue(Session& session) {

@@ -72,8 +72,9 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
     // The last session is gone. Told at the end of a turn.
     virtual void on_empty() = 0;
 
-    // What a session is to have instead of a dial; nullptr: it dials. The server need not have
-    // answered yet: the leg has room for a PROXY header, and fails when the answer is no.
+    // What a session is to have instead of a dial; nullptr: it dials. It goes to server() if that
+    // is known, to route().server if not, for client(). The server need not have answered yet: the
+    // leg has room for a PROXY header, and fails when the answer is no.
     virtual std::unique_ptr<Leg> leg_to_server(const Session& /*session*/) { return nullptr; }
 
    protected:
@@ -89,8 +90,10 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   SessionTable& operator=(const SessionTable&) = delete;
 
   void open(const Route& route, net::Descriptor client, const base::Address& address);
-  void open(const Route& route, std::unique_ptr<Leg> client, const base::Address& address,
-            const base::Address& server);
+  // The far end's way in: for a client that came to a near end. `servers`: exactly these are tried,
+  // one at least; `via`: the near end's address, which stands in the ending line.
+  void open(const Route& route, std::unique_ptr<Leg> client, const base::Address& client_address,
+            const std::vector<base::Address>& servers, const base::Address& via);
   void cut_all();
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -34,6 +35,11 @@ class MemoryLeg final : public relay::Leg {
   void fail(int code) {
     error_ = code;
     happened();
+  }
+  // Something that no errno tells.
+  void fail(core::Ending why) {
+    why_ = why;
+    fail(EPROTO);
   }
   // It takes so many bytes more.
   void make_room(std::size_t count) {
@@ -79,6 +85,9 @@ class MemoryLeg final : public relay::Leg {
 
   void send_fin() override { got_ += '.'; }
   [[nodiscard]] int unacknowledged() const override { return 0; }
+  [[nodiscard]] core::Ending ending_of_failure(base::Side side) const override {
+    return why_ ? *why_ : Leg::ending_of_failure(side);
+  }
   [[nodiscard]] bool close_in_order(bool /*delivered*/) override {
     close("closed");
     return true;
@@ -104,6 +113,7 @@ class MemoryLeg final : public relay::Leg {
   std::optional<std::size_t> urgent_at_;  // in waiting_
   std::string got_;
   std::size_t room_ = std::size_t{1} << 30;
+  std::optional<core::Ending> why_;
   bool end_ = false;
 };
 

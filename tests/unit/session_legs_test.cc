@@ -1,8 +1,13 @@
 // Sessions whose legs are no connections of their own: what a tunnel will give them.
+#include <arpa/inet.h>
+#include <cstdio>
 #include <memory>
+#include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -18,6 +23,41 @@ namespace finhold::tests {
 
 namespace {
 
+base::Address address_of(const char* host, std::uint16_t port) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  REQUIRE(inet_pton(AF_INET, host, &v4.sin_addr) == 1);
+  return base::Address::from(reinterpret_cast<const sockaddr*>(&v4));
+}
+
+// The log of the process, at level info, into memory while this lives.
+class LogCapture {
+ public:
+  LogCapture() : file_(std::tmpfile()), standard_error_(dup(STDERR_FILENO)) {
+    base::log::configure(base::log::Level::info, base::log::Format::text);
+    dup2(fileno(file_), STDERR_FILENO);
+  }
+  ~LogCapture() {
+    dup2(standard_error_.get(), STDERR_FILENO);
+    static_cast<void>(std::fclose(file_));
+  }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+
+  [[nodiscard]] std::string text() const {
+    std::string text(4096, '\0');
+    const ssize_t count = pread(fileno(file_), text.data(), text.size(), 0);
+    text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    return text;
+  }
+  [[nodiscard]] bool has(const char* part) const { return text().find(part) != std::string::npos; }
+
+ private:
+  std::FILE* file_;
+  net::Descriptor standard_error_;
+};
+
 // What a worker is to its table. `client` and `server` are the legs of its session, while it lives.
 class Sessions : private relay::SessionTable::Owner {
  public:
@@ -26,16 +66,22 @@ class Sessions : private relay::SessionTable::Owner {
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
-  // A session between a client in memory and a server in memory, or one at `address`.
-  void open(const base::Address& address, bool dialed) {
+  // A session between a client in memory and a server in memory.
+  void open() {
+    next_ = std::make_unique<MemoryLeg>(server_fate);
+    server = next_.get();
+    dial({address_of("192.0.2.7", 7)});
+  }
+
+  // The same, and the server is one of these.
+  void dial(const std::vector<base::Address>& servers) {
     auto leg = std::make_unique<MemoryLeg>(client_fate);
     client = leg.get();
-    if (!dialed) {
-      next_ = std::make_unique<MemoryLeg>(server_fate);
-      server = next_.get();
-    }
-    table_.open(route, std::move(leg), {}, address);
+    table_.open(route, std::move(leg), address_of("192.0.2.1", 1111), servers,
+                address_of("198.51.100.4", 4444));
   }
+
+  void cut() { table_.cut_all(); }
 
   // Until the sessions are over and destroyed.
   void run() { poller_.run(); }
@@ -49,7 +95,10 @@ class Sessions : private relay::SessionTable::Owner {
 
  private:
   void on_empty() override { poller_.stop(); }
-  std::unique_ptr<relay::Leg> leg_to_server(const relay::Session&) override {
+  std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override {
+    REQUIRE(session.server() != nullptr);
+    CHECK(session.route().tunnel == -1);
+    CHECK(session.client() == address_of("192.0.2.1", 1111));
     return std::move(next_);
   }
 
@@ -66,7 +115,7 @@ class Sessions : private relay::SessionTable::Owner {
 TEST_CASE("two legs that are no connections are relayed, and end, as TCP legs do") {
   Sessions sessions;
   sessions.route.fin.crosses = core::Crosses::none;
-  sessions.open({}, false);
+  sessions.open();
   sessions.client->send("question");
   sessions.client->send_end();
   CHECK(sessions.server->got() == "question.");
@@ -81,7 +130,7 @@ TEST_CASE("two legs that are no connections are relayed, and end, as TCP legs do
 
 TEST_CASE("a FIN towards a crossing leg that is no connection is held") {
   Sessions sessions;
-  sessions.open({}, false);
+  sessions.open();
   sessions.client->send("question");
   sessions.client->send_end();
   CHECK(sessions.server->got() == "question");
@@ -92,7 +141,7 @@ TEST_CASE("a FIN towards a crossing leg that is no connection is held") {
 
 TEST_CASE("a server leg that fails resets the client, after what came before") {
   Sessions sessions;
-  sessions.open({}, false);
+  sessions.open();
   sessions.server->send("half of an ans");
   sessions.server->fail(ECONNRESET);
   CHECK(sessions.client_fate == "reset");
@@ -101,7 +150,7 @@ TEST_CASE("a server leg that fails resets the client, after what came before") {
 
 TEST_CASE("bytes of the client go to a server leg at once, and its refusal resets the client") {
   Sessions sessions;
-  sessions.open({}, false);
+  sessions.open();
   sessions.client->send("early");
   CHECK(sessions.server->got() == "early");
   sessions.server->fail(ECONNREFUSED);
@@ -109,10 +158,11 @@ TEST_CASE("bytes of the client go to a server leg at once, and its refusal reset
 }
 
 TEST_CASE("a client leg is told when its server has been reached") {
+  const ListeningSocket closed(0);
   const ListeningSocket server;
   Sessions sessions;
   sessions.route.fin.crosses = core::Crosses::none;
-  sessions.open(server.address, true);
+  sessions.dial({server.address, closed.address});
   sessions.client->send("early");
   sessions.client->send_end();
   const net::Descriptor accepted(accept(server.fd.get(), nullptr, nullptr));
@@ -128,9 +178,55 @@ TEST_CASE("a client leg is told when its server has been reached") {
 TEST_CASE("a client leg is told why its server was not reached") {
   const ListeningSocket server(0);
   Sessions sessions;
-  sessions.open(server.address, true);
+  const LogCapture log;
+  sessions.dial({server.address});
   sessions.run();
   CHECK(sessions.client_fate == "server-refused");
+  CHECK(log.has(("server=" + server.address.text() + " error=").c_str()));
+  CHECK(log.has(" ending=server-refused "));
+}
+
+TEST_CASE("a client leg whose server is still dialed is told that finhold stops") {
+  const ListeningSocket closed(0);  // it takes a turn to learn that
+  Sessions sessions;
+  sessions.dial({closed.address});
+  sessions.cut();
+  CHECK(sessions.client_fate == "drain-limit");
+  sessions.run();
+}
+
+TEST_CASE("a client leg that fails while its server is dialed is reset, and not told anything") {
+  const ListeningSocket closed(0);
+  Sessions sessions;
+  const LogCapture log;
+  sessions.dial({closed.address});
+  sessions.client->fail(core::Ending::tunnel_lost);
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" ending=tunnel-lost "));
+  sessions.run();
+}
+
+TEST_CASE("a leg may know more than an errno says of how a session ends") {
+  Sessions sessions;
+  const LogCapture log;
+  sessions.open();
+  sessions.server->fail(core::Ending::not_allowed);
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" ending=not-allowed "));
+  sessions.run();
+}
+
+TEST_CASE("the ending line of a client that came by a tunnel names the near end, last") {
+  const ListeningSocket closed(0);
+  const ListeningSocket server;
+  Sessions sessions;
+  const LogCapture log;
+  sessions.dial({server.address, closed.address});
+  sessions.client->fail(ECONNRESET);
+  sessions.run();
+  CHECK(log.has(" client=192.0.2.1:1111 "));
+  CHECK(log.has((" server=" + server.address.text() + " ").c_str()));
+  CHECK(log.has("s near=198.51.100.4:4444\n"));
 }
 
 }  // namespace finhold::tests
