@@ -284,6 +284,7 @@ void Http2::tell(Http2Stream& stream) {
   if (take(Http2Stream::answer)) stream.events_->on_answer(stream.status_);
   if (take(Http2Stream::read)) stream.events_->on_readable();
   if (take(Http2Stream::room_again)) stream.events_->on_writable();
+  if (take(Http2Stream::sent)) stream.events_->on_sent();
   if (take(Http2Stream::aborted)) stream.events_->on_reset(stream.told_code_);
 }
 

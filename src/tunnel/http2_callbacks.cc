@@ -246,7 +246,10 @@ struct Http2Callbacks {
       left -= piece.size();
     }
     http2.guard_.sent_data(size);
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) stream.end_sent_ = true;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+      stream.end_sent_ = true;
+      http2.due(stream, Http2Stream::sent);
+    }
     if (stream.short_ && stream.out_.free() >= stream.out_.capacity() / 2) {
       stream.short_ = false;
       http2.due(stream, Http2Stream::room_again);

@@ -29,6 +29,8 @@ class Http2Stream {
     virtual void on_readable() = 0;
     // write() had taken less than all; now half of the buffer is free.
     virtual void on_writable() = 0;
+    // After finish(): all that was written, and the end, is on its way.
+    virtual void on_sent() {}
     // The stream was aborted: it is a reset, never an end. Nothing more is told of it. Bytes that
     // arrived before it can still be read. Where `code` is
     //   no_error: the other side had ended in order, and takes nothing more (RFC 9113 section 8.1);
@@ -67,7 +69,7 @@ class Http2Stream {
   // that was not sent yet is not. forget() is to follow.
   void reset(Http2Code code);
 
-  // Bytes that were written and have not gone out.
+  // Bytes that were written and are not on their way.
   [[nodiscard]] std::size_t unsent() const { return out_.size(); }
 
   // Bytes that have arrived; the first of them, if they do not lie in one piece. Valid until
@@ -92,7 +94,7 @@ class Http2Stream {
  private:
   friend class Http2;
   friend struct Http2Callbacks;
-  enum Due : unsigned { answer = 1, read = 2, room_again = 4, aborted = 8 };
+  enum Due : unsigned { answer = 1, read = 2, room_again = 4, sent = 8, aborted = 16 };
 
   Http2Stream(Http2& http2, BlockPool& pool, Events* events)
       : http2_(&http2), events_(events), in_(pool), out_(pool) {}

@@ -1,0 +1,41 @@
+#include "tunnel/far_leg.h"
+
+namespace finhold::tunnel {
+
+using core::Ending;
+
+namespace {
+
+Answer answer_to(Ending why) {
+  switch (why) {
+    case Ending::server_refused:
+    case Ending::server_unreachable:
+    case Ending::server_unresolved:
+      return Answer::no_server;
+    case Ending::server_timeout:
+      return Answer::server_timeout;
+    default:
+      return Answer::busy;
+  }
+}
+
+}  // namespace
+
+FarLeg::FarLeg(Carrier& carrier, Http2Stream& stream) {
+  stream.set_events(*this);
+  carry(carrier, stream);
+  open_way_in();
+}
+
+void FarLeg::accept() {
+  if (stream() == nullptr) return;
+  stream()->respond(200);
+  touch();
+}
+
+void FarLeg::refuse(Ending why) {
+  if (stream() != nullptr) stream()->respond(static_cast<int>(answer_to(why)));
+  close_now();
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,28 @@
+// The far end's client leg: a stream that a near end has opened, and that waits for our answer.
+#pragma once
+
+#include "tunnel/stream_leg.h"
+
+namespace finhold::tunnel {
+
+// What a request is answered that does not become a session; the near end's NearLeg reads them.
+enum class Answer : int {
+  bad_request = 400,  // the authority is no host and port
+  not_allowed = 403,
+  needs_token = 407,
+  no_server = 502,  // refused, unreachable, or its name has no address
+  busy = 503,       // no room, or an error of this machine
+  server_timeout = 504,
+};
+
+// On the worker's thread.
+class FarLeg final : public StreamLeg {
+ public:
+  // Requires that the stream was not answered.
+  FarLeg(Carrier& carrier, Http2Stream& stream);
+
+  void accept() override;
+  void refuse(core::Ending why) override;
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,175 @@
+#include "tunnel/stream_leg.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <climits>
+
+#include "base/check.h"
+
+namespace finhold::tunnel {
+
+using core::Ending;
+
+// Without an order to close it is a reset, like a socket that is closed with SO_LINGER {1, 0}.
+StreamLeg::~StreamLeg() {
+  if (stream_ != nullptr) stream_->reset(Http2Code::connect_error);
+  let_go();
+}
+
+void StreamLeg::carry(Carrier& carrier, Http2Stream& stream) {
+  FINHOLD_CHECK(open_ && stream_ == nullptr);
+  carrier_ = &carrier;
+  stream_ = &stream;
+  readable_ = !stream.readable().empty() || stream.ended();
+  carrier.touch();
+}
+
+void StreamLeg::open_way_in() {
+  way_in_ = true;
+  writable_ = true;
+  if (fin_) finish();
+}
+
+void StreamLeg::fail(int code, Ending why) {
+  if (error_ != 0) return;
+  error_ = code;
+  why_failed_ = why;
+  // What came before can still be read.
+  readable_ = !ended_;
+}
+
+void StreamLeg::let_go() {
+  if (stream_ == nullptr) return;
+  std::exchange(stream_, nullptr)->forget();
+  carrier_->touch();
+}
+
+relay::Leg::Read StreamLeg::read(std::span<std::byte> into) {
+  std::size_t count = 0;
+  while (stream_ != nullptr && count < into.size()) {
+    const auto piece = stream_->readable();
+    const auto now = piece.first(std::min(piece.size(), into.size() - count));
+    if (now.empty()) break;
+    std::memcpy(into.data() + count, now.data(), now.size());
+    stream_->consumed(now.size());
+    count += now.size();
+  }
+  const bool at_end = stream_ != nullptr && stream_->ended();
+  if (count > 0) {
+    carrier_->touch();  // the window that is given back
+    readable_ = error_ != 0 || at_end || !stream_->readable().empty();
+    return {Read::What::bytes, count};
+  }
+  readable_ = false;
+  // R4: an end that was not read before the failure is none any more.
+  if (error_ != 0) return {Read::What::failed};
+  if (!at_end) return {Read::What::nothing};
+  ended_ = true;
+  return {Read::What::end};
+}
+
+std::size_t StreamLeg::write(std::span<const std::byte> bytes, bool /*urgent*/) {
+  FINHOLD_CHECK(!fin_);
+  // As a TCP connection whose other end has closed.
+  if (other_takes_nothing_ && !bytes.empty() && error_ == 0) {
+    failed_by_reset_ = true;
+    fail(EPIPE, why_failed_);
+  }
+  std::size_t taken = 0;
+  if (way_in_ && stream_ != nullptr && error_ == 0) {
+    taken = stream_->write(bytes);
+    if (taken > 0) carrier_->touch();
+  }
+  if (taken < bytes.size()) writable_ = false;
+  return taken;
+}
+
+void StreamLeg::send_fin() {
+  FINHOLD_CHECK(!fin_);
+  fin_ = true;
+  if (way_in_) finish();
+}
+
+void StreamLeg::finish() {
+  // Who takes nothing more has no use for an end either.
+  if (stream_ == nullptr || error_ != 0 || other_takes_nothing_) {
+    sent_ = true;
+    return;
+  }
+  stream_->finish();
+  carrier_->touch();
+}
+
+int StreamLeg::unacknowledged() const {
+  if (stream_ == nullptr) return 0;
+  return static_cast<int>(std::min<std::size_t>(stream_->unsent(), INT_MAX));
+}
+
+bool StreamLeg::delivered() const { return error_ == 0 && unacknowledged() == 0; }
+
+bool StreamLeg::close_in_order(bool /*delivered*/) {
+  if (error_ == 0) {
+    if (!fin_) send_fin();
+    if (unacknowledged() > 0 && !sent_) return false;
+  }
+  close_now();
+  return true;
+}
+
+// Both sides have ended, so the stream sends what was written before it goes.
+void StreamLeg::close_now() {
+  if (!open_) return;
+  if (!fin_ && error_ == 0) send_fin();
+  close();
+}
+
+void StreamLeg::reset() {
+  if (!open_) return;
+  if (stream_ != nullptr) stream_->reset(Http2Code::connect_error);
+  close();
+}
+
+void StreamLeg::close() {
+  open_ = readable_ = writable_ = false;
+  let_go();
+  on_closed();
+}
+
+Ending StreamLeg::ending_of_failure(base::Side side) const {
+  return failed_by_reset_ ? core::ending_of_failed_leg(side, error_) : why_failed_;
+}
+
+void StreamLeg::on_readable() {
+  readable_ = !ended_;
+  tell_owner();
+}
+
+void StreamLeg::on_writable() {
+  writable_ = true;
+  tell_owner();
+}
+
+void StreamLeg::on_sent() {
+  sent_ = true;
+  tell_owner();
+}
+
+void StreamLeg::on_reset(Http2Code code) {
+  if (code == Http2Code::no_error) {
+    // What arrived is read at the reader's own pace. Somebody who waits for room shall learn that
+    // there is none.
+    other_takes_nothing_ = true;
+    sent_ = true;
+    writable_ = true;
+  } else {
+    // A stream that was not even looked at is a loss too: a GOAWAY has overtaken it.
+    failed_by_reset_ = !carrier_->lost() && code != Http2Code::refused_stream;
+    fail(ECONNRESET, Ending::tunnel_lost);
+  }
+  tell_owner();
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,77 @@
+// A leg that is a stream of a tunnel: END_STREAM is its FIN, RST_STREAM(CONNECT_ERROR) its RST
+// (RFC 9113 section 8.5). A loss of the connection is a failure, never an end.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/ending.h"
+#include "relay/leg.h"
+#include "tunnel/carrier.h"
+#include "tunnel/http2_stream.h"
+
+namespace finhold::tunnel {
+
+// On the worker's thread. Its near and its far kind differ in how they begin.
+class StreamLeg : public relay::Leg, protected Http2Stream::Events {
+ public:
+  ~StreamLeg() override;
+  StreamLeg(const StreamLeg&) = delete;
+  StreamLeg& operator=(const StreamLeg&) = delete;
+
+  Read read(std::span<std::byte> into) final;
+  // A stream knows no urgent bytes (DESIGN.md R10): they go as any other, at their place.
+  std::size_t write(std::span<const std::byte> bytes, bool urgent) final;
+  void send_fin() final;
+  // Those that are not even in the connection's buffers.
+  [[nodiscard]] int unacknowledged() const final;
+  // What has gone out may have been lost with the connection.
+  [[nodiscard]] bool delivered() const final;
+  [[nodiscard]] bool close_in_order(bool delivered) final;
+  void close_now() final;
+  void reset() final;
+  [[nodiscard]] core::Ending ending_of_failure(base::Side side) const final;
+
+ protected:
+  // Open, but without a stream: it neither gives nor takes anything.
+  StreamLeg() { open_ = true; }
+
+  // From now on it is this stream, which may have got bytes already. `carrier` outlives it.
+  void carry(Carrier& carrier, Http2Stream& stream);
+  // Bytes may be written, and the end be sent.
+  void open_way_in();
+  // Fails without a word of the stream's; its owner is not told.
+  void fail(int code, core::Ending why);
+  // The stream is not wanted any more, as Http2Stream::forget().
+  void let_go();
+
+  // Nothing: it has none yet, or none any more.
+  [[nodiscard]] Http2Stream* stream() { return stream_; }
+  // Something was done with the stream; requires carry().
+  void touch() { carrier_->touch(); }
+
+  // The leg is not open any more.
+  virtual void on_closed() {}
+
+  void on_answer(int /*status*/) override {}
+  void on_readable() final;
+  void on_writable() final;
+  void on_sent() final;
+  void on_reset(Http2Code code) override;
+
+ private:
+  void finish();
+  void close();
+
+  Carrier* carrier_ = nullptr;
+  Http2Stream* stream_ = nullptr;
+  core::Ending why_failed_ = core::Ending::tunnel_lost;
+  bool failed_by_reset_ = false;      // by the other side's; then why_failed_ says nothing
+  bool way_in_ = false;               // open_way_in() was called
+  bool fin_ = false;                  // send_fin() was called
+  bool sent_ = false;                 // all, the end included
+  bool other_takes_nothing_ = false;  // after its end, in order
+};
+
+}  // namespace finhold::tunnel
