@@ -30,6 +30,7 @@ void Poller::run() {
     libuv_ready_ = false;
     uv_run(loop_.raw(), UV_RUN_NOWAIT);
   }
+  stopped_ = false;
 }
 
 // True: one of them has more to do.

@@ -49,8 +49,8 @@ class Poller final : private Watcher {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Runs the loop, descriptors and libuv alike, until stop(). Every libuv handle of the loop that
-  // waits for a descriptor (a Wake) must have been made before.
+  // Runs the loop, descriptors and libuv alike, until stop(); may be called again then. Every libuv
+  // handle of the loop that waits for a descriptor (a Wake) must have been made before.
   void run();
   void stop() { stopped_ = true; }
 

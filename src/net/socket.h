@@ -38,6 +38,14 @@ void set_keepalive(int fd, const KeepaliveOptions& keepalive);
 // close() sends what is left and a FIN, instead of a RST.
 void disarm_linger(int fd);
 
+// What a connection of a tunnel needs besides the options of a leg. Errors are ignored: it is
+// slower or later then, not wrong.
+// - TCP_USER_TIMEOUT: here it is right, since the other end always reads: no answer for that long
+// is
+//   no paused reader, but an end that has gone.
+// - TCP_NOTSENT_LOWAT: a small stream, or a PING, does not wait behind megabytes in the kernel.
+void set_tunnel_options(int fd, std::uint32_t user_timeout_ms);
+
 // A listening, non-blocking socket with leg options. `first`: it must be the only one on this
 // address, also against another finhold, so that a second instance gets EADDRINUSE instead of a
 // share of the connections; the others of this process (one a worker) join it afterwards.

@@ -24,7 +24,7 @@ BELOW = {
 # A system header, and the files that may include it.
 ONLY_IN = [
     (re.compile(r"uv\.h|sys/epoll\.h|netinet/tcp\.h|linux/tcp\.h"), re.compile(r"net/")),
-    (re.compile(r"sys/socket\.h|netinet/in\.h"), re.compile(r"net/|base/address\.|relay/tcp_leg\.cc|app/listen_overlap\.cc")),
+    (re.compile(r"sys/socket\.h|netinet/in\.h"), re.compile(r"net/|base/address\.|relay/tcp_leg\.cc|tunnel/connection\.cc|app/listen_overlap\.cc")),
     (re.compile(r"spdlog/"), re.compile(r"base/log\.cc")),
     (re.compile(r"nghttp2/"), re.compile(r"tunnel/http2[a-z_]*\.cc|tunnel/http2_callbacks\.h")),
     (re.compile(r"openssl/"), re.compile(r"tunnel/tls[a-z_]*\.cc")),
