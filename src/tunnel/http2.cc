@@ -22,6 +22,10 @@ constexpr std::size_t longest_request = std::size_t{8} << 10;
 
 }  // namespace
 
+const char* name_of(Http2Code code) {
+  return nghttp2_http2_strerror(static_cast<std::uint32_t>(code));
+}
+
 Http2::Http2(Role role, const Http2Settings& settings, BlockPool& pool, Events& events)
     : role_(role),
       settings_(settings),
@@ -112,6 +116,25 @@ void Http2::lose() {
   unusable_ = true;
   control_.clear();
   control_begin_ = 0;
+  abandon_streams(Http2Code::connect_error);
+  after();
+}
+
+void Http2::cut() {
+  FINHOLD_CHECK(!busy_);
+  if (unusable_) return;
+  busy_ = true;
+  for (const auto& stream : streams_) {
+    if (stream->closed_ || stream->reset_code_) continue;
+    note(
+        nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_, NGHTTP2_CONNECT_ERROR));
+  }
+  // Before GOAWAY, since nghttp2 sends nothing else after it.
+  submit_resets(true);
+  if (!broken_) pump({});
+  note(nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR));
+  if (!broken_) pump({});
+  unusable_ = true;
   abandon_streams(Http2Code::connect_error);
   after();
 }
@@ -281,6 +304,7 @@ void Http2::tell(Http2Stream& stream) {
     stream.due_ &= ~what;
     return is_due;
   };
+  ++told_;
   if (take(Http2Stream::answer)) stream.events_->on_answer(stream.status_);
   if (take(Http2Stream::read)) stream.events_->on_readable();
   if (take(Http2Stream::room_again)) stream.events_->on_writable();

@@ -48,7 +48,7 @@ class Http2 {
  public:
   enum class Role : std::uint8_t { near, far };  // the client, the server
 
-  // Told from within feed(), produce() and lose(), which may not be called from there.
+  // Told from within feed(), produce(), lose() and cut(), which may not be called from there.
   class Events {
    public:
     // Far: a stream was opened. set_events() now; respond(), now or later; forget() in the end.
@@ -57,6 +57,8 @@ class Http2 {
     // No stream can be opened any more. Near: streams above `last_stream` are reset
     // (refused_stream) now, the others may go on unless `code` is an error.
     virtual void on_goaway(std::int32_t last_stream, Http2Code code) = 0;
+    // The other side's SETTINGS have come: the first ones, before anything else is told, or others.
+    virtual void on_settings() {}
     virtual void on_ping_ack(std::uint64_t token) = 0;
 
    protected:
@@ -95,6 +97,10 @@ class Http2 {
   // The connection is gone: every open stream is reset (connect_error). produce() has nothing more.
   void lose();
 
+  // This side gives it up: every open stream is reset (connect_error) at both ends, without what it
+  // still had to send. What produce() still has says so to the other side, and then GOAWAY.
+  void cut();
+
   // Near. Opens a stream; null: not now, since can_open() is false. Requires texts that fit into
   // 8 KiB together.
   [[nodiscard]] Http2Stream* open(const ConnectRequest& request, Http2Stream::Events& events);
@@ -113,6 +119,11 @@ class Http2 {
 
   // Streams that were not forgotten, or have still bytes to send.
   [[nodiscard]] std::size_t streams() const { return streams_.size(); }
+  // Streams that have not come to an end both ways, for either side.
+  [[nodiscard]] std::size_t open_streams() const { return open_; }
+
+  // How often a stream was told something. So that who calls produce() knows whether it did.
+  [[nodiscard]] std::uint64_t told() const { return told_; }
 
  private:
   friend class Http2Stream;
@@ -138,7 +149,7 @@ class Http2 {
   void bury();
   void abandon_streams(Http2Code code);
   void due(Http2Stream& stream, unsigned what);
-  static void tell(Http2Stream& stream);
+  void tell(Http2Stream& stream);
   void closed(Http2Stream& stream, Http2Code code);
   Http2Stream& add_stream(Http2Stream::Events* events);
   void discard(Http2Stream& stream);
@@ -164,9 +175,10 @@ class Http2 {
   Http2Code failed_code_ = Http2Code::no_error;
   Incoming incoming_;
   std::uint64_t now_ = 0;
+  std::uint64_t told_ = 0;
   bool paused_ = false;    // nghttp2 has DATA that did not fit
   bool broken_ = false;    // nghttp2 cannot go on: not even a GOAWAY
-  bool busy_ = false;      // in feed(), produce() or lose()
+  bool busy_ = false;      // in feed(), produce(), lose() or cut()
   bool unusable_ = false;  // after a failure, or lost: nghttp2 is not called any more
   bool draining_ = false;
   bool goaway_received_ = false;

@@ -106,6 +106,9 @@ struct Http2Callbacks {
           http2.count_early_reset();
         }
         break;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) http2.events_->on_settings();
+        break;
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) ping_acknowledged(http2, frame->ping);
         break;

@@ -23,4 +23,7 @@ enum class Http2Code : std::uint32_t {
   http_1_1_required = 0xD,
 };
 
+// "PROTOCOL_ERROR", as the RFC writes it.
+[[nodiscard]] const char* name_of(Http2Code code);
+
 }  // namespace finhold::tunnel

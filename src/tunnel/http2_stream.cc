@@ -121,7 +121,7 @@ void Http2Stream::arrived(std::span<const std::byte> bytes) {
   }
   direct_ = bytes;
   due_ |= read;
-  Http2::tell(*this);
+  http2_->tell(*this);
   in_.append(direct_);  // what was not consumed; nothing if the stream was given up meanwhile
   direct_ = {};
 }

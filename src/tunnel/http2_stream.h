@@ -18,8 +18,8 @@ class Http2;
 // its connection has come to an end: then it takes nothing, and what had arrived can still be read.
 class Http2Stream {
  public:
-  // Told from within Http2::feed(), produce() and lose(). Every verb of every stream may be called
-  // from there, forget() too; feed(), produce() and lose() may not.
+  // Told from within Http2::feed(), produce(), lose() and cut(). Every verb of every stream may be
+  // called from there, forget() too; those four may not.
   class Events {
    public:
     // Near: the answer to the CONNECT. From 200 to 299 the tunnel stands. Any other is the last
