@@ -1,0 +1,436 @@
+#include "tunnel/connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/socket.h>
+
+#include "base/duration.h"
+#include "net/socket.h"
+#include "tunnel/connection_table.h"
+
+namespace finhold::tunnel {
+
+namespace {
+
+constexpr net::Instant goodbye_ms = 2000;
+
+// What one connection may move in a turn before others have theirs.
+constexpr std::size_t most_read = std::size_t{1} << 20;
+constexpr std::size_t most_written = std::size_t{2} << 20;
+
+// What is made at once for a socket that was full: what has been made cannot be overtaken by a
+// small stream, nor by a PING.
+constexpr std::size_t least_chunk = std::size_t{128} << 10;
+
+// More than TLS has to say beside its records leaves no room for these.
+constexpr std::size_t most_beside = std::size_t{32} << 10;
+
+net::Instant instant(base::Milliseconds duration) {
+  return static_cast<net::Instant>(duration.count());
+}
+
+std::string words_of(int error) {
+  switch (error) {
+    case ECONNRESET:
+    case EPIPE:
+      return "reset by the other side";
+    case ETIMEDOUT:
+      return "the other side does not answer any more";
+    default:
+      return base::errno_text(error);
+  }
+}
+
+Http2Settings with_window(Http2Settings settings, std::size_t window) {
+  const auto twice = static_cast<std::uint32_t>(std::min<std::size_t>(2 * window, INT32_MAX));
+  settings.connection_window = std::max(settings.connection_window, twice);
+  return settings;
+}
+
+}  // namespace
+
+Connection::Connection(ConnectionTable& table, net::Descriptor socket,
+                       const base::Address& other_end, const ConnectionOptions& options,
+                       Owner& owner)
+    : net::Timer(table.timers_),
+      table_(table),
+      owner_(owner),
+      fd_(std::move(socket)),
+      other_end_(other_end),
+      http2_(options.role, with_window(options.http2, table.pool_.block_size()), table.pool_,
+             *this),
+      chunk_(ConnectionTable::most_sent),
+      life_(options.life),
+      ready_within_ms_(options.ready_within_ms),
+      heard_at_(table.loop_.now()) {
+  if (options.tls != nullptr) tls_.emplace(*options.tls);
+}
+
+Connection::~Connection() { table_.poller_.forget(*this); }
+
+// An error waits for the end of the turn, as any other end of a connection.
+void Connection::begin(bool registered) {
+  const auto gone_after = instant(life_.ping_every + life_.ping_timeout);
+  net::set_tunnel_options(fd_.get(), static_cast<std::uint32_t>(gone_after));
+  const base::Error error = registered
+                                ? table_.poller_.change(fd_.get(), net::Poller::every_edge, *this)
+                                : table_.poller_.add(fd_.get(), net::Poller::every_edge, *this);
+  if (error.code != 0) {
+    send_error_ = error.code;
+    to_cut_ = true;
+  }
+  arm(table_.loop_.now() + ready_within_ms_);
+  table_.queue(*this);
+}
+
+Http2Stream* Connection::open(const ConnectRequest& request, Http2Stream::Events& events) {
+  if (!can_open()) return nullptr;
+  Http2Stream* const stream = http2_.open(request, events);
+  touch();
+  return stream;
+}
+
+bool Connection::can_open() const {
+  return state_ == State::open && ready_ && !lost_ && !draining_ && !to_cut_ && http2_.can_open();
+}
+
+void Connection::touch() {
+  if (state_ != State::closed) table_.queue(*this);
+}
+
+void Connection::drain() {
+  if (state_ != State::open || draining_) return;
+  draining_ = true;
+  if (ready_) {
+    http2_.drain();
+    touch();
+  } else {
+    cut();
+  }
+}
+
+void Connection::cut() {
+  to_cut_ = true;
+  touch();
+}
+
+std::string Connection::identity() const { return tls_ ? tls_->other_side() : std::string(); }
+
+void Connection::on_ready(std::uint32_t events) {
+  if ((events & EPOLLOUT) != 0) {
+    writable_ = true;
+    table_.queue(*this);
+  }
+  if ((events & ~std::uint32_t{EPOLLOUT}) == 0) return;
+  readable_ = true;
+  // A short read has emptied the socket, but for an end, an error, or what is behind an urgent
+  // byte.
+  if ((events & ~std::uint32_t{EPOLLOUT | EPOLLIN}) != 0) to_the_end_ = true;
+  receive();
+}
+
+// What the end of a turn is for. A connection that is closed comes here too, once.
+void Connection::turn() {
+  if (state_ == State::closed) return;
+  const std::uint64_t told = http2_.told();
+  if (to_cut_ && state_ == State::open) return cut_now();
+  if (readable_) receive();
+  if (state_ == State::open || state_ == State::leaving) flush();
+  if (state_ == State::open && tls_ && tls_->is_over()) fail(tls_->failure());
+  if (state_ == State::open && http2_.finished() && !pending()) leave();
+  if (state_ == State::leaving && !pending()) say_goodbye();
+  if (state_ == State::open) tell_room();
+  if (http2_.told() != told) table_.told_ = true;
+}
+
+void Connection::receive() {
+  std::size_t left = most_read;
+  while (readable_) {
+    if (left == 0) return table_.queue(*this);
+    const std::span<std::byte> room(table_.wire_.get(), ConnectionTable::most_received);
+    const ssize_t result = ::recv(fd_.get(), room.data(), room.size(), 0);
+    if (result > 0) {
+      const auto count = static_cast<std::size_t>(result);
+      left -= std::min(left, count);
+      readable_ = to_the_end_ || count == room.size();
+      take(room.first(count));
+    } else if (result == 0) {
+      readable_ = false;
+      other_side_ended();
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      readable_ = to_the_end_ = false;
+    } else if (errno != EINTR) {
+      readable_ = false;
+      if (send_error_ == 0) send_error_ = errno;
+      other_side_ended();
+    }
+  }
+}
+
+void Connection::take(std::span<const std::byte> bytes) {
+  if (state_ != State::open) return;  // all is said
+  heard_at_ = table_.loop_.now();
+  pinged_ = false;
+  if (tls_) {
+    decrypt(bytes);
+  } else {
+    feed(bytes);
+  }
+  // It has nearly always drawn an answer: window for more, at least.
+  touch();
+}
+
+void Connection::decrypt(std::span<const std::byte> ciphertext) {
+  const std::span<std::byte> room(table_.plain_.get(), ConnectionTable::most_received);
+  for (bool more = true; more && state_ == State::open;) {
+    const TlsSession::Moved moved = tls_->read(ciphertext, room);
+    ciphertext = ciphertext.subspan(moved.taken);
+    if (moved.made > 0) feed(room.first(moved.made));
+    more = moved.made == room.size();
+  }
+  if (state_ != State::open || !tls_->is_over()) return;
+  if (tls_->state() == TlsState::ended) return other_side_ended();
+  fail(tls_->failure());
+}
+
+void Connection::feed(std::span<const std::byte> bytes) {
+  if (!http2_.feed(bytes, table_.loop_.now())) {
+    fail("HTTP/2: " + std::string(http2_.failed()));
+  } else if (goaway_ != Http2Code::no_error) {
+    fail(std::string("the other side has given the connection up: HTTP/2 ") + name_of(goaway_));
+  } else {
+    tell_room();
+  }
+}
+
+// The socket has come to its end, or TLS has.
+void Connection::other_side_ended() {
+  if (state_ == State::closed) return;
+  if (state_ != State::open) return close(true);
+  if (tls_) tls_->transport_ended();
+  const std::string why = why_ended();
+  if (!why.empty()) return lose(why);
+  leave();
+  if (state_ != State::closed) close(true);
+}
+
+// Empty: in order, since both know that nothing more is to come.
+std::string Connection::why_ended() const {
+  const bool in_order = ready_ && (goaway_received_ || draining_) && http2_.open_streams() == 0;
+  if (in_order) return {};
+  if (send_error_ != 0) return words_of(send_error_);
+  if (tls_ && !tls_->failure().empty()) return tls_->failure();
+  if (!ready_) return "the other side closed the connection before HTTP/2 was ready";
+  if (goaway_received_) return "the other side closed the connection before its streams had ended";
+  return "the other side closed the connection without GOAWAY";
+}
+
+// Makes and sends until there is nothing more, or the socket is full.
+void Connection::flush() {
+  for (std::size_t left = most_written; writable_ && pending();) {
+    if (left == 0) return table_.queue(*this);
+    std::span<const std::byte> bytes = std::span(kept_).subspan(kept_begin_);
+    if (bytes.empty()) bytes = make();
+    if (bytes.empty()) return;
+    left -= std::min(left, bytes.size());
+    const bool from_kept = !kept_.empty();
+    if (!send(bytes)) return;
+    if (from_kept) {
+      kept_ = {};
+      kept_begin_ = 0;
+    } else {
+      chunk_ = std::min(2 * chunk_, ConnectionTable::most_sent);
+    }
+  }
+}
+
+// Into the table's memory. Empty: nothing more to say.
+std::span<const std::byte> Connection::make() {
+  const std::span<std::byte> wire(table_.wire_.get(), ConnectionTable::wire_size);
+  if (!tls_) return wire.first(http2_.produce(wire.first(chunk_)));
+  std::size_t made = tls_->write({}, wire).made;
+  if (made > most_beside || tls_->has_output() || !may_produce()) return wire.first(made);
+  const std::span<std::byte> plain(table_.plain_.get(), chunk_);
+  const std::size_t count = http2_.produce(plain);
+  if (count == 0) return wire.first(made);
+  made += tls_->write(plain.first(count), wire.subspan(made)).made;  // all of it, or it has failed
+  return wire.first(made);
+}
+
+// False: the socket has not taken all, and tells when there is room; or it has failed.
+bool Connection::send(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t result = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (result >= 0) {
+      const auto count = static_cast<std::size_t>(result);
+      bytes = bytes.subspan(count);
+      // A short write has filled the send buffer; room in it brings an edge.
+      if (bytes.empty()) return true;
+    } else if (errno == EINTR) {
+      continue;
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
+      // What came before it may say why: it is read first, up to the end.
+      send_error_ = errno;
+      writable_ = false;
+      readable_ = to_the_end_ = true;
+      table_.queue(*this);
+      return false;
+    }
+    break;
+  }
+  writable_ = false;
+  chunk_ = least_chunk;
+  if (kept_.empty()) {
+    kept_.assign(bytes.begin(), bytes.end());
+  } else {
+    kept_begin_ = kept_.size() - bytes.size();
+  }
+  return false;
+}
+
+bool Connection::may_produce() const {
+  const bool stands = !tls_ || tls_->state() == TlsState::open;
+  return stands && state_ == State::open && http2_.wants_write();
+}
+
+// Whether there is something that the other side is to get.
+bool Connection::pending() const {
+  return !kept_.empty() || (tls_ && tls_->has_output()) || may_produce();
+}
+
+void Connection::on_settings() {
+  if (ready_) return;  // tell_room() sees what has changed
+  ready_ = true;
+  arm(table_.loop_.now() + instant(life_.ping_every));
+  could_open_ = true;
+  table_.told_ = true;
+  owner_.on_ready(*this);
+}
+
+void Connection::on_connect(Http2Stream& stream, const ConnectRequest& request) {
+  table_.told_ = true;
+  owner_.on_connect(*this, stream, request);
+}
+
+void Connection::on_goaway(std::int32_t /*last_stream*/, Http2Code code) {
+  if (code != Http2Code::no_error) goaway_ = code;
+  if (std::exchange(goaway_received_, true)) return;
+  table_.told_ = true;
+  owner_.on_goaway(*this);
+}
+
+void Connection::tell_room() {
+  const bool can = can_open();
+  const bool more = can && (!could_open_ || streams() < room_streams_);
+  could_open_ = can;
+  room_streams_ = streams();
+  if (!more) return;
+  table_.told_ = true;
+  owner_.on_room(*this);
+}
+
+// One deadline for everything: it is only looked at when it passes, so that bytes that come and go
+// touch no timer.
+void Connection::on_time() {
+  if (state_ != State::open) return close(true);
+  // After a pause of this whole process what has arrived meanwhile counts.
+  readable_ = true;
+  receive();
+  if (state_ != State::open) return;
+  const net::Instant now = table_.loop_.now();
+  if (!ready_) {
+    const base::Milliseconds within(ready_within_ms_);
+    return lose((tls_ ? "TLS and HTTP/2 were not ready within " : "HTTP/2 was not ready within ") +
+                base::format_duration(within));
+  }
+  const net::Instant quiet_until = heard_at_ + instant(life_.ping_every);
+  if (pinged_) {
+    lose("no answer to PING for " + base::format_duration(life_.ping_timeout));
+  } else if (now < quiet_until) {
+    arm(quiet_until);
+  } else {
+    pinged_ = true;
+    http2_.ping(now);
+    touch();
+    arm(now + instant(life_.ping_timeout));
+  }
+}
+
+// The other side cannot be told.
+void Connection::lose(const std::string& why) {
+  lost_ = true;
+  http2_.lose();
+  close(false);
+  tell_closed(why);
+}
+
+// The other side is told why, if it is willing to hear that: by an alert, or by GOAWAY.
+void Connection::fail(const std::string& why) {
+  lost_ = true;
+  http2_.lose();
+  flush();
+  if (pending()) {
+    close(false);
+  } else {
+    say_goodbye();
+  }
+  tell_closed(why);
+}
+
+void Connection::cut_now() {
+  if (send_error_ != 0) return lose(words_of(send_error_));
+  const bool had_streams = http2_.open_streams() > 0;
+  lost_ = true;
+  http2_.cut();
+  flush();
+  if (pending() || !ready_) {
+    close(false);
+  } else {
+    end_in_order();
+  }
+  tell_closed(had_streams ? "it was cut by this side" : "");
+}
+
+// In order: both sides know that nothing more is to come.
+void Connection::leave() {
+  end_in_order();
+  tell_closed({});
+}
+
+void Connection::end_in_order() {
+  state_ = State::leaving;
+  if (tls_) tls_->close();
+  arm(table_.loop_.now() + goodbye_ms);
+  flush();
+  if (!pending()) say_goodbye();
+}
+
+void Connection::say_goodbye() {
+  // Were the socket closed now, bytes that are on their way here would draw a RST, which may
+  // destroy what we have sent before it is read.
+  net::disarm_linger(fd_.get());
+  ::shutdown(fd_.get(), SHUT_WR);
+  state_ = State::goodbye;
+  kept_ = {};
+  if (++table_.goodbyes_ > ConnectionTable::most_goodbyes) return close(true);
+  arm(table_.loop_.now() + goodbye_ms);
+}
+
+void Connection::close(bool in_order) {
+  if (state_ == State::goodbye) --table_.goodbyes_;
+  if (in_order) net::disarm_linger(fd_.get());
+  state_ = State::closed;
+  disarm();
+  readable_ = false;
+  kept_ = {};
+  table_.poller_.forget(*this);
+  fd_.close();
+  table_.closed_.push_back(this);
+}
+
+void Connection::tell_closed(const std::string& why) {
+  table_.told_ = true;
+  owner_.on_closed(*this, why);
+}
+
+}  // namespace finhold::tunnel

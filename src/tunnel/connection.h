@@ -1,0 +1,173 @@
+// One connection of a pair, either end of it: a TCP socket, TLS or nothing, and HTTP/2 on top.
+//
+// It always reads: what a stream's sink does not take is bounded by the stream's window. It writes
+// at the end of a turn, all that the turn has made at once. Whatever is not an end in order
+// (GOAWAY, no stream open, close_notify) is a loss: every stream that is open then is reset, never
+// ended.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "net/descriptor.h"
+#include "net/loop.h"
+#include "net/poller.h"
+#include "net/timers.h"
+#include "tunnel/carrier.h"
+#include "tunnel/http2.h"
+#include "tunnel/settings.h"
+#include "tunnel/tls.h"
+
+namespace finhold::tunnel {
+
+class ConnectionTable;
+
+struct ConnectionOptions {
+  Http2::Role role = Http2::Role::near;
+  Http2Settings http2;  // its connection_window is raised to twice the window of a stream
+  const TlsContext* tls = nullptr;  // nullptr: without TLS. Used only while the connection is made
+  LifeSigns life;
+  net::Instant ready_within_ms = 10'000;  // TLS and SETTINGS: who is silent, or slow, is dropped
+};
+
+// On the worker's thread. Made, owned and destroyed by the ConnectionTable.
+class Connection final : public Carrier,
+                         private net::Watcher,
+                         private net::Timer,
+                         private Http2::Events {
+ public:
+  // Told from within events of the poller, of a timer, or at the end of a turn; never from within a
+  // verb. Every verb may be called from there.
+  class Owner {
+   public:
+    // TLS stands and the other side's SETTINGS have come, so it has accepted our certificate too.
+    // Near: streams can be opened from now on.
+    virtual void on_ready(Connection& connection) = 0;
+    // Far: as Http2::Events::on_connect.
+    virtual void on_connect(Connection& connection, Http2Stream& stream,
+                            const ConnectRequest& request) = 0;
+    // Near: one or more streams have gone, or the other side allows more: can_open().
+    virtual void on_room(Connection& connection) = 0;
+    // The other side has said GOAWAY: no stream can be opened any more, those that are open go on.
+    // Told once.
+    virtual void on_goaway(Connection& connection) = 0;
+    // It is over; its streams, those that were open, have been reset before. Told once, and nothing
+    // after it. `why`: a sentence for the log, without a stop; empty: it has ended in order, or was
+    // cut while no stream was open. The connection is not to be used any more after this call; its
+    // streams stay valid until they are forgotten.
+    virtual void on_closed(Connection& connection, const std::string& why) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  // Streams that were not forgotten become void, without an event.
+  ~Connection();
+
+  // Near. Opens a stream, which goes out at the end of the turn; nullptr: not now, since can_open()
+  // is false. Requires what Http2::open() does.
+  [[nodiscard]] Http2Stream* open(const ConnectRequest& request, Http2Stream::Events& events);
+  // Near: ready, not draining, and room by the other side's limit and by ours.
+  [[nodiscard]] bool can_open() const;
+
+  // Streams that were not forgotten, or have still bytes to send.
+  [[nodiscard]] std::size_t streams() const { return http2_.streams(); }
+  [[nodiscard]] bool ready() const { return ready_; }
+
+  // Something was written to, consumed from, or done with one of its streams: what that makes goes
+  // out at the end of the turn. After Http2Stream::respond, write, wrote, finish, reset, consumed
+  // and forget; calling it often costs nothing.
+  void touch() override;
+  [[nodiscard]] bool lost() const override { return lost_ || !http2_.failed().empty(); }
+
+  // No new streams; when the last one is gone: GOAWAY, close_notify and FIN. One that is not ready
+  // yet is cut.
+  void drain();
+  // At the end of the turn: its streams are reset, at both ends, and the connection closed.
+  void cut();
+
+  [[nodiscard]] const base::Address& other_end() const { return other_end_; }
+  // Who the other end is by its certificate, for the log; empty: it has shown none.
+  [[nodiscard]] std::string identity() const;
+
+ private:
+  friend class ConnectionTable;
+  enum class State : std::uint8_t {
+    open,
+    leaving,  // in order: close_notify waits for room in the socket
+    goodbye,  // our FIN is out, theirs is awaited, so that they read all before the socket goes
+    closed,   // there is no socket any more
+  };
+
+  Connection(ConnectionTable& table, net::Descriptor socket, const base::Address& other_end,
+             const ConnectionOptions& options, Owner& owner);
+  void begin(bool registered);
+  void turn();
+
+  void on_ready(std::uint32_t events) override;
+  void on_time() override;
+  void on_settings() override;
+  void on_connect(Http2Stream& stream, const ConnectRequest& request) override;
+  void on_goaway(std::int32_t last_stream, Http2Code code) override;
+  void on_ping_ack(std::uint64_t /*token*/) override {}
+
+  void receive();
+  void take(std::span<const std::byte> bytes);
+  void decrypt(std::span<const std::byte> ciphertext);
+  void feed(std::span<const std::byte> bytes);
+  void other_side_ended();
+  [[nodiscard]] std::string why_ended() const;
+
+  void flush();
+  [[nodiscard]] std::span<const std::byte> make();
+  bool send(std::span<const std::byte> bytes);
+  [[nodiscard]] bool may_produce() const;
+  [[nodiscard]] bool pending() const;
+
+  void lose(const std::string& why);
+  void fail(const std::string& why);
+  void cut_now();
+  void leave();
+  void end_in_order();
+  void say_goodbye();
+  void close(bool in_order);
+  void tell_closed(const std::string& why);
+  void tell_room();
+
+  ConnectionTable& table_;
+  Owner& owner_;
+  net::Descriptor fd_;
+  base::Address other_end_;
+  std::optional<TlsSession> tls_;
+  Http2 http2_;
+  std::vector<std::byte> kept_;  // made, and not taken by the socket yet
+  std::size_t kept_begin_ = 0;
+  std::size_t chunk_;  // how much is made at once
+  LifeSigns life_;
+  net::Instant ready_within_ms_;
+  net::Instant heard_at_;         // when something was received
+  std::size_t room_streams_ = 0;  // streams() when tell_room() last looked
+  int send_error_ = 0;            // what was received before it is still read
+  Http2Code goaway_ = Http2Code::no_error;
+  State state_ = State::open;
+  bool goaway_received_ = false;
+  bool ready_ = false;
+  bool lost_ = false;
+  bool draining_ = false;
+  bool to_cut_ = false;
+  bool readable_ = false;
+  bool to_the_end_ = false;  // read until there is nothing: a short read is no proof
+  bool writable_ = true;
+  bool pinged_ = false;  // and nothing was received since
+  bool could_open_ = false;
+  bool queued_ = false;  // in the table's queue
+};
+
+}  // namespace finhold::tunnel

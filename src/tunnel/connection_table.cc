@@ -1,0 +1,67 @@
+#include "tunnel/connection_table.h"
+
+#include <algorithm>
+
+namespace finhold::tunnel {
+
+ConnectionTable::ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
+                                 std::size_t window, Owner& owner)
+    : loop_(loop), poller_(poller), timers_(timers), owner_(owner), pool_(window) {}
+
+ConnectionTable::~ConnectionTable() { poller_.remove_turn_end(*this); }
+
+void ConnectionTable::begin() { poller_.add_turn_end(*this); }
+
+Connection& ConnectionTable::start(net::Descriptor socket, bool registered,
+                                   const base::Address& other_end, const ConnectionOptions& options,
+                                   Connection::Owner& owner) {
+  if (!wire_) wire_ = std::make_unique_for_overwrite<std::byte[]>(wire_size);
+  if (options.tls != nullptr && !plain_) {
+    plain_ = std::make_unique_for_overwrite<std::byte[]>(most_sent);
+  }
+  connections_.push_back(std::unique_ptr<Connection>(
+      new Connection(*this, std::move(socket), other_end, options, owner)));
+  Connection& connection = *connections_.back();
+  connection.begin(registered);
+  return connection;
+}
+
+void ConnectionTable::cut_all() {
+  for (const auto& connection : connections_) connection->cut();
+}
+
+void ConnectionTable::queue(Connection& connection) {
+  if (connection.queued_) return;
+  connection.queued_ = true;
+  queue_.push_back(&connection);
+}
+
+// Each connection has one turn. What its events make others do waits for the next, so that all
+// share the time.
+bool ConnectionTable::turn_end() {
+  told_ = false;
+  running_.swap(queue_);
+  for (Connection* connection : running_) {
+    connection->queued_ = false;
+    connection->turn();
+  }
+  running_.clear();
+  reap();
+  return !queue_.empty() || told_;
+}
+
+void ConnectionTable::reap() {
+  const auto is_over = [](const Connection& connection) {
+    return connection.state_ == Connection::State::closed && connection.streams() == 0 &&
+           !connection.queued_;
+  };
+  const auto gone =
+      std::erase_if(closed_, [&](const Connection* connection) { return is_over(*connection); });
+  if (gone == 0) return;
+  std::erase_if(connections_, [&](const auto& connection) { return is_over(*connection); });
+  if (!connections_.empty()) return;
+  pool_.trim();
+  owner_.on_no_connections();
+}
+
+}  // namespace finhold::tunnel

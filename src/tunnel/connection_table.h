@@ -1,0 +1,88 @@
+// The connections of one worker, and what they share: the memory that their bytes move through, and
+// the end of the turn, at which they write.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "net/descriptor.h"
+#include "net/loop.h"
+#include "net/poller.h"
+#include "net/timers.h"
+#include "tunnel/block_pool.h"
+#include "tunnel/connection.h"
+
+namespace finhold::tunnel {
+
+// On the worker's thread.
+class ConnectionTable final : private net::TurnEnd {
+ public:
+  class Owner {
+   public:
+    // The last connection is gone. Told at the end of a turn.
+    virtual void on_no_connections() = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // Everything referred to outlives the table, and it outlives the sessions whose legs are streams.
+  // `window`: bytes of one stream, one way, at least Http2::least_window.
+  ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers, std::size_t window,
+                  Owner& owner);
+  ConnectionTable(const ConnectionTable&) = delete;
+  ConnectionTable& operator=(const ConnectionTable&) = delete;
+  // Without an event: connections are aborted, streams become void.
+  ~ConnectionTable();
+
+  // From now on turns end with it too. Once, before start(), and after the SessionTable was made:
+  // so what sessions write at the end of a turn goes out in the same turn.
+  void begin();
+
+  // A connection over a socket that is connected, non-blocking and has leg options
+  // (net::set_leg_options). `registered`: the poller knows the descriptor already (net::Dialer).
+  // `owner` outlives the connection's on_closed(). Nothing is told before this returns.
+  Connection& start(net::Descriptor socket, bool registered, const base::Address& other_end,
+                    const ConnectionOptions& options, Connection::Owner& owner);
+
+  // Also of those that only say goodbye (2 s at most), or have streams that were not forgotten.
+  [[nodiscard]] bool empty() const { return connections_.empty(); }
+
+  // Connection::cut() for all.
+  void cut_all();
+
+ private:
+  friend class Connection;
+
+  // What is sent at once: one send(), and all TLS records of it in one piece of memory. With TLS
+  // besides that, what TLS itself has to say.
+  static constexpr std::size_t most_sent = std::size_t{512} << 10;
+  static constexpr std::size_t wire_size = most_sent + (std::size_t{64} << 10);
+  // What is received at once.
+  static constexpr std::size_t most_received = std::size_t{256} << 10;
+  // Connections that may wait for the other side's FIN: those that fail can come fast.
+  static constexpr std::size_t most_goodbyes = 256;
+
+  bool turn_end() override;
+  void reap();
+  void queue(Connection& connection);
+
+  net::Loop& loop_;
+  net::Poller& poller_;
+  net::Timers& timers_;
+  Owner& owner_;
+  BlockPool pool_;
+  std::unique_ptr<std::byte[]> wire_;   // as it is on the wire
+  std::unique_ptr<std::byte[]> plain_;  // most_sent; of TLS only
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Connection*> queue_;    // have something to do at the end of the turn
+  std::vector<Connection*> running_;  // queue_ of the turn that ends now
+  std::vector<Connection*> closed_;   // to be destroyed when their streams are forgotten
+  std::size_t goodbyes_ = 0;
+  bool told_ = false;  // somebody was told something at the end of this turn
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,489 @@
+// Near and far over TCP loopback: what passes, how connections and their streams end, and in what
+// words.
+#include "tunnel/connection.h"
+
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "certificates.h"
+#include "connection_pair.h"
+#include "http2_pair.h"
+#include "net/socket.h"
+
+using namespace connection_pair;
+using finhold::test::Authority;
+using finhold::test::CertificateFiles;
+using finhold::tunnel::TlsFarSettings;
+using finhold::tunnel::TlsNearSettings;
+using http2_pair::pattern;
+
+namespace {
+
+Authority& authority() {
+  static Authority made("Test CA");
+  return made;
+}
+
+const CertificateFiles& certificate() {
+  static const CertificateFiles made = authority().issue();
+  return made;
+}
+
+template <typename Settings>
+TlsContext load(const Settings& settings) {
+  auto loaded = TlsContext::load(settings);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().text);
+  return std::move(loaded.value());
+}
+
+const TlsContext& near_tls() {
+  static const TlsContext made = load(TlsNearSettings{
+      authority().certificate(), certificate().certificate, certificate().key, "far.test"});
+  return made;
+}
+
+const TlsContext& far_tls() {
+  static const TlsContext made =
+      load(TlsFarSettings{certificate().certificate, certificate().key, authority().certificate()});
+  return made;
+}
+
+// A pair over TLS, or over nothing.
+struct Joined {
+  World world;
+  Side& near = world.near;
+  Side& far = world.far;
+
+  explicit Joined(bool tls = false, bool small_buffers = false,
+                  std::size_t window = Http2::least_window)
+      : world(window) {
+    world.join(tls ? &near_tls() : nullptr, tls ? &far_tls() : nullptr, small_buffers);
+    REQUIRE(near.told == "ready");
+    REQUIRE(far.told == "ready");
+  }
+
+  // Both ends of a new stream.
+  End& open() {
+    End& end = near.open();
+    world.until([&] { return end.answer != 0; });
+    REQUIRE(end.answer == 200);
+    return end;
+  }
+  void both_go() {
+    world.until([&] { return near.gone && far.gone; });
+  }
+  void forget() {
+    near.forget_all();
+    far.forget_all();
+  }
+};
+
+void send_raw(const net::Descriptor& to, std::string_view bytes) {
+  REQUIRE(send(to.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(bytes.size()));
+}
+
+// All until the end, or until a reset: then "RESET" is at the end.
+std::string all_of(const net::Descriptor& from) {
+  std::string all;
+  std::vector<char> buffer(100'000);
+  for (;;) {
+    const ssize_t count = recv(from.get(), buffer.data(), buffer.size(), 0);
+    if (count <= 0) return count == 0 ? all : all + "RESET";
+    all.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+}
+
+std::string answer_200(std::uint32_t stream) {
+  return http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, stream,
+                           http2_pair::fields({{":status", "200"}}));
+}
+
+}  // namespace
+
+TEST_CASE("connection: bytes and ends pass both ways, with TLS and without") {
+  for (const bool tls : {false, true}) {
+    Joined pair(tls);
+    CHECK(pair.near.connection->identity() == (tls ? "CN=far" : ""));
+    CHECK(pair.far.connection->identity() == (tls ? "CN=far" : ""));
+    pair.far.greets = [](End& end) { end.echoes = true; };
+    End& end = pair.near.open("db.example:5432");
+    end.sends = "question";
+    end.go();
+    pair.world.until([&] { return end.received == "question"; });
+    CHECK_FALSE(end.ended);
+    end.finishes = true;
+    end.go();
+    pair.world.until([&] { return end.ended; });
+    CHECK(pair.far.told == "ready, connect db.example:5432");
+    CHECK(pair.far.ends[0]->ended_with("question"));
+    CHECK(end.ended_with("question"));
+    pair.forget();
+  }
+}
+
+TEST_CASE("connection: much passes both ways in several streams, and every byte is right") {
+  for (const bool tls : {false, true}) {
+    for (const bool small : {false, true}) {
+      CAPTURE(tls);
+      CAPTURE(small);
+      Joined pair(tls, small);
+      const std::size_t size = small ? 300'000 : 5'000'000;
+      pair.far.greets = [&](End& end) {
+        end.sends = pattern(size, static_cast<unsigned>(100 + pair.far.ends.size()));
+        end.finishes = true;
+      };
+      for (unsigned i = 1; i <= 3; ++i) {
+        End& end = pair.near.open();
+        end.sends = pattern(size, i);
+        end.finishes = true;
+        end.go();
+      }
+      pair.world.until([&] { return pair.near.ended() == 3 && pair.far.ended() == 3; });
+      for (unsigned i = 1; i <= 3; ++i) {
+        CHECK(pair.far.ends[i - 1]->ended_with(pattern(size, i)));
+        CHECK(pair.near.ends[i - 1]->ended_with(pattern(size, 100 + i)));
+      }
+      pair.forget();
+      pair.near.connection->drain();
+      pair.both_go();
+      CHECK(pair.near.told == "ready, closed");
+      CHECK(pair.far.told.ends_with(", goaway, closed"));
+    }
+  }
+}
+
+TEST_CASE("connection: many streams at once, and as many again when those have gone") {
+  World world;
+  world.options.http2.max_streams = 200;
+  world.join(&near_tls(), &far_tls());
+  world.far.greets = [](End& end) { end.echoes = true; };
+  for (std::size_t round = 1; round <= 2; ++round) {
+    for (int i = 0; i < 200; ++i) {
+      End& end = world.near.open();
+      end.sends = "number " + std::to_string(i);
+      end.finishes = true;
+      end.go();
+    }
+    CHECK_FALSE(world.near.connection->can_open());
+    world.until([&] { return world.near.ended() == 200 * round; });
+    for (std::size_t i = 0; i < 200; ++i) {
+      CHECK(world.near.ends[200 * (round - 1) + i]->ended_with("number " + std::to_string(i)));
+    }
+    world.near.forget_all();
+    world.far.forget_all();
+    CHECK(world.near.connection->streams() == 0);
+    // That there is room again is told at the end of a turn.
+    world.near.connection->touch();
+    world.until([&] { return world.near.rooms > 0; });
+    CHECK(world.near.connection->can_open());
+  }
+}
+
+TEST_CASE("connection: a stream that nobody reads stalls no other") {
+  Joined pair(true);
+  pair.far.greets = [&](End& end) { end.reads = pair.far.ends.size() != 1; };
+  End& stalled = pair.near.open();
+  stalled.sends = pattern(300'000);
+  stalled.finishes = true;
+  stalled.go();
+  End& other = pair.near.open();
+  other.sends = pattern(4'000'000, 2);
+  other.finishes = true;
+  other.go();
+  pair.world.until([&] { return pair.far.ended() == 1; });
+  CHECK(pair.far.ends[1]->ended_with(other.sends));
+  // What the other end keeps is the window, and what this one keeps is as much.
+  CHECK(stalled.sent <= 2 * Http2::least_window);
+  CHECK(pair.far.ends[0]->received.empty());
+
+  pair.far.ends[0]->reads = true;
+  pair.far.ends[0]->go();
+  pair.world.until([&] { return pair.far.ended() == 2; });
+  CHECK(pair.far.ends[0]->ended_with(stalled.sends));
+  pair.forget();
+}
+
+TEST_CASE("connection: an end alone, long after the bytes") {
+  Joined pair;
+  End& end = pair.open();
+  end.sends = "all";
+  end.go();
+  pair.world.until([&] { return pair.far.ends[0]->received == "all"; });
+  CHECK_FALSE(pair.far.ends[0]->ended);
+  end.finishes = true;
+  end.go();
+  pair.world.until([&] { return pair.far.ends[0]->ended; });
+  CHECK(pair.far.ends[0]->ended_with("all"));
+  pair.forget();
+}
+
+TEST_CASE("connection: the loss of it resets its streams, also those that one side has ended") {
+  for (const bool tls : {false, true}) {
+    CAPTURE(tls);
+    Joined pair(tls);
+    End& one = pair.open();
+    End& other = pair.near.open();
+    other.sends = "half";
+    other.finishes = true;
+    other.go();
+    pair.world.until([&] { return pair.far.ended() == 1; });
+    pair.far.forget_all();
+    pair.far.table.reset();  // as if the process had died
+    pair.world.until([&] { return pair.near.closed == 1; });
+    CHECK(pair.near.told == "ready, closed: reset by the other side");
+    CHECK(one.reset == Http2Code::connect_error);
+    CHECK(other.reset == Http2Code::connect_error);
+    CHECK(pair.near.ended() == 0);
+    // It stays as long as somebody may read what had arrived.
+    pair.world.pause(20);
+    CHECK_FALSE(pair.near.gone);
+    pair.near.forget_all();
+    pair.world.until([&] { return pair.near.gone; });
+  }
+}
+
+TEST_CASE("connection: the end of the socket alone is no end of a connection, but a loss") {
+  for (const bool tls : {false, true}) {
+    CAPTURE(tls);
+    Joined pair(tls);
+    const End& end = pair.open();
+    shutdown(pair.far.socket, SHUT_WR);
+    pair.world.until([&] { return pair.near.closed == 1; });
+    CHECK(pair.near.told ==
+          (tls ? "ready, closed: the connection ended without TLS's close_notify, so something may "
+                 "be missing"
+               : "ready, closed: the other side closed the connection without GOAWAY"));
+    CHECK(end.reset == Http2Code::connect_error);
+    CHECK_FALSE(end.ended);
+    // And that one has met a reset.
+    pair.world.until([&] { return pair.far.closed == 1; });
+    CHECK(pair.far.ends[0]->reset == Http2Code::connect_error);
+    pair.forget();
+    pair.both_go();
+  }
+}
+
+TEST_CASE(
+    "connection: what ends in the middle of a frame is a loss, and what came before it counts") {
+  World world;
+  const net::Descriptor raw = world.join(world.near);
+  send_raw(raw, http2_pair::server_preface());
+  world.until([&] { return world.near.connection->ready(); });
+  End& end = world.near.open();
+  const std::string data = http2_pair::frame(http2_pair::DATA, http2_pair::END_STREAM, 1, "second");
+  world.pause(1);
+  send_raw(raw, answer_200(1) + http2_pair::frame(http2_pair::DATA, 0, 1, "first"));
+  send_raw(raw, std::string_view(data).substr(0, data.size() - 1));
+  REQUIRE(shutdown(raw.get(), SHUT_WR) == 0);
+  world.until([&] { return world.near.closed == 1; });
+  CHECK(world.near.told == "ready, closed: the other side closed the connection without GOAWAY");
+  CHECK(end.received == "firstsecon");
+  CHECK_FALSE(end.ended);
+  CHECK(end.reset == Http2Code::connect_error);
+  end.forget();
+}
+
+TEST_CASE("connection: after drain() streams go on to their ends, then both sides close in order") {
+  for (const bool tls : {false, true}) {
+    for (const bool of_near : {false, true}) {
+      CAPTURE(tls);
+      CAPTURE(of_near);
+      Joined pair(tls);
+      pair.far.greets = [](End& end) { end.echoes = true; };
+      End& end = pair.open();
+      (of_near ? pair.near : pair.far).connection->drain();
+      pair.world.until([&] { return (of_near ? pair.far : pair.near).told.ends_with("goaway"); });
+      CHECK_FALSE(pair.near.connection->can_open());
+      end.sends = pattern(200'000);
+      end.finishes = true;
+      end.go();
+      pair.world.until([&] { return end.ended; });
+      CHECK(end.ended_with(end.sends));
+      pair.forget();
+      pair.both_go();
+      CHECK(pair.near.told.ends_with("closed"));
+      CHECK(pair.far.told.ends_with("closed"));
+      CHECK(pair.near.closed + pair.far.closed == 2);
+    }
+  }
+}
+
+TEST_CASE("connection: drain() of an idle one closes it, and of one that is not ready too") {
+  Joined pair(true);
+  pair.near.connection->drain();
+  pair.both_go();
+  CHECK(pair.near.told == "ready, closed");
+  CHECK(pair.far.told == "ready, goaway, closed");
+
+  World world;
+  const net::Descriptor raw = world.join(world.far, &far_tls());
+  world.far.connection->drain();
+  world.until([&] { return world.far.gone; });
+  CHECK(world.far.told == "closed");
+}
+
+TEST_CASE("connection: cut() resets the streams at both ends") {
+  for (const bool tls : {false, true}) {
+    Joined pair(tls);
+    End& end = pair.open();
+    end.sends = "some";
+    end.go();
+    pair.world.until([&] { return pair.far.ends[0]->received == "some"; });
+    pair.near.table->cut_all();
+    CHECK(pair.near.told == "ready");  // nothing is told from within a verb
+    pair.world.until([&] { return pair.near.closed + pair.far.closed == 2; });
+    CHECK(pair.near.told == "ready, closed: it was cut by this side");
+    CHECK(pair.far.told == "ready, connect a:1, goaway, closed");
+    CHECK(end.reset == Http2Code::connect_error);
+    CHECK(pair.far.ends[0]->reset == Http2Code::connect_error);
+    pair.forget();
+    pair.both_go();
+  }
+}
+
+TEST_CASE("connection: tables may go while streams are open") {
+  Joined pair(true);
+  static_cast<void>(pair.open());
+  static_cast<void>(pair.near.open());
+}
+
+TEST_CASE("connection: an end that does not answer PING is lost") {
+  World world;
+  world.options.life = {std::chrono::milliseconds(30), std::chrono::milliseconds(50)};
+  const net::Descriptor raw = world.join(world.far);
+  send_raw(raw, http2_pair::client_preface() + http2_pair::connect(1));
+  world.until([&] { return world.far.closed == 1; });
+  CHECK(world.far.told == "ready, connect a:1, closed: no answer to PING for 50ms");
+  CHECK(world.far.ends[0]->reset == Http2Code::connect_error);
+  world.far.forget_all();
+  const std::string all = all_of(raw);
+  CHECK(http2_pair::summary(all).find("PING 0/0") != std::string::npos);
+  CHECK(all.ends_with("RESET"));
+}
+
+TEST_CASE("connection: idle ones stay, and so does one that sends but answers no PING") {
+  World world;
+  world.options.life = {std::chrono::milliseconds(10), std::chrono::milliseconds(100)};
+  world.join(&near_tls(), &far_tls());
+  world.pause(300);
+  CHECK(world.near.told + world.far.told == "readyready");
+
+  const net::Descriptor raw = world.join(world.far);
+  send_raw(raw, http2_pair::client_preface());
+  for (int i = 0; i < 20; ++i) {
+    send_raw(raw, http2_pair::frame(http2_pair::PING, 0, 0, "12345678"));
+    world.pause(20);
+  }
+  CHECK(world.far.closed == 0);
+}
+
+TEST_CASE("connection: who is not ready in time is dropped, however little it sends") {
+  World world;
+  world.options.ready_within_ms = 100;
+  SUBCASE("silent") {
+    const net::Descriptor raw = world.join(world.far, &far_tls());
+    world.until([&] { return world.far.gone; });
+    CHECK(world.far.told == "closed: TLS and HTTP/2 were not ready within 100ms");
+  }
+  SUBCASE("slow") {
+    const net::Descriptor raw = world.join(world.far);
+    const std::string preface = http2_pair::client_preface();
+    for (std::size_t i = 0; i < preface.size() && world.far.closed == 0; ++i) {
+      send(raw.get(), &preface[i], 1, MSG_NOSIGNAL);
+      world.pause(10);
+    }
+    CHECK(world.far.told == "closed: HTTP/2 was not ready within 100ms");
+  }
+  SUBCASE("a server that accepts, and no more") {
+    const net::Descriptor raw = world.join(world.near, &near_tls());
+    world.until([&] { return world.near.gone; });
+    CHECK(world.near.told == "closed: TLS and HTTP/2 were not ready within 100ms");
+  }
+}
+
+TEST_CASE("connection: why TLS does not come about is told at both ends") {
+  World world;
+  const auto both_go = [&] { world.until([&] { return world.near.gone && world.far.gone; }); };
+  SUBCASE("an authority that near does not know") {
+    Authority stranger("Stranger");
+    const TlsContext near = load(TlsNearSettings{stranger.certificate(), {}, {}, "far.test"});
+    world.join(&near, &far_tls());
+    both_go();
+    CHECK(world.near.told.starts_with("closed: TLS: the far end's certificate is refused"));
+    CHECK(world.far.told.find("does not know who issued our certificate") != std::string::npos);
+  }
+  SUBCASE("a certificate that near does not have") {
+    const TlsContext near = load(TlsNearSettings{authority().certificate(), {}, {}, "far.test"});
+    world.join(&near, &far_tls());
+    both_go();
+    CHECK(world.far.told == "closed: TLS: the client has shown no certificate");
+    CHECK(world.near.told.find("it wants a certificate from us") != std::string::npos);
+  }
+  SUBCASE("near without TLS") {
+    world.join(nullptr, &far_tls());
+    both_go();
+    CHECK(world.far.told == "closed: TLS: what the other side sends is not TLS");
+    CHECK(world.near.told.starts_with("closed: "));
+  }
+  SUBCASE("far without TLS") {
+    world.join(&near_tls(), nullptr);
+    both_go();
+    CHECK(world.far.told == "closed: HTTP/2: it does not speak HTTP/2");
+    CHECK(world.near.told == "closed: TLS: what the other side sends is not TLS");
+  }
+}
+
+TEST_CASE("connection: a refusal is read by who is refused, whatever else it has sent") {
+  World world;
+  SUBCASE("TLS: an alert") {
+    const net::Descriptor raw = world.join(world.far, &far_tls());
+    // A ClientHello of one byte.
+    constexpr std::string_view record("\x16\x03\x01\0\x05\x01\0\0\x01\0", 10);
+    send_raw(raw, std::string(record) + pattern(100'000));
+    world.until([&] { return world.far.closed == 1; });
+    CHECK(world.far.told.starts_with("closed: TLS: "));
+    REQUIRE(shutdown(raw.get(), SHUT_WR) == 0);
+    world.until([&] { return world.far.gone; });
+    const std::string all = all_of(raw);
+    REQUIRE(all.size() == 7);
+    CHECK(all[0] == 21);  // alert
+  }
+  SUBCASE("HTTP/2: GOAWAY") {
+    const net::Descriptor raw = world.join(world.far);
+    // DATA on stream 0 (RFC 9113 section 6.1).
+    send_raw(raw, http2_pair::client_preface() + http2_pair::connect(1) +
+                      http2_pair::frame(http2_pair::DATA, 0, 0, "x") + pattern(100'000));
+    world.until([&] { return world.far.closed == 1; });
+    CHECK(world.far.told.starts_with("ready, connect a:1, closed: HTTP/2: "));
+    CHECK(world.far.ends[0]->reset == Http2Code::protocol_error);
+    world.far.forget_all();
+    REQUIRE(shutdown(raw.get(), SHUT_WR) == 0);
+    world.until([&] { return world.far.gone; });
+    const auto frames = http2_pair::frames(all_of(raw));
+    REQUIRE_FALSE(frames.empty());
+    CHECK(frames.back().type == http2_pair::GOAWAY);
+    CHECK(http2_pair::number_in(std::string_view(frames.back().payload).substr(4)) == 1);
+  }
+}
+
+TEST_CASE("connection: GOAWAY with an error is a loss") {
+  World world;
+  const net::Descriptor raw = world.join(world.near);
+  send_raw(raw, http2_pair::server_preface());
+  world.until([&] { return world.near.connection->ready(); });
+  const End& end = world.near.open();
+  world.pause(1);
+  send_raw(raw, http2_pair::frame(http2_pair::GOAWAY, 0, 0,
+                                  http2_pair::number(1) + http2_pair::number(11)));
+  world.until([&] { return world.near.closed == 1; });
+  CHECK(world.near.told ==
+        "ready, goaway, closed: the other side has given the connection up: HTTP/2 "
+        "ENHANCE_YOUR_CALM");
+  CHECK(end.reset == Http2Code::connect_error);
+  world.near.forget_all();
+}
