@@ -1,7 +1,6 @@
 #include "app/server.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
@@ -12,7 +11,10 @@
 
 #include "app/catch_mistakes.h"
 #include "app/dial_check.h"
+#include "app/listening.h"
 #include "app/nft_rules.h"
+#include "app/notify.h"
+#include "app/passed_sockets.h"
 #include "app/privileges.h"
 #include "app/rules_keeper.h"
 #include "app/worker.h"
@@ -23,7 +25,6 @@
 #include "net/signals.h"
 #include "net/socket.h"
 #include "net/socket_owner.h"
-#include "relay/keepalive_options.h"
 
 namespace finhold::app {
 
@@ -78,29 +79,6 @@ bool intercepts(const Config& config) {
   });
 }
 
-// What to do about an address that cannot be listened on.
-std::string advice(const base::Error& error) {
-  switch (error.code) {
-    case EADDRINUSE:
-      return "another process listens there: \"ss -ltnp\" shows which; stop it or choose another "
-             "port";
-    case EPERM:
-      return "intercept = \"tproxy\" needs CAP_NET_RAW or CAP_NET_ADMIN (AmbientCapabilities= in "
-             "systemd)";
-    case EACCES:
-      return "ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= in systemd) or a "
-             "lower net.ipv4.ip_unprivileged_port_start";
-    case EADDRNOTAVAIL:
-      return "this machine does not have that address: \"ip address\" shows those it has";
-    case EAFNOSUPPORT:
-      return "this machine has no IPv6; listen on an IPv4 address";
-    case EMFILE:
-      return "the limit of open files is too low: raise LimitNOFILE= in systemd or \"ulimit -n\"";
-    default:
-      return "";
-  }
-}
-
 // Whether a program on this machine that has closed its connection can be told from one that has
 // half-closed it: a line in the log if not, for finhold goes on without.
 void try_socket_owner(const base::Address& listening) {
@@ -118,61 +96,45 @@ void try_socket_owner(const base::Address& listening) {
       .write(log::Level::info);
 }
 
-// One socket a worker for a route; nothing, and a line in the log, if the address cannot be had.
-std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
-                                                   std::uint32_t workers) {
-  std::vector<net::Descriptor> sockets;
-  base::Address address = route.listen;
-  for (std::uint32_t i = 0; i < workers; ++i) {
-    auto socket =
-        net::listen_tcp(address, i == 0, relay::keepalive_options(route, base::Side::client),
-                        route.intercept == relay::Intercept::tproxy);
-    if (!socket.ok()) {
-      log::Line("cannot listen: " + advice(socket.error()))
-          .add("route", route.name)
-          .add("address", address.text())
-          .add("error", socket.error().text())
-          .write(log::Level::error);
-      return std::nullopt;
-    }
-    // Port 0: the first worker's socket has got the port that all of them use.
-    if (i == 0) address = net::local_address(socket.value().get());
-    sockets.push_back(std::move(socket.value()));
-  }
-  log::Line line("listening");
-  line.add("route", route.name).add("address", address.text());
-  if (route.intercept == relay::Intercept::none) {
-    line.add("server", route.server.text());
-  } else {
-    line.add("intercept", route.intercept == relay::Intercept::tproxy ? "tproxy" : "redirect");
-  }
-  line.write(log::Level::info);
-  return sockets;
+bool tell(const std::string& what, const std::optional<base::Mistake>& mistake) {
+  if (mistake) log::Line(what).add("error", mistake->text).write(log::Level::error);
+  return mistake.has_value();
 }
 
 using Bound = std::vector<std::vector<BoundRoute>>;  // for each worker
 
 // Every listening socket of the config.
 std::optional<Bound> bind_all(const Config& config, std::uint32_t workers) {
+  std::vector<std::string> names;
+  for (const relay::Route& route : config.routes) names.push_back(route.name);
+  auto passed = PassedSockets::from_systemd(std::move(names));
+  std::vector<std::vector<PassedSocket>> kept;  // for each route
+  if (passed.ok()) {
+    for (const relay::Route& route : config.routes) {
+      kept.push_back(passed.value().take(route.name, route.listen));
+    }
+  }
+  if (tell("cannot use the sockets that systemd has passed",
+           passed.ok() ? passed.value().left() : passed.error())) {
+    return std::nullopt;
+  }
+
   Bound bound(workers);
   bool tried = false;
-  for (const relay::Route& route : config.routes) {
-    auto sockets = listen(route, workers);
+  for (std::size_t r = 0; r < config.routes.size(); ++r) {
+    const relay::Route& route = config.routes[r];
+    const bool is_kept = !kept[r].empty();
+    auto sockets = listen(route, std::move(kept[r]), workers);
     if (!sockets) return std::nullopt;
     if (!tried && route.fin.crosses != core::Crosses::none) {
       try_socket_owner(net::local_address(sockets->front().get()));
       tried = true;
     }
-    for (std::uint32_t i = 0; i < workers; ++i) {
-      bound[i].push_back({&route, std::move((*sockets)[i])});
+    for (std::size_t i = 0; i < sockets->size(); ++i) {
+      bound[i % workers].push_back({&route, std::move((*sockets)[i]), is_kept});
     }
   }
   return bound;
-}
-
-bool tell(const std::string& what, const std::optional<base::Mistake>& mistake) {
-  if (mistake) log::Line(what).add("error", mistake->text).write(log::Level::error);
-  return mistake.has_value();
 }
 
 // False: connections that finhold opens would lead back to it, whoever loads the rules.
@@ -210,7 +172,8 @@ class Server final : private net::Wake::Listener,
                intercepts(config)),
         wake_(loop, *this),
         signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this),
-        poller_(loop) {
+        poller_(loop),
+        notify_(loop, timers, quota_, workers_) {
     if (rules_) tell("cannot watch the rules", watch(rules_->socket()));
     for (auto& routes : bound) {
       workers_.push_back(std::make_unique<Worker>(config_, quota_, std::move(routes)));
@@ -235,6 +198,7 @@ class Server final : private net::Wake::Listener,
       });
     }
     log::Line("ready").add("workers", workers_.size()).write(log::Level::info);
+    notify_.ready();
     poller_.run();
     join();
   }
@@ -251,6 +215,7 @@ class Server final : private net::Wake::Listener,
           .add("sessions", quota_.open())
           .add("drain", base::format_duration(config_.limits.drain))
           .write(log::Level::info);
+      notify_.stopping(config_.limits.drain);
       // First of all: a diverted connection that finds no listener is refused.
       if (rules_) tell("cannot stop catching connections", rules_->stop_catching());
       for (const auto& worker : workers_) worker->drain();
@@ -306,6 +271,7 @@ class Server final : private net::Wake::Listener,
   net::Signals signals_;
   net::Poller poller_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  Notify notify_;
   std::vector<std::thread> threads_;
   std::atomic<std::uint32_t> running_{0};
   bool stopping_ = false;

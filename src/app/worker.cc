@@ -34,10 +34,11 @@ class Worker::Door final : private net::Listener::Owner {
       : table_(worker.table_),
         quota_(quota),
         route_(*bound.route),
+        kept_(bound.kept),
         listener_(worker.poller_, worker.timers_, worker.loop_, std::move(bound.socket), *this) {}
 
   base::Error open() { return listener_.start(); }
-  void close() { listener_.stop(); }
+  void close() { kept_ ? listener_.leave() : listener_.stop(); }
 
  private:
   bool may_accept() override { return quota_.room(); }
@@ -66,6 +67,7 @@ class Worker::Door final : private net::Listener::Owner {
   relay::SessionTable& table_;
   relay::SessionQuota& quota_;
   const relay::Route& route_;
+  const bool kept_;
   net::Listener listener_;
 };
 
@@ -87,6 +89,12 @@ void Worker::run() {
     FINHOLD_CHECK(door->open().code == 0);
   }
   poller_.run();
+  life_.store(Life::over);
+}
+
+void Worker::ask() {
+  Life answered = Life::answered;
+  if (life_.compare_exchange_strong(answered, Life::asked)) wake_.call();
 }
 
 void Worker::drain() { order(Order::drain); }
@@ -99,6 +107,8 @@ void Worker::order(Order order) {
 }
 
 void Worker::on_wake() {
+  Life asked = Life::asked;
+  life_.compare_exchange_strong(asked, Life::answered);
   const Order order = order_.load(std::memory_order_relaxed);
   if (order == Order::none) return;
   if (!draining_) {

@@ -19,6 +19,7 @@ namespace finhold::app {
 struct BoundRoute {
   const relay::Route* route;
   net::Descriptor socket;
+  bool kept = false;  // by systemd: what waits to be accepted when finhold ends is left to the next
 };
 
 class Worker final : private net::Wake::Listener, private relay::SessionTable::Owner {
@@ -33,20 +34,28 @@ class Worker final : private net::Wake::Listener, private relay::SessionTable::O
   // destroy it after this has returned.
   void run();
 
-  // Any thread. Accepts what waits, closes the listening sockets, lets the sessions finish.
+  // Any thread. Accepts what waits in sockets of its own, closes all listening ones, lets the
+  // sessions finish.
   void drain();
   // Any thread. The same, and resets what is not finished.
   void cut();
 
+  // Any thread. Asks for a sign of life, and whether it was given: the loop has had a turn since,
+  // or is over.
+  void ask();
+  [[nodiscard]] bool has_answered() const { return life_.load() != Life::asked; }
+
  private:
   class Door;
   enum class Order : std::uint8_t { none, drain, cut };
+  enum class Life : std::uint8_t { answered, asked, over };
 
   void order(Order order);
   void on_wake() override;
   void on_empty() override;
 
   std::atomic<Order> order_{Order::none};
+  std::atomic<Life> life_{Life::answered};
   bool draining_ = false;
   net::Loop loop_;
   net::Wake wake_;

@@ -35,7 +35,7 @@ bool concerns_one_connection(int code) {
 Listener::Listener(Poller& poller, Timers& timers, Loop& loop, Descriptor fd, Owner& owner)
     : Timer(timers), poller_(poller), loop_(loop), fd_(std::move(fd)), owner_(owner) {}
 
-Listener::~Listener() { poller_.forget(*this); }
+Listener::~Listener() { leave(); }
 
 // Level-triggered: what one burst leaves is told again in the next turn.
 base::Error Listener::start() { return poller_.add(fd_.get(), EPOLLIN, *this); }
@@ -87,9 +87,13 @@ void Listener::on_time() {
 
 void Listener::stop() {
   draining_ = true;
-  disarm();
   accept_burst(last_burst);
-  poller_.forget(*this);
+  leave();
+}
+
+void Listener::leave() {
+  disarm();
+  if (fd_.valid()) poller_.remove(fd_.get(), *this);
   fd_.close();
 }
 

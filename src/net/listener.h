@@ -41,6 +41,10 @@ class Listener final : private Watcher, private Timer {
   // completed is turned away.
   void stop();
 
+  // Closes our descriptor only, of a socket that somebody else keeps: what waits is left to whoever
+  // listens next.
+  void leave();
+
  private:
   void on_ready(std::uint32_t events) override;
   void on_time() override;

@@ -59,6 +59,11 @@ base::Error Poller::control(int operation, int fd, std::uint32_t events, Watcher
   return {errno, "epoll_ctl"};
 }
 
+void Poller::remove(int fd, const Watcher& watcher) {
+  static_cast<void>(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr));
+  forget(watcher);
+}
+
 void Poller::forget(const Watcher& watcher) {
   for (int i = next_; i < count_; ++i) {
     epoll_event& event = batch_[static_cast<std::size_t>(i)];

@@ -77,6 +77,9 @@ class Poller final : private Watcher {
   // of its own. Requires that no other descriptor refers to the same socket.
   void forget(const Watcher& watcher);
 
+  // The same for a descriptor whose socket others have too, so that closing it is not enough.
+  void remove(int fd, const Watcher& watcher);
+
  private:
   base::Error control(int operation, int fd, std::uint32_t events, Watcher& watcher);
   void on_ready(std::uint32_t events) override;

@@ -1,5 +1,6 @@
 #include "net/socket.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -23,6 +24,13 @@ constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
 template <typename Value>
 bool set_option(int fd, int level, int name, const Value& value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+// -1: it has none.
+int get_option(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, level, name, &value, &length) == 0 ? value : -1;
 }
 
 int queue_length(int fd, unsigned long request) {
@@ -86,6 +94,25 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
   if (const auto error = set_leg_options(fd.get(), keepalive); error.code != 0) return error;
   if (listen(fd.get(), backlog) != 0) return last_error("listen");
   return fd;
+}
+
+bool is_tcp_listener(int fd) {
+  const int family = get_option(fd, SOL_SOCKET, SO_DOMAIN);
+  return (family == AF_INET || family == AF_INET6) &&
+         get_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP &&
+         get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
+}
+
+base::Error adopt_listener(int fd, const KeepaliveOptions& keepalive, bool transparent) {
+  // Like its queue, this flag belongs to all who have the socket.
+  if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return last_error("fcntl");
+  const int family = get_option(fd, SOL_SOCKET, SO_DOMAIN);
+  const int is_transparent = family == AF_INET ? get_option(fd, SOL_IP, IP_TRANSPARENT)
+                                               : get_option(fd, SOL_IPV6, IPV6_TRANSPARENT);
+  if (transparent && is_transparent != 1) {
+    if (const auto error = set_transparent(fd, family); error.code != 0) return error;
+  }
+  return set_leg_options(fd, keepalive);
 }
 
 base::Address local_address(int fd) {

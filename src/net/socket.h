@@ -53,6 +53,14 @@ void set_tunnel_options(int fd, std::uint32_t user_timeout_ms);
 base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
                                     const KeepaliveOptions& keepalive, bool transparent = false);
 
+// Whether a descriptor is a listening TCP socket.
+bool is_tcp_listener(int fd);
+
+// Makes a listening socket that somebody else has bound like one of listen_tcp(). Whoever keeps it
+// open too must not accept from it. code 0: done. One that is transparent already needs no
+// capability for that.
+base::Error adopt_listener(int fd, const KeepaliveOptions& keepalive, bool transparent);
+
 // Whether an address is one of this machine's, not counting its port; all of 127.0.0.0/8 is.
 bool is_own_address(const base::Address& address);
 

@@ -28,6 +28,7 @@ ONLY_IN = [
     (re.compile(r"spdlog/"), re.compile(r"base/log\.cc")),
     (re.compile(r"nghttp2/"), re.compile(r"tunnel/http2[a-z_]*\.cc|tunnel/http2_callbacks\.h")),
     (re.compile(r"openssl/"), re.compile(r"tunnel/tls[a-z_]*\.cc")),
+    (re.compile(r"systemd/"), re.compile(r"app/notify\.cc|app/passed_sockets\.cc")),
     (re.compile(r"CLI/"), re.compile(r"app/cli\.cc")),
     (re.compile(r"toml\+\+/"), re.compile(r"app/config_file\.cc|app/config_value\.(h|cc)|app/config_keys\.cc")),
 ]

@@ -1,0 +1,126 @@
+#include "app/listening.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "net/socket.h"
+#include "relay/keepalive_options.h"
+
+namespace finhold::app {
+
+namespace log = base::log;
+
+namespace {
+
+using Sockets = std::optional<std::vector<net::Descriptor>>;
+
+// What to do about an address that cannot be listened on.
+std::string advice(const base::Error& error) {
+  switch (error.code) {
+    case EADDRINUSE:
+      return "another process listens there: \"ss -ltnp\" shows which; stop it or choose another "
+             "port";
+    case EPERM:
+      return "intercept = \"tproxy\" needs CAP_NET_RAW or CAP_NET_ADMIN (AmbientCapabilities= in "
+             "systemd)";
+    case EACCES:
+      return "ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= in systemd) or a "
+             "lower net.ipv4.ip_unprivileged_port_start";
+    case EADDRNOTAVAIL:
+      return "this machine does not have that address: \"ip address\" shows those it has";
+    case EAFNOSUPPORT:
+      return "this machine has no IPv6; listen on an IPv4 address";
+    case EMFILE:
+      return "the limit of open files is too low: raise LimitNOFILE= in systemd or \"ulimit -n\"";
+    default:
+      return "";
+  }
+}
+
+void tell_listening(const relay::Route& route, const base::Address& address,
+                    const PassedSocket* passed) {
+  log::Line line("listening");
+  line.add("route", route.name).add("address", address.text());
+  if (route.intercept == relay::Intercept::none) {
+    line.add("server", route.server.text());
+  } else {
+    line.add("intercept", route.intercept == relay::Intercept::tproxy ? "tproxy" : "redirect");
+  }
+  if (passed != nullptr) line.add("socket", passed->name);
+  line.write(log::Level::info);
+}
+
+void tell_not_listening(const relay::Route& route, const base::Address& address,
+                        const base::Error& error) {
+  log::Line("cannot listen: " + advice(error))
+      .add("route", route.name)
+      .add("address", address.text())
+      .add("error", error.text())
+      .write(log::Level::error);
+}
+
+// One socket of its own a worker.
+Sockets listen_alone(const relay::Route& route, std::uint32_t workers) {
+  std::vector<net::Descriptor> sockets;
+  base::Address address = route.listen;
+  for (std::uint32_t i = 0; i < workers; ++i) {
+    auto socket =
+        net::listen_tcp(address, i == 0, relay::keepalive_options(route, base::Side::client),
+                        route.intercept == relay::Intercept::tproxy);
+    if (!socket.ok()) {
+      tell_not_listening(route, address, socket.error());
+      return std::nullopt;
+    }
+    // Port 0: the first worker's socket has got the port that all of them use.
+    if (i == 0) address = net::local_address(socket.value().get());
+    sockets.push_back(std::move(socket.value()));
+  }
+  tell_listening(route, address, nullptr);
+  return sockets;
+}
+
+// The same for a socket of systemd's.
+Sockets adopt(const relay::Route& route, PassedSocket passed, std::uint32_t workers) {
+  if (route.intercept != relay::Intercept::none && passed.address.port() != route.listen.port()) {
+    log::Line(
+        "the socket that systemd has passed has another port than listen, where the rules "
+        "divert connections to: make them the same")
+        .add("route", route.name)
+        .add("socket", passed.name)
+        .add("address", passed.address.text())
+        .add("listen", route.listen.text())
+        .write(log::Level::error);
+    return std::nullopt;
+  }
+  const base::Error error =
+      net::adopt_listener(passed.socket.get(), relay::keepalive_options(route, base::Side::client),
+                          route.intercept == relay::Intercept::tproxy);
+  auto sockets = error.code != 0 ? error : share(std::move(passed.socket), workers);
+  if (!sockets.ok()) {
+    tell_not_listening(route, passed.address, sockets.error());
+    return std::nullopt;
+  }
+  tell_listening(route, passed.address, &passed);
+  return std::move(sockets.value());
+}
+
+}  // namespace
+
+std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
+                                                   std::vector<PassedSocket> passed,
+                                                   std::uint32_t workers) {
+  if (passed.empty()) return listen_alone(route, workers);
+  std::vector<net::Descriptor> all;
+  for (PassedSocket& each : passed) {
+    auto sockets = adopt(route, std::move(each), workers);
+    if (!sockets) return std::nullopt;
+    std::move(sockets->begin(), sockets->end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace finhold::app
