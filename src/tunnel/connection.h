@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -51,6 +52,9 @@ class Connection final : public Carrier,
     // Far: as Http2::Events::on_connect.
     virtual void on_connect(Connection& connection, Http2Stream& stream,
                             const ConnectRequest& request) = 0;
+    // Far: as Http2::Events::on_refused.
+    virtual void on_refused(Connection& /*connection*/, std::string_view /*authority*/,
+                            int /*status*/) {}
     // Near: one or more streams have gone, or the other side allows more: can_open().
     virtual void on_room(Connection& connection) = 0;
     // The other side has said GOAWAY: no stream can be opened any more, those that are open go on.
@@ -115,6 +119,9 @@ class Connection final : public Carrier,
   void on_time() override;
   void on_settings() override;
   void on_connect(Http2Stream& stream, const ConnectRequest& request) override;
+  void on_refused(std::string_view authority, int status) override {
+    owner_.on_refused(*this, authority, status);
+  }
   void on_goaway(std::int32_t last_stream, Http2Code code) override;
   void on_ping_ack(std::uint64_t /*token*/) override {}
 

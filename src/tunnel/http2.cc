@@ -379,6 +379,7 @@ void Http2::refuse(std::int32_t id, int status) {
   const std::array fields = {http2_field(":status", text), http2_field("allow", "CONNECT")};
   const std::size_t count = status == 405 ? 2 : 1;  // RFC 9110 section 15.5.6
   note(nghttp2_submit_response(session_, id, fields.data(), count, nullptr));
+  events_->on_refused(incoming_.authority, status);
 }
 
 }  // namespace finhold::tunnel

@@ -1,0 +1,206 @@
+#include "tunnel/far.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "net/own_addresses.h"
+#include "tunnel/secret.h"
+
+namespace finhold::tunnel {
+
+namespace log = base::log;
+
+namespace {
+
+constexpr net::Instant own_addresses_for_ms = 5000;
+
+constexpr const char* bad_authority =
+    "the authority is not host:port, or its address is not written in full";
+
+// Of what a near end may write as it likes.
+constexpr std::size_t longest_in_log = 300;
+
+net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
+
+// A warning that strangers cause.
+void write_limited(log::Line& line, std::uint64_t left_out) {
+  if (left_out > 0) line.add("left_out", left_out);
+  line.write(log::Level::warning);
+}
+
+template <typename Thing>
+std::unique_ptr<Thing> take_from(std::vector<std::unique_ptr<Thing>>& things, const Thing& one) {
+  const auto found = std::find_if(things.begin(), things.end(),
+                                  [&](const auto& thing) { return thing.get() == &one; });
+  found->swap(things.back());
+  auto taken = std::move(things.back());
+  things.pop_back();
+  return taken;
+}
+
+}  // namespace
+
+Far::Far(const FarSettings& settings, const TlsContext* tls, net::Descriptor listening,
+         ConnectionTable& connections, relay::SessionTable& sessions, relay::SessionQuota& quota,
+         net::Loop& loop, net::Poller& poller, net::Timers& timers)
+    : settings_(settings),
+      tls_(tls),
+      connections_(connections),
+      sessions_(sessions),
+      quota_(quota),
+      loop_(loop),
+      timers_(timers),
+      allow_(settings.allow),
+      listener_(poller, timers, loop, std::move(listening), *this) {}
+
+Far::~Far() = default;
+
+base::Error Far::start() { return listener_.start(); }
+
+void Far::drain() {
+  listener_.stop();
+  for (const auto& near_end : near_ends_) near_end->drain();
+}
+
+bool Far::may_accept() { return near_ends_.size() < settings_.connections; }
+
+void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
+  near_ends_.push_back(std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this), near));
+  ConnectionOptions options;
+  options.role = Http2::Role::far;
+  options.http2.max_streams = settings_.streams_per_connection;
+  options.tls = tls_;
+  options.life = settings_.life;
+  near_ends_.back()->start(connections_, std::move(fd), options);
+}
+
+void Far::on_paused(const base::Error& error) {
+  log::Line("accepting is paused; near ends wait in the kernel's queue")
+      .add("far", settings_.route.name)
+      .add("reason", error.code == 0 ? "connections of [[far]] is reached" : error.text())
+      .write(log::Level::warning);
+}
+
+void Far::on_recovered() {
+  log::Line("accepting goes on").add("far", settings_.route.name).write(log::Level::info);
+}
+
+log::Line Far::line_about(std::string_view message, const FarNearEnd& near_end) const {
+  log::Line line(message);
+  line.add("far", settings_.route.name).add("near", near_end.address().text());
+  if (near_end.was_ready() && settings_.tls) line.add("identity", near_end.identity());
+  return line;
+}
+
+void Far::on_near_end_ready(FarNearEnd& near_end) {
+  line_about("near end connected", near_end).write(log::Level::info);
+}
+
+void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
+  if (near_end.was_ready()) {
+    log::Line line = line_about("near end gone", near_end);
+    line.add("streams", near_end.streams());
+    if (why.empty()) {
+      line.write(log::Level::info);
+    } else if (const auto left_out = lines_.take(loop_.now())) {
+      write_limited(line.add("error", why), *left_out);
+    }
+  } else if (!why.empty()) {
+    if (const auto left_out = lines_.take(loop_.now())) {
+      log::Line line = line_about("refused a connection", near_end);
+      line.add("error", why);
+      write_limited(line, *left_out);
+    }
+  }
+  take_from(near_ends_, near_end);
+}
+
+void Far::on_request(const FarAsker& asker, std::string_view token) {
+  // First, so that who has none learns nothing.
+  if (!settings_.token.empty() && !is_same_secret(settings_.token, token)) {
+    return refuse(asker, Answer::needs_token,
+                  token.empty() ? "no token: write the same one in [[tunnel]] and in [[far]]"
+                                : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
+  }
+  const auto destination = Destination::parse(asker.authority);
+  if (!destination) {
+    return refuse(asker, Answer::bad_request, bad_authority);
+  }
+  if (!has_room()) return refuse(asker, Answer::busy, "limits.sessions is reached");
+  if (destination->name.empty()) return open(asker, *destination, {&destination->address, 1});
+  if (!allow_.may_look_up(*destination)) {
+    return refuse(asker, Answer::not_allowed, "the name is not in allow");
+  }
+  requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
+                                                   sessions_.resolver(), asker, *destination));
+  requests_.back()->start(loop_.now() + in_ms(settings_.route.connect_timeout));
+}
+
+void Far::on_malformed_request(const FarNearEnd& near_end, std::string_view authority, int status) {
+  const auto left_out = lines_.take(loop_.now());
+  if (!left_out) return;
+  log::Line line = line_about("refused a request", near_end);
+  line.add("authority", authority.substr(0, longest_in_log))
+      .add("reason", status == 405   ? "it is no CONNECT: nothing else is served here"
+                     : status == 431 ? "its header fields are too large"
+                                     : bad_authority);
+  write_limited(line, *left_out);
+}
+
+void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found,
+                       const base::Error& error) {
+  // It leaves before anything else happens: a session may be over at once.
+  const std::unique_ptr<FarRequest> done = take_from(requests_, request);
+  const FarAsker& asker = done->asker();
+  const Destination& destination = done->destination();
+  if (!found.empty()) return open(asker, destination, found);
+  if (error.code == ETIMEDOUT) {
+    return refuse(asker, Answer::server_timeout, "its name was not looked up in time");
+  }
+  refuse(asker, Answer::no_server,
+         error.code == 0 ? "its name has no address"
+                         : "its name cannot be looked up: " + error.text());
+}
+
+void Far::on_abandoned(FarRequest& request) { take_from(requests_, request); }
+
+// Where they may be dialed; exactly these are.
+void Far::open(const FarAsker& asker, const Destination& destination,
+               std::span<const base::Address> found) {
+  const auto* const own = own_addresses();
+  if (own == nullptr) return refuse(asker, Answer::busy, "this host's own addresses are not known");
+  const auto admitted = allow_.admit(destination, found, *own);
+  if (!admitted.ok()) return refuse(asker, Answer::not_allowed, admitted.error().text);
+  sessions_.open(settings_.route, std::make_unique<FarLeg>(asker.connection, asker.stream),
+                 asker.client, admitted.value(), asker.near);
+}
+
+// Those that wait for a name are sessions soon.
+bool Far::has_room() const { return quota_.open() + requests_.size() < quota_.most(); }
+
+const std::vector<base::Address>* Far::own_addresses() {
+  if (loop_.now() < own_until_) return &own_;
+  auto found = net::own_addresses();
+  if (!found.ok()) return nullptr;
+  own_ = std::move(found.value());
+  own_until_ = loop_.now() + own_addresses_for_ms;
+  return &own_;
+}
+
+void Far::refuse(const FarAsker& asker, Answer answer, const std::string& reason) {
+  if (const auto left_out = lines_.take(loop_.now())) {
+    log::Line line("refused a request");
+    line.add("far", settings_.route.name)
+        .add("near", asker.near.text())
+        .add("client", asker.client.text())
+        .add("authority", asker.authority)
+        .add("reason", reason);
+    write_limited(line, *left_out);
+  }
+  asker.stream.respond(static_cast<int>(answer));
+  asker.stream.forget();
+  asker.connection.touch();
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,97 @@
+// The far end in one worker: listens for near ends, and makes sessions of what they ask for.
+//
+// A request becomes a session if its token is right, `allow` lets it in, and there is room. Names
+// are looked up here, and exactly the addresses that were admitted are dialed. Every refusal is a
+// status for the near end and a line in the log, which names the reason and never a secret.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "net/descriptor.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/poller.h"
+#include "net/timers.h"
+#include "relay/line_limit.h"
+#include "relay/session_table.h"
+#include "tunnel/allow_list.h"
+#include "tunnel/connection_table.h"
+#include "tunnel/far_leg.h"
+#include "tunnel/far_near_end.h"
+#include "tunnel/far_request.h"
+#include "tunnel/settings.h"
+
+namespace finhold::tunnel {
+
+// On the worker's thread.
+class Far final : private net::Listener::Owner,
+                  private FarNearEnd::Owner,
+                  private FarRequest::Owner {
+ public:
+  // Everything referred to outlives it; `tls` is null if settings.tls is nothing. `listening` is
+  // non-blocking.
+  Far(const FarSettings& settings, const TlsContext* tls, net::Descriptor listening,
+      ConnectionTable& connections, relay::SessionTable& sessions, relay::SessionQuota& quota,
+      net::Loop& loop, net::Poller& poller, net::Timers& timers);
+  Far(const Far&) = delete;
+  Far& operator=(const Far&) = delete;
+  ~Far();
+
+  // code 0: it accepts near ends.
+  base::Error start();
+
+  // Accepts what waits already, closes the listening socket, and sends GOAWAY on every connection:
+  // what is open goes on, and each connection closes in order after its last session.
+  void drain();
+
+  // Connections of near ends, also those that are not ready.
+  [[nodiscard]] std::size_t connections() const { return near_ends_.size(); }
+
+ private:
+  bool may_accept() override;
+  void on_accepted(net::Descriptor fd, const base::Address& near) override;
+  void on_paused(const base::Error& error) override;
+  void on_recovered() override;
+  void on_near_end_ready(FarNearEnd& near_end) override;
+  void on_request(const FarAsker& asker, std::string_view token) override;
+  void on_malformed_request(const FarNearEnd& near_end, std::string_view authority,
+                            int status) override;
+  void on_near_end_gone(FarNearEnd& near_end, const std::string& why) override;
+  void on_looked_up(FarRequest& request, std::span<const base::Address> found,
+                    const base::Error& error) override;
+  void on_abandoned(FarRequest& request) override;
+
+  void open(const FarAsker& asker, const Destination& destination,
+            std::span<const base::Address> found);
+  void refuse(const FarAsker& asker, Answer answer, const std::string& reason);
+  [[nodiscard]] bool has_room() const;
+  // Those of this host. Nothing: they are not known.
+  [[nodiscard]] const std::vector<base::Address>* own_addresses();
+  [[nodiscard]] base::log::Line line_about(std::string_view message,
+                                           const FarNearEnd& near_end) const;
+
+  const FarSettings& settings_;
+  const TlsContext* tls_;
+  ConnectionTable& connections_;
+  relay::SessionTable& sessions_;
+  relay::SessionQuota& quota_;
+  net::Loop& loop_;
+  net::Timers& timers_;
+  AllowList allow_;
+  relay::LineLimit lines_;  // about refusals
+  std::vector<base::Address> own_;
+  net::Instant own_until_ = 0;  // when they are to be asked for again
+  std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
+  std::vector<std::unique_ptr<FarRequest>> requests_;
+  net::Listener listener_;
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,42 @@
+#include "tunnel/far_near_end.h"
+
+#include <utility>
+
+#include "tunnel/forwarded.h"
+
+namespace finhold::tunnel {
+
+void FarNearEnd::start(ConnectionTable& connections, net::Descriptor socket,
+                       const ConnectionOptions& options) {
+  connection_ = &connections.start(std::move(socket), false, address_, options,
+                                   static_cast<Connection::Owner&>(*this));
+}
+
+void FarNearEnd::on_ready(Connection& connection) {
+  was_ready_ = true;
+  identity_ = connection.identity();
+  owner_.on_near_end_ready(*this);
+}
+
+void FarNearEnd::on_connect(Connection& connection, Http2Stream& stream,
+                            const ConnectRequest& request) {
+  ++streams_;
+  const auto client = forwarded_client(request.forwarded);
+  owner_.on_request(
+      {connection, stream, address_, client ? *client : address_, std::string(request.authority)},
+      request.token);
+}
+
+void FarNearEnd::on_refused(Connection& /*connection*/, std::string_view authority, int status) {
+  owner_.on_malformed_request(*this, authority, status);
+}
+
+// It is the near end that opens streams, and it that closes after its GOAWAY.
+void FarNearEnd::on_room(Connection& /*connection*/) {}
+void FarNearEnd::on_goaway(Connection& /*connection*/) {}
+
+void FarNearEnd::on_closed(Connection& /*connection*/, const std::string& why) {
+  owner_.on_near_end_gone(*this, why);
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,48 @@
+#include "tunnel/far_request.h"
+
+#include <cerrno>
+#include <utility>
+
+namespace finhold::tunnel {
+
+FarRequest::FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
+                       Destination destination)
+    : net::Timer(timers),
+      owner_(owner),
+      resolver_(resolver),
+      asker_(std::move(asker)),
+      destination_(std::move(destination)) {
+  asker_.stream.set_events(*this);
+}
+
+FarRequest::~FarRequest() {
+  if (resolving_) resolver_.forget(*this);
+}
+
+void FarRequest::start(net::Instant until) {
+  arm(until);
+  const int failure = resolver_.resolve({destination_.name, destination_.port}, *this);
+  if (failure != 0) return owner_.on_looked_up(*this, {}, {failure, "getaddrinfo"});
+  resolving_ = true;
+}
+
+void FarRequest::on_answer(int /*status*/) {}  // of near ends only
+
+// Optimistic data waits in the stream's window, and its end too.
+void FarRequest::on_readable() {}
+void FarRequest::on_writable() {}
+
+void FarRequest::on_reset(Http2Code /*code*/) {
+  asker_.stream.forget();
+  asker_.connection.touch();
+  owner_.on_abandoned(*this);
+}
+
+void FarRequest::on_resolved(const std::vector<base::Address>& addresses, int error) {
+  resolving_ = false;
+  owner_.on_looked_up(*this, addresses, {error, "getaddrinfo"});
+}
+
+void FarRequest::on_time() { owner_.on_looked_up(*this, {}, {ETIMEDOUT, "getaddrinfo"}); }
+
+}  // namespace finhold::tunnel

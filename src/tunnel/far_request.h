@@ -1,0 +1,64 @@
+// A request whose server's name is being looked up.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "net/resolver.h"
+#include "net/timers.h"
+#include "tunnel/allow_list.h"
+#include "tunnel/far_near_end.h"
+#include "tunnel/http2_stream.h"
+
+namespace finhold::tunnel {
+
+// On the worker's thread. Destroying it abandons the look-up; the stream is left as it is.
+class FarRequest final : private Http2Stream::Events,
+                         private net::Resolver::Waiter,
+                         private net::Timer {
+ public:
+  // One call follows, in which it may be destroyed.
+  class Owner {
+   public:
+    // Nothing found: error.code 0, the name has no address; ETIMEDOUT, the time has passed; any
+    // other, nobody could tell.
+    virtual void on_looked_up(FarRequest& request, std::span<const base::Address> found,
+                              const base::Error& error) = 0;
+    // The near end does not want it any more; the stream was forgotten.
+    virtual void on_abandoned(FarRequest& request) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // Everything referred to outlives it.
+  FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
+             Destination destination);
+  FarRequest(const FarRequest&) = delete;
+  FarRequest& operator=(const FarRequest&) = delete;
+  ~FarRequest();
+
+  // May call the owner at once.
+  void start(net::Instant until);
+
+  [[nodiscard]] const FarAsker& asker() const { return asker_; }
+  [[nodiscard]] const Destination& destination() const { return destination_; }
+
+ private:
+  void on_answer(int status) override;
+  void on_readable() override;
+  void on_writable() override;
+  void on_reset(Http2Code code) override;
+  void on_resolved(const std::vector<base::Address>& addresses, int error) override;
+  void on_time() override;
+
+  Owner& owner_;
+  net::Resolver& resolver_;
+  FarAsker asker_;
+  Destination destination_;
+  bool resolving_ = false;
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,227 @@
+#include "tunnel/near.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace finhold::tunnel {
+
+namespace log = base::log;
+
+namespace {
+
+// Dials at a time, for legs that wait.
+constexpr std::size_t most_starting = 64;
+
+constexpr std::size_t no_place = ~std::size_t{0};
+
+}  // namespace
+
+Near::Near(const TunnelSettings& settings, const TlsContext* tls, ConnectionTable& connections,
+           net::Loop& loop, net::Poller& poller, net::Timers& timers, net::Resolver& resolver)
+    : settings_(settings),
+      loop_(loop),
+      timers_(timers),
+      shared_{settings, tls, connections, loop, poller, timers, resolver, *this},
+      back_off_(std::random_device{}()),
+      redial_(timers, *this, &Near::fill),
+      surplus_(timers, *this, &Near::close_unused) {}
+
+Near::~Near() { FINHOLD_CHECK(waiting_.empty()); }
+
+void Near::start() { fill(); }
+
+std::unique_ptr<relay::Leg> Near::leg(const std::string& authority, const base::Address& client,
+                                      base::Milliseconds connect_timeout) {
+  const net::Instant until = loop_.now() + static_cast<net::Instant>(connect_timeout.count());
+  auto leg = std::make_unique<NearLeg>(settings_, waiting_, timers_, authority, client, until);
+  settle();
+  return leg;
+}
+
+void Near::drain() {
+  draining_ = true;
+  settle();
+}
+
+// Everything that can be done now. A link that is over at once does not begin it again.
+void Near::settle() {
+  if (settling_) return;
+  settling_ = true;
+  serve();
+  fill();
+  if (draining_ && waiting_.empty()) dismiss_all();
+  settling_ = false;
+}
+
+void Near::dismiss_all() {
+  // From the back: one that is over at once leaves its place to the last.
+  for (std::size_t i = links_.size(); i > 0; --i) {
+    NearLink& link = *links_[i - 1];
+    if (link.dismissed) continue;
+    link.dismiss();
+  }
+}
+
+// Who waits longest goes first.
+void Near::serve() {
+  while (!waiting_.empty()) {
+    NearLink* const link = least_loaded();
+    if (link == nullptr) return;
+    const bool opened = waiting_.front()->open_on(*link->connection(), link->resets);
+    if (opened) link->idle_since = 0;
+    note_room(*link);
+    // It has said that it can, and could not: nothing that more tries would help.
+    if (!opened) return;
+  }
+}
+
+NearLink* Near::least_loaded() {
+  NearLink* best = nullptr;
+  std::size_t least = 0;
+  // From the back: among those without a session the one that was used last, so that the others
+  // grow old.
+  for (std::size_t i = with_room_.size(); i > 0 && (best == nullptr || least > 0); --i) {
+    NearLink* const link = with_room_[i - 1];
+    const std::size_t load = link->connection()->streams();
+    if (best != nullptr && load >= least) continue;
+    best = link;
+    least = load;
+  }
+  return best;
+}
+
+// How many connections with room there should be.
+std::size_t Near::wanted() const {
+  const std::size_t each = settings_.streams_per_connection;
+  const std::size_t for_waiting = (waiting_.size() + each - 1) / each;
+  return for_waiting + (draining_ ? 0 : settings_.connections);
+}
+
+void Near::fill() {
+  // One tries for all, as long as none succeeds.
+  const std::size_t most = back_off_.failures() > 0 ? 1 : most_starting;
+  while (!redial_.armed() && starting_ < most && with_room_.size() + starting_ < wanted()) {
+    links_.push_back(std::make_unique<NearLink>(shared_));
+    NearLink& link = *links_.back();
+    link.place = links_.size() - 1;
+    link.place_with_room = no_place;
+    ++starting_;
+    link.dial();  // may be over at once; then redial_ is armed
+  }
+}
+
+void Near::on_link_ready(NearLink& link) {
+  --starting_;
+  back_off_.succeeded();
+  log::Line line(ready_ == 0 ? "tunnel is open" : "tunnel has one more connection");
+  line.add("tunnel", settings_.name)
+      .add("far", settings_.far.text())
+      .add("address", link.connection()->other_end().text());
+  if (settings_.tls) line.add("identity", link.connection()->identity());
+  line.write(ready_ == 0 ? log::Level::info : log::Level::debug);
+  ++ready_;
+  on_link_changed(link);
+}
+
+void Near::on_link_changed(NearLink& link) {
+  note_room(link);
+  note_load(link);
+  settle();
+}
+
+// A far end that sends everybody away at once is not to be asked without a pause.
+void Near::on_link_retired(NearLink& link) {
+  if (!link.dismissed) hold_off();
+  link.dismissed = true;
+  on_link_changed(link);
+}
+
+// Many that fail together are one failure.
+void Near::hold_off() {
+  if (!redial_.armed()) redial_.arm(loop_.now() + back_off_.failed());
+}
+
+// Keeps with_room_ true.
+void Near::note_room(NearLink& link) {
+  const bool has_room = link.connection() != nullptr && link.connection()->can_open();
+  if (has_room == (link.place_with_room != no_place)) return;
+  if (has_room) {
+    link.place_with_room = with_room_.size();
+    with_room_.push_back(&link);
+    return;
+  }
+  const std::size_t place = std::exchange(link.place_with_room, no_place);
+  with_room_[place] = with_room_.back();
+  with_room_[place]->place_with_room = place;
+  with_room_.pop_back();
+  link.place_with_room = no_place;
+}
+
+void Near::note_load(NearLink& link) {
+  if (link.connection()->streams() > 0) {
+    link.idle_since = 0;
+  } else if (link.idle_since == 0) {
+    link.idle_since = loop_.now();
+    if (!surplus_.armed() && with_room_.size() > settings_.connections) {
+      surplus_.arm(link.idle_since + unused_for_ms_);
+    }
+  }
+}
+
+// Of the connections that are more than are to be kept open, those that have had no session for
+// long.
+void Near::close_unused() {
+  const net::Instant now = loop_.now();
+  net::Instant next = 0;
+  for (const auto& link : links_) {
+    if (with_room_.size() <= settings_.connections) return;
+    if (link->idle_since == 0 || link->place_with_room == no_place) continue;
+    const net::Instant at = link->idle_since + unused_for_ms_;
+    if (at > now) {
+      next = next == 0 ? at : std::min(next, at);
+      continue;
+    }
+    link->dismiss();
+    note_room(*link);
+  }
+  if (next != 0) surplus_.arm(next);
+}
+
+void Near::on_link_over(NearLink& link, const std::string& why) {
+  log_over(link, why);
+  note_room(link);
+  if (link.was_ready()) {
+    --ready_;
+  } else {
+    --starting_;
+  }
+  if (!link.dismissed) hold_off();
+  const std::size_t place = link.place;
+  links_[place].swap(links_.back());
+  links_[place]->place = place;
+  links_.pop_back();
+  settle();
+}
+
+void Near::log_over(const NearLink& link, const std::string& why) {
+  if (why.empty()) {
+    log::Line("tunnel has closed a connection")
+        .add("tunnel", settings_.name)
+        .add("far", settings_.far.text())
+        .write(log::Level::debug);
+    return;
+  }
+  const auto left_out = lines_.take(loop_.now());
+  if (!left_out) return;
+  log::Line line(link.was_ready() ? "tunnel has lost a connection" : "tunnel cannot be opened");
+  line.add("tunnel", settings_.name).add("far", settings_.far.text()).add("error", why);
+  if (link.was_ready()) line.add("sessions", link.resets);
+  if (*left_out > 0) line.add("left_out", *left_out);
+  line.write(log::Level::warning);
+}
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,110 @@
+// The near end of one tunnel in one worker: its connections, and legs that are streams of them.
+//
+// Some connections with room for another session are kept open at any time, so that a session costs
+// no dial. A session goes to the least loaded of them; one that finds no room waits its turn, and
+// the more wait the more is dialed. Who loses a connection comes back after a time that grows.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/duration.h"
+#include "net/loop.h"
+#include "net/poller.h"
+#include "net/resolver.h"
+#include "net/timers.h"
+#include "relay/leg.h"
+#include "relay/line_limit.h"
+#include "tunnel/back_off.h"
+#include "tunnel/connection_table.h"
+#include "tunnel/near_leg.h"
+#include "tunnel/near_link.h"
+#include "tunnel/settings.h"
+
+namespace finhold::tunnel {
+
+// On the worker's thread. Outlives its legs, and is outlived by the connections' table.
+class Near final : private NearLink::Owner {
+ public:
+  // Everything referred to outlives it; `tls` is null if settings.tls is nothing.
+  Near(const TunnelSettings& settings, const TlsContext* tls, ConnectionTable& connections,
+       net::Loop& loop, net::Poller& poller, net::Timers& timers, net::Resolver& resolver);
+  Near(const Near&) = delete;
+  Near& operator=(const Near&) = delete;
+  ~Near();
+
+  // Dials what is to be open.
+  void start();
+
+  // A leg to `authority` ("host:port", "[v6]:port") in the name of `client`. It waits that long for
+  // a connection and for the answer of the far end, and fails without one; core::Ending says why.
+  std::unique_ptr<relay::Leg> leg(const std::string& authority, const base::Address& client,
+                                  base::Milliseconds connect_timeout);
+
+  // Nothing is kept open any more: each connection closes in order after its last session. Legs
+  // that wait, and those that are still made, get their connection.
+  void drain();
+
+  // Connections that are more than are kept open, and have had no session for that long, are
+  // closed.
+  void close_unused_after(net::Instant milliseconds) { unused_for_ms_ = milliseconds; }
+
+  // Connections that are ready, or were and still have sessions.
+  [[nodiscard]] std::size_t connections() const { return ready_; }
+
+ private:
+  // A deadline of its own.
+  class Alarm final : public net::Timer {
+   public:
+    Alarm(net::Timers& timers, Near& near, void (Near::*what)())
+        : net::Timer(timers), near_(near), what_(what) {}
+    using net::Timer::arm;
+    using net::Timer::armed;
+    using net::Timer::disarm;
+
+   private:
+    void on_time() override { (near_.*what_)(); }
+
+    Near& near_;
+    void (Near::*what_)();
+  };
+
+  void on_link_ready(NearLink& link) override;
+  void on_link_changed(NearLink& link) override;
+  void on_link_retired(NearLink& link) override;
+  void on_link_over(NearLink& link, const std::string& why) override;
+
+  void settle();
+  void serve();
+  void fill();
+  void dismiss_all();
+  void close_unused();
+  void hold_off();
+  [[nodiscard]] NearLink* least_loaded();
+  [[nodiscard]] std::size_t wanted() const;
+  void note_room(NearLink& link);
+  void note_load(NearLink& link);
+  void log_over(const NearLink& link, const std::string& why);
+
+  const TunnelSettings& settings_;
+  net::Loop& loop_;
+  net::Timers& timers_;
+  NearLink::Shared shared_;
+  BackOff back_off_;
+  relay::LineLimit lines_;  // about failures
+  Alarm redial_;            // armed: nothing is dialed until then
+  Alarm surplus_;           // when a connection may have been unused for long
+  NearQueue waiting_;
+  std::vector<std::unique_ptr<NearLink>> links_;
+  std::vector<NearLink*> with_room_;
+  std::size_t starting_ = 0;  // links that are not ready yet
+  std::size_t ready_ = 0;     // that were ready and are not over
+  net::Instant unused_for_ms_ = 60'000;
+  bool draining_ = false;
+  bool settling_ = false;
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,53 @@
+// The near end's leg: waits for a connection of the tunnel, then for the far end's answer.
+#pragma once
+
+#include <list>
+#include <string>
+
+#include "base/address.h"
+#include "net/timers.h"
+#include "tunnel/connection.h"
+#include "tunnel/settings.h"
+#include "tunnel/stream_leg.h"
+
+namespace finhold::tunnel {
+
+class NearLeg;
+
+// Those that wait for a connection, the longest first.
+using NearQueue = std::list<NearLeg*>;
+
+// On the worker's thread.
+class NearLeg final : public StreamLeg, private net::Timer {
+ public:
+  // Stands in `queue` from now on; leaves it when it has a stream, has failed or is closed. Fails
+  // unless the far end has answered by `until`. What is referred to outlives it.
+  NearLeg(const TunnelSettings& settings, NearQueue& queue, net::Timers& timers,
+          std::string authority, const base::Address& client, net::Instant until);
+  NearLeg(const NearLeg&) = delete;
+  NearLeg& operator=(const NearLeg&) = delete;
+  ~NearLeg() override;
+
+  // Requires that it stands in the queue. Opens its stream; `resets` then counts one more if the
+  // stream is lost with the connection, of which it may be told as long as that is open. False: the
+  // connection opens none now.
+  bool open_on(Connection& connection, std::size_t& resets);
+
+ private:
+  void on_answer(int status) override;
+  void on_reset(Http2Code code) override;
+  void on_closed() override;
+  void on_time() override;
+  void leave_queue();
+  void give_up(int code, core::Ending why);
+
+  const TunnelSettings& settings_;
+  NearQueue& queue_;
+  NearQueue::iterator place_;  // queue_.end(): it has left
+  std::string authority_;
+  base::Address client_;
+  const Carrier* carrier_ = nullptr;
+  std::size_t* resets_ = nullptr;
+};
+
+}  // namespace finhold::tunnel

@@ -1,0 +1,123 @@
+#include "tunnel_world.h"
+
+#include <array>
+#include <cerrno>
+#include <sys/socket.h>
+
+#include <doctest/doctest.h>
+
+#include "net/socket.h"
+
+namespace tunnel_world {
+
+using What = relay::Leg::Read::What;
+
+Listening::Listening() {
+  auto listening = net::listen_tcp(base::Address::parse("127.0.0.1:0").value(), true, {});
+  REQUIRE(listening.ok());
+  socket = std::move(listening.value());
+  address = net::local_address(socket.get());
+}
+
+net::Descriptor Listening::accept() const {
+  return net::Descriptor(accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+std::string receive(int fd) {
+  std::string text;
+  std::array<char, 4096> room{};
+  for (;;) {
+    const ssize_t count = recv(fd, room.data(), room.size(), 0);
+    if (count > 0) {
+      text.append(room.data(), static_cast<std::size_t>(count));
+    } else if (count == 0) {
+      return text + '.';
+    } else {
+      return errno == ECONNRESET ? text + '!' : text;
+    }
+  }
+}
+
+Client::Client(std::unique_ptr<relay::Leg> of) : leg(std::move(of)) {
+  leg->attach(*this, base::Side::server);
+}
+
+void Client::on_leg_ready(base::Side /*side*/) {
+  std::array<std::byte, 4096> room{};
+  while (leg->readable()) {
+    const auto read = leg->read(room);
+    got.append(reinterpret_cast<const char*>(room.data()), read.count);
+    if (read.what == What::end) got += '.';
+    if (read.what == What::failed) got += '!';
+  }
+}
+
+void Client::write(std::string_view text) const {
+  CHECK(leg->write(std::as_bytes(std::span(text)), false) == text.size());
+}
+
+World::World() : net::Timer(Machine::timers) {
+  far_settings.route.name = "far";
+  far_settings.route.fin.crosses = core::Crosses::none;
+  far_settings.route.listen = base::Address::parse("127.0.0.1:0").value();
+  near_settings.name = "dc";
+  near_connections.begin();
+  far_connections.begin();
+  poller.add_turn_end(*this);
+}
+
+World::~World() { poller.remove_turn_end(*this); }
+
+void World::until(const std::function<bool()>& is_so) {
+  constexpr net::Instant patience_ms = 10'000;
+  awaited_ = &is_so;
+  in_time_ = true;
+  uv_update_time(loop.raw());
+  arm(loop.now() + patience_ms);
+  poller.run();
+  disarm();
+  awaited_ = nullptr;
+  REQUIRE(in_time_);
+}
+
+bool World::turn_end() {
+  if (awaited_ != nullptr && (*awaited_)()) poller.stop();
+  return false;
+}
+
+void World::on_time() {
+  in_time_ = false;
+  poller.stop();
+}
+
+void World::start_far() {
+  auto listening = net::listen_tcp(far_settings.route.listen, true, {});
+  REQUIRE(listening.ok());
+  const base::Address address = net::local_address(listening.value().get());
+  far_settings.route.listen = address;
+  near_settings.far = {"127.0.0.1", address.port()};
+  far.emplace(far_settings, nullptr, std::move(listening.value()), far_connections, sessions, quota,
+              loop, poller, timers);
+  REQUIRE(far->start().code == 0);
+}
+
+void World::start_near() {
+  near.emplace(near_settings, nullptr, near_connections, loop, poller, timers, resolver);
+  near->start();
+}
+
+std::unique_ptr<Client> World::client(const std::string& authority) {
+  const auto from = base::Address::parse("192.0.2.7:4711").value();
+  return std::make_unique<Client>(near->leg(authority, from, connect_timeout));
+}
+
+net::Descriptor World::accepted(const Listening& server) {
+  net::Descriptor next;
+  until([&] {
+    next = server.accept();
+    return next.valid();
+  });
+  return next;
+}
+
+}  // namespace tunnel_world
