@@ -59,7 +59,7 @@ Far::~Far() = default;
 base::Error Far::start() { return listener_.start(); }
 
 void Far::drain() {
-  listener_.stop();
+  listener_.leave();
   for (const auto& near_end : near_ends_) near_end->drain();
 }
 

@@ -48,8 +48,9 @@ class Far final : private net::Listener::Owner,
   // code 0: it accepts near ends.
   base::Error start();
 
-  // Accepts what waits already, closes the listening socket, and sends GOAWAY on every connection:
-  // what is open goes on, and each connection closes in order after its last session.
+  // Closes the listening socket: a near end that waits there comes back, to whoever listens next.
+  // GOAWAY on every connection: what is open goes on, and each closes in order after its last
+  // session.
   void drain();
 
   // Connections of near ends, also those that are not ready.

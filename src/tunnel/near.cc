@@ -62,7 +62,9 @@ void Near::dismiss_all() {
   for (std::size_t i = links_.size(); i > 0; --i) {
     NearLink& link = *links_[i - 1];
     if (link.dismissed) continue;
+    const bool was_ready = link.was_ready();
     link.dismiss();
+    if (was_ready) note_room(link);  // any other may be gone
   }
 }
 
