@@ -65,7 +65,8 @@ void check_items(const Route& route, std::string_view key, const std::vector<Tra
 
 }  // namespace
 
-void mark_own_connections(std::vector<Route>& routes) {
+void mark_own_connections(Config& config) {
+  std::vector<Route>& routes = config.routes;
   const auto redirecting = std::find_if(routes.begin(), routes.end(), [](const Route& route) {
     return route.intercept == Intercept::redirect && wants_rules(route) && route.mark != 0;
   });
@@ -75,6 +76,20 @@ void mark_own_connections(std::vector<Route>& routes) {
     if (redirects) route.mark = redirecting->mark;
     if (route.intercept == Intercept::redirect) continue;
     route.always_marks = redirects || comes_as_client(route);
+  }
+  for (FarConfig& far : config.fars) {
+    if (redirects) far.settings.route.mark = redirecting->mark;
+    far.settings.route.always_marks = redirects;
+  }
+  // The rules may be of somebody else's making: then each route that redirects has a mark, and they
+  // spare at least one that uses the tunnel.
+  for (std::size_t i = 0; i < config.tunnels.size(); ++i) {
+    const auto user = std::find_if(routes.begin(), routes.end(), [i](const Route& route) {
+      return route.tunnel == i && route.own_mark() != 0;
+    });
+    config.tunnels[i].settings.mark = redirects              ? redirecting->mark
+                                      : user != routes.end() ? user->own_mark()
+                                                             : 0;
   }
 }
 

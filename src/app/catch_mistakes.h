@@ -19,7 +19,8 @@ std::vector<RouteMistake> catch_mistakes(const relay::Route& route,
 // Makes routes that do not redirect, or have no mark, mark what they open where rules look at that:
 // those that redirect catch what this machine opens, unless it bears their mark; and those of a
 // gateway tell the two legs of a session apart by it if these have the same addresses and ports.
-void mark_own_connections(std::vector<relay::Route>& routes);
+// The same for far ends and for the connections of tunnels.
+void mark_own_connections(Config& config);
 
 // Whether the rules of a redirecting route let finhold's own connections pass, if it runs as that
 // user: else each would lead back to it. Nothing: the user is not known yet, and may be a right

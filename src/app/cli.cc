@@ -90,8 +90,8 @@ class CommandLine {
   Command bad_values(const std::string& said_by_parser);
   std::string about_flag(const CLI::App* behind, const std::string& name) const;
 
-  // Reads the flags into the config and the route; tells of those that are wrong.
-  bool store_flags(Config& config, relay::Route& route);
+  // Reads the flags into the config and the route of the item; tells of those that are wrong.
+  bool store_flags(Config& config, Item& item);
   std::optional<Config> load();
 
   [[nodiscard]] bool given(std::size_t flag) const { return options_.at(flag)->count() > 0; }
@@ -198,7 +198,8 @@ Command CommandLine::parse(int argc, const char* const* argv) {
 
 Command CommandLine::run() {
   Command command{.kind = Command::Kind::run, .apply_rules = apply_rules_};
-  relay::Route route;
+  Item item;
+  relay::Route& route = item.route;
   route.name = "main";
   const auto* const route_flag = std::find_if(flags.begin(), flags.end(), [this](const Flag& flag) {
     return flag.of_route && given(static_cast<std::size_t>(&flag - flags.data()));
@@ -212,7 +213,7 @@ Command CommandLine::run() {
     if (!loaded) return {.exit_code = bad_usage};
     command.config = *std::move(loaded);
     command.config_path = config_path_;
-    if (!store_flags(command.config, route)) return {.exit_code = bad_usage};
+    if (!store_flags(command.config, item)) return {.exit_code = bad_usage};
     if (apply_rules_ && !any_wants_rules(command.config)) return no_rules_needed();
     return command;
   }
@@ -226,7 +227,7 @@ Command CommandLine::run() {
   }
   if (!given(server)) return refuse("--listen needs --server HOST:PORT beside it");
   if (!given(listen)) return refuse("--server needs --listen ADDRESS:PORT beside it");
-  if (!store_flags(command.config, route)) return {.exit_code = bad_usage};
+  if (!store_flags(command.config, item)) return {.exit_code = bad_usage};
   if (const auto loop = loop_mistake(route.listen, route.server)) {
     return refuse("--server: " + loop->text);
   }
@@ -265,9 +266,9 @@ std::optional<Config> CommandLine::load() {
   return std::nullopt;
 }
 
-bool CommandLine::store_flags(Config& config, relay::Route& route) {
+bool CommandLine::store_flags(Config& config, Item& item) {
   bool good = true;
-  Target target{config, route};
+  Target target{config, item};
   for (std::size_t i = 0; i < flags.size(); ++i) {
     if (!given(i)) continue;
     const Key& key = *find_key(flags.at(i).table, flags.at(i).key);

@@ -1,6 +1,7 @@
 // The whole configuration of a running finhold, as plain values: from a file or from flags.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "relay/route.h"
 #include "relay/scratch.h"
+#include "tunnel/settings.h"
 
 namespace finhold::app {
 
@@ -24,13 +26,33 @@ struct Limits {
   std::uint32_t workers = 0;                     // threads; 0 ("auto") = one for each usable CPU
   relay::Splicing splice = relay::Splicing::automatic;
   base::Milliseconds drain = std::chrono::seconds(30);  // how long SIGTERM waits for sessions
+  std::uint64_t tunnel_window = 1ULL << 20;             // bytes of one stream of a tunnel, one way
+};
+
+// Of a file. Both count from 1; 0 where the file as a whole is meant.
+struct Place {
+  std::size_t line = 0;
+  std::size_t column = 0;
+};
+
+struct TunnelConfig {
+  tunnel::TunnelSettings settings;
+  Place tls;  // where the file says which certificates, whose files are read later
+};
+
+struct FarConfig {
+  tunnel::FarSettings settings;
+  Place tls;
 };
 
 struct Config {
   std::optional<User> user;  // to run as, once the listeners stand; nothing: who started it
   LogSettings log;
   Limits limits;
-  std::vector<relay::Route> routes;  // at least one; names and listen addresses are unique
+  // At least one route or far end. Names and listen addresses are unique among both.
+  std::vector<relay::Route> routes;
+  std::vector<FarConfig> fars;
+  std::vector<TunnelConfig> tunnels;  // Route::tunnel counts them; names are unique
 };
 
 }  // namespace finhold::app

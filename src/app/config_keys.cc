@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "app/config_keys_common.h"
 #include "base/check.h"
 
 namespace finhold::app {
@@ -15,28 +16,60 @@ using core::Crosses;
 constexpr std::array<std::string_view, 4> levels{"debug", "info", "warning", "error"};
 constexpr std::array<std::string_view, 2> formats{"text", "json"};
 constexpr std::array<std::string_view, 3> splicing{"auto", "never", "always"};
-constexpr std::array<std::string_view, 3> proxy_headers{"none", "v1", "v2"};
 constexpr std::array<std::string_view, 4> legs{"none", "client", "server", "both"};
 constexpr std::array<std::string_view, 3> intercepts{"none", "redirect", "tproxy"};
 static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::json) == 1 &&
               static_cast<int>(relay::Splicing::always) == 2 &&
-              static_cast<int>(relay::ProxyHeader::v2) == 2 &&
               static_cast<int>(Crosses::both) == 3 &&
               static_cast<int>(relay::Intercept::tproxy) == 2);
 
 constexpr std::uint64_t kibibyte = 1024;
 constexpr std::uint64_t one_second = 1'000;
-constexpr std::uint64_t longest_keepalive = 32'767 * one_second;  // Linux: MAX_TCP_KEEPIDLE
 
-constexpr std::array<Table, 5> tables{{
+constexpr std::string_view keepalive_example = R"({ idle = "30s", interval = "10s", probes = 6 })";
+
+constexpr std::array<Table, 10> tables{{
     {"log", "[log]", "", "log"},
     {"limits", "[limits]", "", "limits"},
-    {"route", "[[route]]", "", "route"},
-    {"route.keepalive", "keepalive", "route", "keepalive"},
+    {.path = "route",
+     .heading = "[[route]]",
+     .parent = "",
+     .name = "route",
+     .cure = "add a [[route]] with name, listen and server: what to relay, and where to",
+     .singular = "route"},
+    {"route.keepalive", "keepalive", "route", "keepalive", keepalive_example},
     {"route.fin", "[route.fin]", "route", "fin"},
+    {.path = "tunnel",
+     .heading = "[[tunnel]]",
+     .parent = "",
+     .name = "tunnel",
+     .cure = "add a [[tunnel]] with name, far and tls: where its far end is, and how to know it",
+     .singular = "tunnel"},
+    {.path = "tunnel.tls",
+     .heading = "tls of [[tunnel]]",
+     .parent = "tunnel",
+     .name = "tls",
+     .example = R"({ ca = "ca.pem", certificate = "near.pem", key = "near.key" })",
+     .or_text = "off",
+     .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
+    {.path = "far",
+     .heading = "[[far]]",
+     .parent = "",
+     .name = "far",
+     .cure = "add a [[far]] with listen, tls and allow: where near ends connect to, and what they "
+             "may open",
+     .singular = "far end"},
+    {"far.keepalive", "keepalive of [[far]]", "far", "keepalive", keepalive_example},
+    {.path = "far.tls",
+     .heading = "tls of [[far]]",
+     .parent = "far",
+     .name = "tls",
+     .example = R"({ certificate = "far.pem", key = "far.key", client_ca = "ca.pem" })",
+     .or_text = "off",
+     .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
 }};
 
-const std::array<Key, 29> keys{{
+const std::array<Key, 31> keys{{
     {.table = "",
      .name = "user",
      .kind = Kind::user,
@@ -100,34 +133,50 @@ const std::array<Key, 29> keys{{
      .meaning = "how long open sessions may take to finish when finhold is told to stop",
      .store = [](const Value& v, Target& to) { to.config.limits.drain = *v.duration; }},
 
+    {.table = "limits",
+     .name = "tunnel_window",
+     .kind = Kind::size,
+     .example = R"("1MiB")",
+     .meaning = "bytes of one session that are under way in a tunnel or wait behind it, each way",
+     .lowest = 64 * kibibyte,
+     .highest = 64 * (kibibyte * 1024),
+     .store = [](const Value& v, Target& to) { to.config.limits.tunnel_window = v.number; }},
+
     {.table = "route",
      .name = "name",
      .kind = Kind::name,
      .required = true,
      .example = R"("orders")",
      .meaning = "stands in the log lines of its sessions",
-     .store = [](const Value& v, Target& to) { to.route.name = v.text; }},
+     .store = [](const Value& v, Target& to) { to.item.route.name = v.text; }},
     {.table = "route",
      .name = "listen",
      .kind = Kind::listen,
      .required = true,
      .example = R"("127.0.0.1:7000")",
      .meaning = "address and port that clients connect to",
-     .store = [](const Value& v, Target& to) { to.route.listen = v.address; }},
+     .store = [](const Value& v, Target& to) { to.item.route.listen = v.address; }},
     {.table = "route",
      .name = "server",
      .kind = Kind::server,
      .required = true,
      .example = R"("orders.example.net:7000")",
      .meaning = "name or address, and port, that sessions are relayed to",
-     .store = [](const Value& v, Target& to) { to.route.server = v.host_port; }},
+     .store = [](const Value& v, Target& to) { to.item.route.server = v.host_port; }},
+    {.table = "route",
+     .name = "tunnel",
+     .kind = Kind::tunnel,
+     .example = R"("")",
+     .meaning = "the [[tunnel]] that sessions go through: its far end reaches the server",
+     .store = [](const Value& v, Target& to) { to.item.tunnel_name = v.text; }},
     {.table = "route",
      .name = "intercept",
      .kind = Kind::choice,
      .example = R"("none")",
      .meaning = "how rules of the kernel divert connections to this listener",
      .choices = intercepts,
-     .store = [](const Value& v, Target& to) { to.route.intercept = relay::Intercept(v.number); }},
+     .store = [](const Value& v,
+                 Target& to) { to.item.route.intercept = relay::Intercept(v.number); }},
     {.table = "route",
      .name = "source",
      .kind = Kind::source,
@@ -135,7 +184,7 @@ const std::array<Key, 29> keys{{
      .meaning = "where the connections to the server come from",
      .store =
          [](const Value& v, Target& to) {
-           to.route.source = {relay::Source::Kind(v.number), v.address};
+           to.item.route.source = {relay::Source::Kind(v.number), v.address};
          }},
     {.table = "route",
      .name = "mark",
@@ -144,92 +193,58 @@ const std::array<Key, 29> keys{{
      .meaning = "mark of the connections to the server, which spares them from redirection",
      .highest = UINT32_MAX,
      .store = [](const Value& v,
-                 Target& to) { to.route.mark = static_cast<std::uint32_t>(v.number); }},
+                 Target& to) { to.item.route.mark = static_cast<std::uint32_t>(v.number); }},
     {.table = "route",
      .name = "catch",
      .kind = Kind::traffic,
      .example = "[]",
      .meaning = "what the rules of the kernel divert to this route",
-     .store = [](const Value& v, Target& to) { to.route.caught.push_back(v.traffic); }},
+     .store = [](const Value& v, Target& to) { to.item.route.caught.push_back(v.traffic); }},
     {.table = "route",
      .name = "spare",
      .kind = Kind::traffic,
      .example = "[]",
      .meaning = "what they leave alone of it",
-     .store = [](const Value& v, Target& to) { to.route.spare.push_back(v.traffic); }},
+     .store = [](const Value& v, Target& to) { to.item.route.spare.push_back(v.traffic); }},
     {.table = "route",
      .name = "crosses",
      .kind = Kind::choice,
      .example = R"("server")",
      .meaning = "which leg crosses the middlebox that forgets half-closed connections",
      .choices = legs,
-     .store = [](const Value& v, Target& to) { to.route.fin.crosses = Crosses(v.number); }},
-    {.table = "route",
-     .name = "connect_timeout",
-     .kind = Kind::duration,
-     .example = R"("10s")",
-     .meaning = "for reaching the server, all its addresses together",
-     .lowest = 1,
-     .store = [](const Value& v, Target& to) { to.route.connect_timeout = *v.duration; }},
-    {.table = "route",
-     .name = "send_proxy",
-     .kind = Kind::choice,
-     .example = R"("none")",
-     .meaning = "tell the server the client's address by a PROXY protocol header",
-     .choices = proxy_headers,
-     .store = [](const Value& v,
-                 Target& to) { to.route.send_proxy = relay::ProxyHeader(v.number); }},
+     .store = [](const Value& v, Target& to) { to.item.route.fin.crosses = Crosses(v.number); }},
+    connect_timeout_of("route"),
+    send_proxy_of("route"),
     {.table = "route",
      .name = "accept_proxy",
      .kind = Kind::truth,
      .example = "false",
      .meaning = "every client is a proxy that sends a PROXY protocol header first",
-     .store = [](const Value& v, Target& to) { to.route.accept_proxy = v.number != 0; }},
+     .store = [](const Value& v, Target& to) { to.item.route.accept_proxy = v.number != 0; }},
     {.table = "route",
      .name = "trusted",
      .kind = Kind::networks,
      .example = "[]",
      .meaning = "who may connect to a route with accept_proxy",
-     .store = [](const Value& v, Target& to) { to.route.trusted.push_back(*v.network); }},
+     .store = [](const Value& v, Target& to) { to.item.route.trusted.push_back(*v.network); }},
 
-    {.table = "route.keepalive",
-     .name = "idle",
-     .kind = Kind::whole_seconds,
-     .example = R"("30s")",
-     .meaning = "silence before the first TCP keepalive",
-     .lowest = one_second,
-     .highest = longest_keepalive,
-     .store = [](const Value& v, Target& to) { to.route.keepalive.idle = *v.duration; }},
-    {.table = "route.keepalive",
-     .name = "interval",
-     .kind = Kind::whole_seconds,
-     .example = R"("10s")",
-     .meaning = "from one unanswered TCP keepalive to the next",
-     .lowest = one_second,
-     .highest = longest_keepalive,
-     .store = [](const Value& v, Target& to) { to.route.keepalive.interval = *v.duration; }},
-    {.table = "route.keepalive",
-     .name = "probes",
-     .kind = Kind::count,
-     .example = "6",
-     .meaning = "unanswered TCP keepalives after which the other end has vanished",
-     .lowest = 1,
-     .highest = 127,
-     .store = [](const Value& v,
-                 Target& to) { to.route.keepalive.probes = static_cast<int>(v.number); }},
+    idle_of("route.keepalive"),
+    interval_of("route.keepalive"),
+    probes_of("route.keepalive"),
 
     {.table = "route.fin",
      .name = "release_when_quiet",
      .kind = Kind::limit,
      .example = R"("5s")",
      .meaning = "a held FIN goes out once the other way has been silent this long; 0s is at once",
-     .store = [](const Value& v, Target& to) { to.route.fin.release_when_quiet = v.duration; }},
+     .store = [](const Value& v,
+                 Target& to) { to.item.route.fin.release_when_quiet = v.duration; }},
     {.table = "route.fin",
      .name = "hold_at_most",
      .kind = Kind::limit,
      .example = R"("never")",
      .meaning = "a held FIN goes out after this long, whatever else happens",
-     .store = [](const Value& v, Target& to) { to.route.fin.hold_at_most = v.duration; }},
+     .store = [](const Value& v, Target& to) { to.item.route.fin.hold_at_most = v.duration; }},
     {.table = "route.fin",
      .name = "nurse_every",
      .kind = Kind::whole_seconds,
@@ -237,30 +252,38 @@ const std::array<Key, 29> keys{{
      .meaning = "how often TCP keepalives go over a half-closed crossing leg",
      .lowest = one_second,
      .highest = longest_keepalive,
-     .store = [](const Value& v, Target& to) { to.route.fin.nurse_every = *v.duration; }},
+     .store = [](const Value& v, Target& to) { to.item.route.fin.nurse_every = *v.duration; }},
     {.table = "route.fin",
      .name = "half_closed_idle",
      .kind = Kind::limit,
      .example = R"("never")",
      .meaning = "a half-closed session is reset after this long without a byte",
      .lowest = 1,
-     .store = [](const Value& v, Target& to) { to.route.fin.half_closed_idle = v.duration; }},
+     .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_idle = v.duration; }},
     {.table = "route.fin",
      .name = "half_closed_total",
      .kind = Kind::limit,
      .example = R"("never")",
      .meaning = "a half-closed session is reset this long after its first end",
      .lowest = 1,
-     .store = [](const Value& v, Target& to) { to.route.fin.half_closed_total = v.duration; }},
+     .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_total = v.duration; }},
 }};
 
 }  // namespace
 
-std::span<const Key> known_keys() { return keys; }
+std::span<const Key> known_keys() {
+  static const std::vector<Key> all = [] {
+    std::vector<Key> both(keys.begin(), keys.end());
+    both.insert(both.end(), keys_of_pair().begin(), keys_of_pair().end());
+    return both;
+  }();
+  return all;
+}
+
 std::span<const Table> known_tables() { return tables; }
 
 const Key* find_key(std::string_view table, std::string_view name) {
-  for (const Key& key : keys) {
+  for (const Key& key : known_keys()) {
     if (key.table == table && key.name == name) return &key;
   }
   return nullptr;
@@ -284,7 +307,7 @@ std::string_view heading_of(std::string_view path) {
 
 std::vector<std::string_view> names_in(std::string_view path) {
   std::vector<std::string_view> names;
-  for (const Key& key : keys) {
+  for (const Key& key : known_keys()) {
     if (key.table == path) names.push_back(key.name);
   }
   for (const Table& table : tables) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/config.h"
+#include "app/config_item.h"
 #include "base/address.h"
 #include "base/duration.h"
 #include "base/network.h"
@@ -33,28 +34,38 @@ enum class Kind : std::uint8_t {
   networks,       // a list of "10.0.0.0/8"; it may be empty
   user,           // the name of a user of this machine, or ""
   traffic,        // a list of "10.0.0.0/8:514" and "user:NAME"
+  tunnel,         // the name of a [[tunnel]], or ""
+  host,           // a name or a numeric address, or ""
+  path,           // of a file, or ""
+  secret,         // the credentials of RFC 6750, or ""; never repeated to anybody
+  destinations,   // a list of "10.0.0.0/8:514" and "db.internal:5432"
 };
 
 // Whether a file has an array of strings there. All that is said of one value below then holds for
-// each of its items; a list may be empty, and that is the default of every list.
-constexpr bool is_list(Kind kind) { return kind == Kind::networks || kind == Kind::traffic; }
+// each of its items; a list may be empty, and that is the default of every list that is not
+// required.
+constexpr bool is_list(Kind kind) {
+  return kind == Kind::networks || kind == Kind::traffic || kind == Kind::destinations;
+}
 
 // What a key was given, once parsed; each kind fills the member that it is about.
 struct Value {
   std::uint64_t number = 0;       // truth, counts, size; the index of a choice, or of source
   base::Limit duration = {};      // duration, whole_seconds, limit
-  std::string text = {};          // name
+  std::string text = {};          // name, tunnel, host, path, secret
   base::Address address = {};     // listen, source
   base::HostPort host_port = {};  // server
   std::optional<base::Network> network = {};  // networks: one of them
   std::optional<User> user = {};              // user
   relay::Traffic traffic = {};                // traffic: one of them
+  tunnel::AllowEntry allow = {};              // destinations: one of them
 };
 
-// Where values go: a key of [[route]] and its tables to the route, any other to the config.
+// Where values go: a key of [[route]], [[tunnel]], [[far]] and their tables to the item, any other
+// to the config.
 struct Target {
   Config& config;
-  relay::Route& route;
+  Item& item;
 };
 
 struct Key {
@@ -75,13 +86,24 @@ struct Key {
 
 struct Table {
   std::string_view path;     // "route.fin"
-  std::string_view heading;  // as a file has it: "[route.fin]"
+  std::string_view heading;  // as a file has it: "[route.fin]"; "keepalive of [[far]]"
   std::string_view parent;   // the path of the table that it stands in, or ""
   std::string_view name;     // its name in there: "fin"
+  // How it is written as a value, if that is usual, and the string that may stand there instead.
+  std::string_view example = {};
+  std::string_view or_text = {};
+  std::string_view cure = {};      // what to do if there is none of it, and must be one
+  std::string_view singular = {};  // in words; of one that a file may have several of, as [[route]]
+
+  [[nodiscard]] bool has_header() const { return heading.starts_with('['); }
+  [[nodiscard]] bool is_item() const { return !singular.empty(); }
 };
 
 std::span<const Key> known_keys();
 std::span<const Table> known_tables();
+
+// Those of the tables `tunnel` and `far`, which known_keys() has too.
+std::span<const Key> keys_of_pair();
 
 // Nothing if there is none.
 const Key* find_key(std::string_view table, std::string_view name);

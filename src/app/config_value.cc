@@ -1,5 +1,6 @@
 #include "app/config_value.h"
 
+#include <algorithm>
 #include <charconv>
 #include <vector>
 
@@ -18,9 +19,18 @@ using ValueResult = base::Result<Value, Mistake>;
 constexpr std::size_t longest_name = 64;
 // Longer than any host and port; what is longer is a mix-up that nobody wants to see repeated.
 constexpr std::size_t longest_text = 300;
+constexpr std::size_t longest_path = 4095;    // PATH_MAX, without its end
+constexpr std::size_t longest_secret = 1024;  // so that it fits into a header list of HTTP/2
 
 Mistake wrong(const Key& key, std::string_view text, std::string_view why) {
   return {in_quotes(text) + " is " + std::string(why) + "; write " + allowed(key)};
+}
+
+// Without the text.
+Mistake wrong_secret() {
+  return {
+      "is not a token; write 1 to 1024 letters, digits and -._~+/ with = at its end only, such as "
+      "\"openssl rand -hex 32\" prints"};
 }
 
 // A mistake of base/ about the text, or about a part of it: then the whole is told first.
@@ -35,6 +45,15 @@ bool is_name(std::string_view text) {
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
   return !text.empty() && text.size() <= longest_name &&
          text.find_first_not_of(characters) == std::string_view::npos;
+}
+
+// token68, RFC 9110 section 11.2, which RFC 6750 section 2.1 wants.
+bool is_token68(std::string_view text) {
+  constexpr std::string_view characters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+  const auto end = text.find_first_not_of(characters);
+  return end != 0 && !text.empty() &&
+         text.find_first_not_of('=', std::min(end, text.size())) == std::string_view::npos;
 }
 
 std::string shown_duration(const Key& key, std::uint64_t milliseconds) {
@@ -141,6 +160,27 @@ ValueResult parse_network(std::string_view text) {
   return Value{.network = network.value()};
 }
 
+ValueResult parse_path(const Key& key, std::string_view text) {
+  if (text.size() > longest_path) return wrong(key, text, "far too long");
+  if (text.find('\0') != std::string_view::npos || (text.empty() && key.required))
+    return wrong(key, text, "not a path");
+  return Value{.text = std::string(text)};
+}
+
+ValueResult parse_secret(std::string_view text) {
+  if (!text.empty() && (text.size() > longest_secret || !is_token68(text))) return wrong_secret();
+  return Value{.text = std::string(text)};
+}
+
+ValueResult parse_destination(std::string_view text) {
+  auto entry = tunnel::AllowEntry::parse(text);
+  if (!entry.ok()) {
+    const std::string& why = entry.error().text;
+    return Mistake{in_quotes(text) + (why.starts_with('"') ? ": " : " ") + printable(why)};
+  }
+  return Value{.allow = std::move(entry.value())};
+}
+
 }  // namespace
 
 std::string allowed(const Key& key) {
@@ -184,6 +224,17 @@ std::string allowed(const Key& key) {
       return R"(the name of a user of this machine such as "finhold", or "")";
     case Kind::traffic:
       return R"(a network and ports such as "10.0.0.0/8:514" or ":7000-7010", or "user:NAME")";
+    case Kind::tunnel:
+      return R"(the name of a [[tunnel]], or "")";
+    case Kind::host:
+      return R"(a name or an address such as "far.example.net" or "192.0.2.7", or "")";
+    case Kind::path:
+      return std::string("the path of a file such as \"/etc/finhold/ca.pem\"") +
+             (key.required ? "" : ", or \"\"");
+    case Kind::secret:
+      return "letters, digits and -._~+/ with = at its end only";
+    case Kind::destinations:
+      return R"(a network or a name, and ports, such as "10.0.0.0/8:514" or "db.internal:5432")";
   }
   FINHOLD_CHECK(false);
   return {};
@@ -191,10 +242,13 @@ std::string allowed(const Key& key) {
 
 std::string_view list_example(const Key& key) {
   FINHOLD_CHECK(is_list(key.kind));
+  if (key.required) return key.example;
   return key.kind == Kind::networks ? R"(["10.0.0.0/8"])" : R"(["10.0.0.0/8:514"])";
 }
 
 base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view text) {
+  if (key.kind == Kind::secret) return parse_secret(text);
+  if (key.kind == Kind::path) return parse_path(key, text);
   if (text.size() > longest_text) return wrong(key, text, "far too long");
   switch (key.kind) {
     case Kind::name:
@@ -229,6 +283,19 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       if (!traffic.ok()) return traffic.error();
       return Value{.traffic = traffic.value()};
     }
+    case Kind::tunnel:
+      if (!text.empty() && !is_name(text)) return wrong(key, text, "not a name");
+      return Value{.text = std::string(text)};
+    case Kind::host:
+      if (!text.empty() && !base::is_host(text) &&
+          !base::Address::parse("[" + std::string(text) + "]:0").ok())
+        return wrong(key, text, "neither a name nor an address");
+      return Value{.text = std::string(text)};
+    case Kind::destinations:
+      return parse_destination(text);
+    case Kind::path:
+    case Kind::secret:
+      break;  // above
   }
   FINHOLD_CHECK(false);
   return Value{};

@@ -30,17 +30,38 @@ std::vector<RouteMistake> route_mistakes(const relay::Route& route,
          "port 0 is a new port each time, and the rules that divert connections to it "
          "name one; write a fixed port"});
   }
-  if (has("listen") && has("server")) {
+  if (route.tunnel) {
+    if (has("crosses") &&
+        (route.fin.crosses == core::Crosses::server || route.fin.crosses == core::Crosses::both)) {
+      mistakes.push_back(
+          {"crosses",
+           "with a tunnel every end is told in band, and nothing crosses the box that could "
+           "be held; take crosses away, or write \"none\" or \"client\""});
+    }
+    if (has("send_proxy") && route.send_proxy != relay::ProxyHeader::none) {
+      mistakes.push_back({"send_proxy",
+                          "with a tunnel its far end connects to the server; write send_proxy in "
+                          "the [[far]]"});
+    }
+    if (has("source") && route.source.kind != Source::Kind::self) {
+      mistakes.push_back({"source",
+                          "with a tunnel its far end connects to the server, from where that one "
+                          "is; take source away"});
+    }
+  }
+  // With a tunnel the server's address is one of the far end's network.
+  if (has("listen") && has("server") && !route.tunnel) {
     const auto loop = loop_mistake(route.listen, route.server);
     if (loop) mistakes.push_back({"server", loop->text});
   }
-  if (has("source") && route.source.kind == Source::Kind::client &&
+  if (has("source") && !route.tunnel && route.source.kind == Source::Kind::client &&
       route.intercept != Intercept::tproxy) {
     mistakes.push_back({"source",
                         "\"client\" needs intercept = \"tproxy\" on a gateway that the "
                         "server's answers pass; write that, or \"self\""});
   }
-  if (has("source") && has("server") && route.source.kind == Source::Kind::address) {
+  if (has("source") && !route.tunnel && has("server") &&
+      route.source.kind == Source::Kind::address) {
     const auto server = base::Address::parse(route.server.text());
     if (server.ok() &&
         server.value().unmapped().family() != route.source.address.unmapped().family()) {

@@ -1,5 +1,8 @@
 #include "app/syntax_cure.h"
 
+#include <algorithm>
+
+#include "app/config_keys.h"
 #include "app/wording.h"
 
 namespace finhold::app {
@@ -44,6 +47,15 @@ std::string second_time(std::string_view line, std::string_view description) {
   return in_quotes(name) + " stands a second time; keep one of the two";
 }
 
+// Whether a key's value is no secret for sure.
+bool may_be_repeated(std::string_view key) {
+  const auto last = trimmed(key.substr(key.rfind('.') + 1));  // npos + 1 is 0
+  const auto keys = known_keys();
+  return std::any_of(keys.begin(), keys.end(), [last](const Key& known) {
+    return known.name == last && known.kind != Kind::secret;
+  });
+}
+
 // A line  key = value  whose value the parser could not read; "" if there is no cure for it.
 std::string cure_of_value(std::string_view key, std::string_view value,
                           std::string_view description) {
@@ -63,7 +75,8 @@ std::string cure_of_value(std::string_view key, std::string_view value,
   if (!number && !contains("\"'[{", value.substr(0, 1))) {
     const auto word = trimmed(value.substr(0, value.find('#')));
     if (!contains(word, "\"")) {
-      return "text stands in quotes; write " + std::string(key) + " = " + in_quotes(word);
+      return "text stands in quotes; write " + printable(key) + " = " +
+             (may_be_repeated(key) ? in_quotes(word) : "\"...\"");
     }
   }
   return {};

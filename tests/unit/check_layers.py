@@ -30,7 +30,7 @@ ONLY_IN = [
     (re.compile(r"openssl/"), re.compile(r"tunnel/tls[a-z_]*\.cc")),
     (re.compile(r"systemd/"), re.compile(r"app/notify\.cc|app/passed_sockets\.cc")),
     (re.compile(r"CLI/"), re.compile(r"app/cli\.cc")),
-    (re.compile(r"toml\+\+/"), re.compile(r"app/config_file\.cc|app/config_value\.(h|cc)|app/config_keys\.cc")),
+    (re.compile(r"toml\+\+/"), re.compile(r"app/config_reader\.cc")),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')

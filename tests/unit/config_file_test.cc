@@ -11,8 +11,11 @@
 #include "config_words.h"
 
 using finhold::app::Config;
+using finhold::app::FarConfig;
 using finhold::app::load_config_file;
 using finhold::app::load_config_text;
+using finhold::app::TunnelConfig;
+using finhold::relay::Route;
 using finhold::test::good_route;
 using finhold::test::said;
 using namespace std::chrono_literals;
@@ -32,6 +35,105 @@ std::string sample_text() {
   return text.str();
 }
 
+// The sample without the "#   " before the lines of its examples, "#   # key = value" among them.
+std::string with_examples(const std::string& text) {
+  const std::string mark = "#   ";
+  std::string active;
+  std::istringstream lines(text);
+  bool examples = false;
+  for (std::string line; std::getline(lines, line);) {
+    examples = examples || line.starts_with("# Two transparent routes");
+    active += (examples && line.starts_with(mark) ? line.substr(mark.size()) : line) + "\n";
+  }
+  return active;
+}
+
+// Without the "# " before each key that shows its default.
+std::string with_defaults(const std::string& text) {
+  std::string active;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    // "# key = value": one word of a key's letters before the "=".
+    const auto end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", 2);
+    const bool is_key = line.starts_with("# ") && end != std::string::npos && end > 2 &&
+                        line.substr(line.find_first_not_of(' ', end)).starts_with("= ");
+    active += (is_key ? line.substr(2) : line) + "\n";
+  }
+  return active;
+}
+
+void check_same(const Route& a, const Route& b) {
+  CHECK(a.name == b.name);
+  CHECK(a.listen == b.listen);
+  CHECK(a.server == b.server);
+  CHECK(a.tunnel == b.tunnel);
+  CHECK(a.intercept == b.intercept);
+  CHECK(a.source.kind == b.source.kind);
+  CHECK(a.source.address == b.source.address);
+  CHECK(a.mark == b.mark);
+  CHECK(a.connect_timeout == b.connect_timeout);
+  CHECK(a.send_proxy == b.send_proxy);
+  CHECK(a.accept_proxy == b.accept_proxy);
+  CHECK(a.trusted == b.trusted);
+  CHECK(a.caught == b.caught);
+  CHECK(a.spare == b.spare);
+  CHECK(a.keepalive.idle == b.keepalive.idle);
+  CHECK(a.keepalive.interval == b.keepalive.interval);
+  CHECK(a.keepalive.probes == b.keepalive.probes);
+  CHECK(a.fin.crosses == b.fin.crosses);
+  CHECK(a.fin.release_when_quiet == b.fin.release_when_quiet);
+  CHECK(a.fin.hold_at_most == b.fin.hold_at_most);
+  CHECK(a.fin.nurse_every == b.fin.nurse_every);
+  CHECK(a.fin.half_closed_idle == b.fin.half_closed_idle);
+  CHECK(a.fin.half_closed_total == b.fin.half_closed_total);
+}
+
+void check_same(const FarConfig& one, const FarConfig& two) {
+  const auto& a = one.settings;
+  const auto& b = two.settings;
+  check_same(a.route, b.route);
+  REQUIRE(a.tls.has_value() == b.tls.has_value());
+  if (a.tls) {
+    CHECK(a.tls->certificate == b.tls->certificate);
+    CHECK(a.tls->key == b.tls->key);
+    CHECK(a.tls->client_ca == b.tls->client_ca);
+  }
+  CHECK(a.token == b.token);
+  CHECK(a.allow == b.allow);
+  CHECK(a.life.ping_every == b.life.ping_every);
+  CHECK(a.life.ping_timeout == b.life.ping_timeout);
+  CHECK(a.connections == b.connections);
+  CHECK(a.streams_per_connection == b.streams_per_connection);
+}
+
+void check_same(const TunnelConfig& one, const TunnelConfig& two) {
+  const auto& a = one.settings;
+  const auto& b = two.settings;
+  CHECK(a.name == b.name);
+  CHECK(a.far == b.far);
+  REQUIRE(a.tls.has_value() == b.tls.has_value());
+  if (a.tls) {
+    CHECK(a.tls->ca == b.tls->ca);
+    CHECK(a.tls->certificate == b.tls->certificate);
+    CHECK(a.tls->key == b.tls->key);
+    CHECK(a.tls->server_name == b.tls->server_name);
+  }
+  CHECK(a.token == b.token);
+  CHECK(a.connect_timeout == b.connect_timeout);
+  CHECK(a.life.ping_every == b.life.ping_every);
+  CHECK(a.life.ping_timeout == b.life.ping_timeout);
+  CHECK(a.connections == b.connections);
+  CHECK(a.streams_per_connection == b.streams_per_connection);
+  CHECK(a.optimistic_data == b.optimistic_data);
+  CHECK(a.mark == b.mark);
+}
+
+template <typename T>
+void check_same(const std::vector<T>& one, const std::vector<T>& two) {
+  REQUIRE(one.size() == two.size());
+  for (std::size_t i = 0; i < one.size(); ++i) check_same(one[i], two[i]);
+}
+
 void check_same(const Config& one, const Config& two) {
   CHECK(one.user.has_value() == two.user.has_value());
   CHECK(one.log.level == two.log.level);
@@ -40,33 +142,10 @@ void check_same(const Config& one, const Config& two) {
   CHECK(one.limits.buffer_per_flow == two.limits.buffer_per_flow);
   CHECK(one.limits.workers == two.limits.workers);
   CHECK(one.limits.drain == two.limits.drain);
-  REQUIRE(one.routes.size() == two.routes.size());
-  for (std::size_t i = 0; i < one.routes.size(); ++i) {
-    const auto& a = one.routes[i];
-    const auto& b = two.routes[i];
-    CHECK(a.name == b.name);
-    CHECK(a.listen == b.listen);
-    CHECK(a.server == b.server);
-    CHECK(a.intercept == b.intercept);
-    CHECK(a.source.kind == b.source.kind);
-    CHECK(a.source.address == b.source.address);
-    CHECK(a.mark == b.mark);
-    CHECK(a.connect_timeout == b.connect_timeout);
-    CHECK(a.send_proxy == b.send_proxy);
-    CHECK(a.accept_proxy == b.accept_proxy);
-    CHECK(a.trusted == b.trusted);
-    CHECK(a.caught == b.caught);
-    CHECK(a.spare == b.spare);
-    CHECK(a.keepalive.idle == b.keepalive.idle);
-    CHECK(a.keepalive.interval == b.keepalive.interval);
-    CHECK(a.keepalive.probes == b.keepalive.probes);
-    CHECK(a.fin.crosses == b.fin.crosses);
-    CHECK(a.fin.release_when_quiet == b.fin.release_when_quiet);
-    CHECK(a.fin.hold_at_most == b.fin.hold_at_most);
-    CHECK(a.fin.nurse_every == b.fin.nurse_every);
-    CHECK(a.fin.half_closed_idle == b.fin.half_closed_idle);
-    CHECK(a.fin.half_closed_total == b.fin.half_closed_total);
-  }
+  CHECK(one.limits.tunnel_window == two.limits.tunnel_window);
+  check_same(one.routes, two.routes);
+  check_same(one.fars, two.fars);
+  check_same(one.tunnels, two.tunnels);
 }
 
 }  // namespace
@@ -82,6 +161,7 @@ sessions = 7
 buffer_per_flow = "1MiB"
 workers = 3
 drain = "0s"
+tunnel_window = "4MiB"
 [[route]]
 name = "a"
 listen = "[::]:7000"
@@ -116,6 +196,43 @@ intercept = "tproxy"
 source = "client"
 catch = ["10.0.0.0/8:514", ":7000-7010"]
 spare = ["10.9.0.0/16"]
+[[route]]
+name = "e"
+listen = "127.0.0.1:7005"
+server = "db.internal:5432"
+tunnel = "two"
+[[tunnel]]
+name = "one"
+far = "far.example.net:8443"
+tls = { ca = "/a", certificate = "/b", key = "/c" }
+[[tunnel]]
+name = "two"
+far = "[2001:db8::1]:8443"
+tls = { server_name = "far.example.net" }
+token = "aB0-._~+/=="
+connect_timeout = "3s"
+ping_every = "100ms"
+ping_timeout = "1h"
+connections = 64
+streams_per_connection = 1
+optimistic_data = false
+[[far]]
+name = "f"
+listen = "[::]:8443"
+tls = { certificate = "/d", key = "/e", client_ca = "/f" }
+token = "t"
+allow = ["10.0.0.0/8:514", "DB.internal:5432"]
+keepalive = { idle = "20s" }
+connect_timeout = "4s"
+send_proxy = "v1"
+ping_every = "7s"
+ping_timeout = "8s"
+connections = 5
+streams_per_connection = 6
+[[far]]
+listen = "127.0.0.1:8444"
+tls = "off"
+allow = ["127.0.0.1:514"]
 )");
   REQUIRE(config.user.has_value());
   CHECK(config.user->name == "root");
@@ -126,7 +243,8 @@ spare = ["10.9.0.0/16"]
   CHECK(config.limits.buffer_per_flow == 1024 * 1024);
   CHECK(config.limits.workers == 3);
   CHECK(config.limits.drain == 0ms);
-  REQUIRE(config.routes.size() == 4);
+  CHECK(config.limits.tunnel_window == 4 * 1024 * 1024);
+  REQUIRE(config.routes.size() == 5);
   const auto& a = config.routes[0];
   CHECK(a.name == "a");
   CHECK(a.listen.text() == "[::]:7000");
@@ -168,58 +286,137 @@ spare = ["10.9.0.0/16"]
   CHECK(d.caught[1].ports.last == 7010);
   REQUIRE(d.spare.size() == 1);
   CHECK(d.spare[0].network->text() == "10.9.0.0/16");
+  const auto& e = config.routes[4];
+  CHECK(e.tunnel == 1U);
+  CHECK(e.fin.crosses == finhold::core::Crosses::none);
+  CHECK_FALSE(a.tunnel.has_value());
+
+  REQUIRE(config.tunnels.size() == 2);
+  const auto& one = config.tunnels[0].settings;
+  CHECK(one.name == "one");
+  CHECK(one.far.text() == "far.example.net:8443");
+  REQUIRE(one.tls.has_value());
+  CHECK(one.tls->ca == "/a");
+  CHECK(one.tls->certificate == "/b");
+  CHECK(one.tls->key == "/c");
+  CHECK(one.tls->server_name == "far.example.net");
+  CHECK(one.token.empty());
+  CHECK(one.optimistic_data);
+  CHECK(config.tunnels[0].tls.line == 54);
+  CHECK(config.tunnels[0].tls.column == 7);
+  const auto& two = config.tunnels[1].settings;
+  REQUIRE(two.tls.has_value());
+  CHECK(two.tls->ca.empty());
+  CHECK(two.token == "aB0-._~+/==");
+  CHECK(two.connect_timeout == 3s);
+  CHECK(two.life.ping_every == 100ms);
+  CHECK(two.life.ping_timeout == 1h);
+  CHECK(two.connections == 64);
+  CHECK(two.streams_per_connection == 1);
+  CHECK_FALSE(two.optimistic_data);
+
+  REQUIRE(config.fars.size() == 2);
+  const auto& f = config.fars[0].settings;
+  CHECK(f.route.name == "f");
+  CHECK(f.route.listen.text() == "[::]:8443");
+  CHECK(f.route.keepalive.idle == 20s);
+  CHECK(f.route.connect_timeout == 4s);
+  CHECK(f.route.send_proxy == finhold::relay::ProxyHeader::v1);
+  CHECK(f.route.fin.crosses == finhold::core::Crosses::none);
+  REQUIRE(f.tls.has_value());
+  CHECK(f.tls->certificate == "/d");
+  CHECK(f.tls->key == "/e");
+  CHECK(f.tls->client_ca == "/f");
+  CHECK(f.token == "t");
+  REQUIRE(f.allow.size() == 2);
+  CHECK(f.allow[0].network->text() == "10.0.0.0/8");
+  CHECK(f.allow[1].name == "db.internal");
+  CHECK(f.life.ping_every == 7s);
+  CHECK(f.life.ping_timeout == 8s);
+  CHECK(f.connections == 5);
+  CHECK(f.streams_per_connection == 6);
+  const auto& g = config.fars[1].settings;
+  CHECK(g.route.name == "far");
+  CHECK_FALSE(g.tls.has_value());
+}
+
+TEST_CASE("a tunnel is marked as the routes that redirect are, and so are a far end's dials") {
+  const std::string pair =
+      "[[tunnel]]\nname = \"t\"\nfar = \"10.0.0.9:8443\"\ntls = \"off\"\n"
+      "[[far]]\nlisten = \"127.0.0.1:8443\"\ntls = \"off\"\nallow = [\"10.0.0.5:1\"]\n";
+  const Config plain = config_of(good_route + "tunnel = \"t\"\n" + pair);
+  CHECK(plain.tunnels[0].settings.mark == 0);
+  CHECK(plain.fars[0].settings.route.own_mark() == 0);
+  const std::string redirect =
+      "[[route]]\nname = \"r\"\nlisten = \"127.0.0.1:7001\"\nintercept = \"redirect\"\n"
+      "mark = 0x77\n";
+  const Config by_finhold = config_of(good_route + redirect + "catch = [\":514\"]\n" + pair);
+  CHECK(by_finhold.tunnels[0].settings.mark == 0x77);
+  CHECK(by_finhold.fars[0].settings.route.own_mark() == 0x77);
+  const Config by_hand = config_of(good_route + redirect + "tunnel = \"t\"\n" + pair);
+  CHECK(by_hand.tunnels[0].settings.mark == 0x77);
 }
 
 TEST_CASE("a file with every default written out means the same as one without") {
   std::string text;
   for (const auto& table : finhold::app::known_tables()) {
-    const bool of_route = table.path.starts_with("route.");
-    text += std::string(table.path == "route" ? "[[" : "[") + std::string(table.path) +
-            (table.path == "route" ? "]]\n" : "]\n");
+    text += (table.is_item() ? "[[" : "[") + std::string(table.path) +
+            (table.is_item() ? "]]\n" : "]\n");
     for (const auto& key : finhold::app::known_keys()) {
       if (key.table != table.path) continue;
-      CHECK_FALSE((of_route && key.required));
       text += std::string(key.name) + " = " + std::string(key.example) + "\n";
     }
   }
-  check_same(config_of(text), config_of("[[route]]\nname = \"orders\"\nlisten = "
-                                        "\"127.0.0.1:7000\"\nserver = "
-                                        "\"orders.example.net:7000\"\n"));
+  check_same(config_of(text), config_of(R"([[route]]
+name = "orders"
+listen = "127.0.0.1:7000"
+server = "orders.example.net:7000"
+[[tunnel]]
+name = "dc"
+far = "far.example.net:8443"
+tls = {}
+[[far]]
+listen = "0.0.0.0:8443"
+tls = { certificate = "far.pem", key = "far.key" }
+allow = ["10.0.0.0/8:514", "db.internal:5432"]
+)"));
 }
 
-TEST_CASE("the sample file's examples of transparent routes are right") {
-  std::string text = sample_text();
-  const auto examples = text.find("\n# Two transparent routes");
-  REQUIRE(examples != std::string::npos);
-  for (auto at = examples; (at = text.find("\n#   ", at)) != std::string::npos;) {
-    text[at + 1] = ' ';
-  }
-  const Config config = config_of(text);
-  REQUIRE(config.routes.size() == 3);
+TEST_CASE("the sample file's examples are right") {
+  const Config config = config_of(with_examples(sample_text()));
+  REQUIRE(config.routes.size() == 4);
   CHECK(config.routes[1].intercept == finhold::relay::Intercept::redirect);
   CHECK(config.routes[2].intercept == finhold::relay::Intercept::tproxy);
   CHECK(config.routes[2].spare.size() == 1);
+  CHECK(config.routes[3].tunnel == 0U);
+  REQUIRE(config.fars.size() == 1);
+  REQUIRE(config.fars[0].settings.tls.has_value());
+  CHECK_FALSE(config.fars[0].settings.tls->client_ca.empty());
+  REQUIRE(config.tunnels.size() == 1);
+  CHECK(config.tunnels[0].settings.tls.has_value());
 }
 
 TEST_CASE("the sample file is right, has every key, and shows the defaults behind #") {
   const std::string text = sample_text();
-  std::string active;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    // "# key = value": one word of a key's letters before the "=".
-    const auto end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", 2);
-    const bool is_key = line.starts_with("# ") && end != std::string::npos && end > 2 &&
-                        line.substr(line.find_first_not_of(' ', end)).starts_with("= ");
-    active += (is_key ? line.substr(2) : line) + "\n";
-  }
+  const std::string active = with_defaults(text);
   CHECK(active != text);
   check_same(config_of(text), config_of(active));
-  for (const auto& key : finhold::app::known_keys()) {
-    const std::string name(key.name);
-    const auto at = active.find("\n" + name + " ");
-    const bool inline_key =
-        key.table == "route.keepalive" && active.find(" " + name + " = ") != std::string::npos;
-    CHECK_MESSAGE((at != std::string::npos || inline_key), name);
+  const std::string examples = with_examples(text);
+  const std::string all = with_defaults(examples);
+  CHECK(all.size() < examples.size());
+  check_same(config_of(examples), config_of(all));
+  for (const auto& table : finhold::app::known_tables()) {
+    const bool in_item = !table.parent.empty();
+    const auto begin = table.is_item() ? all.rfind("[[" + std::string(table.path) + "]]") : 0;
+    REQUIRE(begin != std::string::npos);
+    for (const auto& key : finhold::app::known_keys()) {
+      if (key.table != table.path) continue;
+      const std::string name(key.name);
+      const auto at = all.find("\n" + name + " ", table.path == "route" ? 0 : begin);
+      CHECK_MESSAGE((at != std::string::npos ||
+                     (in_item && all.find(" " + name + " = ") != std::string::npos)),
+                    name);
+    }
   }
 }
 
@@ -261,11 +458,11 @@ TEST_CASE("a report names the file in each line and counts the problems") {
 
 TEST_CASE("a file without a route is told what a route needs") {
   CHECK(said("") ==
-        "1:1: there is no route; add a [[route]] with name, listen and server: what to relay, and "
-        "where to\n");
+        "1:1: there is no route and no far end; add a [[route]] with name, listen and server: what "
+        "to relay, and where to, or a [[far]]\n");
   CHECK(said("# nothing yet\n[log]\nlevel = \"info\"\n") ==
-        "1:1: there is no route; add a [[route]] with name, listen and server: what to relay, and "
-        "where to\n");
+        "1:1: there is no route and no far end; add a [[route]] with name, listen and server: what "
+        "to relay, and where to, or a [[far]]\n");
 }
 
 TEST_CASE("text that is not TOML is told of at its first slip, with the cure") {
@@ -323,7 +520,8 @@ TEST_CASE("a line that is too long is refused, also one that would exhaust the p
   CHECK(said(dots + "b = 1") == words);
   CHECK(said("#" + std::string(4095, '#') + "\n" + good_route) == "ok\n");
   CHECK(said(good_route + "[" + dots.substr(1, 4000) + "b]\n") ==
-        "5:2: unknown table \"a\"; there may be user, [log], [limits] and [[route]]\n");
+        "5:2: unknown table \"a\"; there may be user, [log], [limits], [[route]], [[tunnel]] and "
+        "[[far]]\n");
 }
 
 TEST_CASE("a byte order mark, CRLF and a missing last line end do not matter") {

@@ -43,15 +43,16 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
   CHECK(said_of_route("keepalive = { foo = 1 }") ==
         "5:15: unknown key \"foo\" in keepalive; the known keys there are idle, interval and "
         "probes\n");
-  CHECK(
-      said_of_route("color = 1") ==
-      "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
-      "intercept, source, mark, catch, spare, crosses, connect_timeout, send_proxy, accept_proxy, "
-      "trusted, keepalive and [route.fin]\n");
+  CHECK(said_of_route("color = 1") ==
+        "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
+        "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, send_proxy, "
+        "accept_proxy, "
+        "trusted, keepalive and [route.fin]\n");
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
-        "1:1: unknown key \"color\"; there may be user, [log], [limits] and [[route]]\n");
+        "1:1: unknown key \"color\"; there may be user, [log], [limits], [[route]], [[tunnel]] and "
+        "[[far]]\n");
   CHECK(
       said("[log]\nuser = \"root\"\n" + good_route) ==
       "2:1: unknown key \"user\" in [log]; it belongs in the first lines of the file, above every "
@@ -65,7 +66,8 @@ TEST_CASE("a missing key is not told of where it is only misspelt") {
 
 TEST_CASE("an unknown table gets the nearest table, its right place, or the list") {
   CHECK(said("[admin]\nlisten = \"127.0.0.1:9464\"\n" + good_route) ==
-        "1:2: unknown table \"admin\"; there may be user, [log], [limits] and [[route]]\n");
+        "1:2: unknown table \"admin\"; there may be user, [log], [limits], [[route]], [[tunnel]] "
+        "and [[far]]\n");
   CHECK(said("[limit]\nsessions = 0\n" + good_route) ==
         "1:2: unknown table \"limit\"; did you mean [limits]?\n"
         "2:12: sessions: 0 is too small; write a whole number from 1 to 10000000\n");

@@ -1,0 +1,23 @@
+// One [[route]], [[tunnel]] or [[far]] of a configuration file, while the file is read: each fills
+// the members that it is about.
+#pragma once
+
+#include <string>
+
+#include "relay/route.h"
+#include "tunnel/settings.h"
+#include "tunnel/tls.h"
+
+namespace finhold::app {
+
+struct Item {
+  relay::Route route;             // [[route]]; [[far]]: what its sessions have of one
+  std::string tunnel_name;        // [[route]]; empty: it needs none
+  tunnel::TunnelSettings tunnel;  // [[tunnel]], without its tls
+  tunnel::FarSettings far;        // [[far]], without its tls and its route
+  tunnel::TlsNearSettings near_tls;
+  tunnel::TlsFarSettings far_tls;
+  bool tls_off = false;  // [[tunnel]], [[far]]: tls = "off"
+};
+
+}  // namespace finhold::app

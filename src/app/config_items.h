@@ -1,0 +1,44 @@
+// The routes and the ends of pairs that a configuration file has, with their places in it: what is
+// wrong with keys that are right each for itself, and making the config of them.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/config_file.h"
+#include "app/config_item.h"
+#include "app/config_keys.h"
+
+namespace finhold::app {
+
+struct PlacedItem {
+  const Table* table = nullptr;  // `route`, `tunnel` or `far`
+  Item item;
+  Place place;
+  Place tls;
+  // The keys and tables that it has, right or wrong, as they should have been spelt.
+  std::vector<std::string_view> names;
+  // The keys with a right value, those of its tables too (no two of them have the same name), and
+  // the items of those that are lists.
+  std::map<std::string_view, Place> good;
+  std::map<std::string_view, std::vector<Place>> items;
+
+  [[nodiscard]] bool is(std::string_view path) const { return table->path == path; }
+  [[nodiscard]] bool has(std::string_view key) const;
+  // Nothing if it is missing or wrong.
+  [[nodiscard]] const Place* at(std::string_view key) const;
+  [[nodiscard]] std::vector<std::string_view> given() const;
+  [[nodiscard]] const std::string& name() const;
+  // "route "orders"", or "this route", by what is known of it.
+  [[nodiscard]] std::string words() const;
+  // "route "orders" on line 3", "the route on line 3".
+  [[nodiscard]] std::string words_from_afar(const Place& key) const;
+};
+
+// Appends the mistakes, in no order. `config` has what is not in an item, and gets the items.
+void add_items(std::vector<PlacedItem> items, Config& config, Problems& problems);
+
+}  // namespace finhold::app

@@ -1,0 +1,76 @@
+// Keys that several tables of the configuration have, alike. For the files with the tables of keys.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "app/config_keys.h"
+
+namespace finhold::app {
+
+constexpr std::uint64_t longest_keepalive = 32'767'000;  // milliseconds; Linux: MAX_TCP_KEEPIDLE
+
+// In the order of relay::ProxyHeader.
+constexpr std::array<std::string_view, 3> proxy_headers{"none", "v1", "v2"};
+static_assert(static_cast<int>(relay::ProxyHeader::v2) == 2);
+
+constexpr Key idle_of(std::string_view table) {
+  return {.table = table,
+          .name = "idle",
+          .kind = Kind::whole_seconds,
+          .example = R"("30s")",
+          .meaning = "silence before the first TCP keepalive",
+          .lowest = 1'000,
+          .highest = longest_keepalive,
+          .store = [](const Value& v, Target& to) { to.item.route.keepalive.idle = *v.duration; }};
+}
+
+constexpr Key interval_of(std::string_view table) {
+  return {
+      .table = table,
+      .name = "interval",
+      .kind = Kind::whole_seconds,
+      .example = R"("10s")",
+      .meaning = "from one unanswered TCP keepalive to the next",
+      .lowest = 1'000,
+      .highest = longest_keepalive,
+      .store = [](const Value& v, Target& to) { to.item.route.keepalive.interval = *v.duration; }};
+}
+
+constexpr Key probes_of(std::string_view table) {
+  return {.table = table,
+          .name = "probes",
+          .kind = Kind::count,
+          .example = "6",
+          .meaning = "unanswered TCP keepalives after which the other end has vanished",
+          .lowest = 1,
+          .highest = 127,
+          .store = [](const Value& v, Target& to) {
+            to.item.route.keepalive.probes = static_cast<int>(v.number);
+          }};
+}
+
+// To the server.
+constexpr Key connect_timeout_of(std::string_view table) {
+  return {.table = table,
+          .name = "connect_timeout",
+          .kind = Kind::duration,
+          .example = R"("10s")",
+          .meaning = "for reaching the server, all its addresses together",
+          .lowest = 1,
+          .store = [](const Value& v, Target& to) { to.item.route.connect_timeout = *v.duration; }};
+}
+
+constexpr Key send_proxy_of(std::string_view table) {
+  return {.table = table,
+          .name = "send_proxy",
+          .kind = Kind::choice,
+          .example = R"("none")",
+          .meaning = "tell the server the client's address by a PROXY protocol header",
+          .choices = proxy_headers,
+          .store = [](const Value& v, Target& to) {
+            to.item.route.send_proxy = relay::ProxyHeader(v.number);
+          }};
+}
+
+}  // namespace finhold::app

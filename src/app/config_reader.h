@@ -1,0 +1,14 @@
+// Reads the text of a configuration file; the only user of the TOML parser.
+#pragma once
+
+#include <string_view>
+
+#include "app/config_file.h"
+
+namespace finhold::app {
+
+// As load_config_text(). Requires lines of bounded length: the parser goes one call deeper for each
+// part of a dotted key.
+base::Result<Config, Problems> read_config(std::string_view text);
+
+}  // namespace finhold::app
