@@ -85,7 +85,7 @@ void mark_own_connections(Config& config) {
   // spare at least one that uses the tunnel.
   for (std::size_t i = 0; i < config.tunnels.size(); ++i) {
     const auto user = std::find_if(routes.begin(), routes.end(), [i](const Route& route) {
-      return route.tunnel == i && route.own_mark() != 0;
+      return route.tunnel == static_cast<int>(i) && route.own_mark() != 0;
     });
     config.tunnels[i].settings.mark = redirects              ? redirecting->mark
                                       : user != routes.end() ? user->own_mark()

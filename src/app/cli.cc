@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/certificates.h"
 #include "app/config_file.h"
 #include "app/config_keys.h"
 #include "app/config_value.h"
@@ -235,12 +236,33 @@ Command CommandLine::run() {
   return command;
 }
 
+// "1 route", "2 routes".
+std::string counted(std::size_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 Command CommandLine::check() {
   if (check_->count("--config") == 0) return refuse("check needs a file: --config FILE");
   const auto config = load();
   if (!config) return {.exit_code = bad_usage};
-  const std::size_t count = config->routes.size();
-  out_ << printable(config_path_) << ": ok, " << count << (count == 1 ? " route\n" : " routes\n");
+  const auto certificates = load_certificates(*config);
+  if (!certificates.ok()) {
+    Problems problems;
+    for (const EndRemark& mistake : certificates.error()) {
+      problems.push_back({mistake.place.line, mistake.place.column, "tls: " + mistake.what});
+    }
+    err_ << report(config_path_, problems);
+    return {.exit_code = bad_usage};
+  }
+  for (const EndRemark& warning : warnings_about_pairs(*config, certificates.value())) {
+    err_ << printable(config_path_) << ":" << warning.place.line << ":" << warning.place.column
+         << ": warning: " << warning.what << "\n";
+  }
+  std::vector<std::string> parts;
+  if (!config->routes.empty()) parts.push_back(counted(config->routes.size(), "route"));
+  if (!config->tunnels.empty()) parts.push_back(counted(config->tunnels.size(), "tunnel"));
+  if (!config->fars.empty()) parts.push_back(counted(config->fars.size(), "far end"));
+  out_ << printable(config_path_) << ": ok, " << listed(parts, "and") << "\n";
   return {};
 }
 

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include <climits>
+
 #include "app/catch_mistakes.h"
 #include "app/listen_overlap.h"
 #include "app/route_mistakes.h"
 #include "app/wording.h"
+#include "base/check.h"
 
 namespace finhold::app {
 
@@ -58,8 +61,9 @@ class Whole {
   void tell(const Place& at, std::string what) {
     problems_.push_back({at.line, at.column, std::move(what)});
   }
+  // Of a key that is given.
   void tell(const PlacedItem& item, std::string_view key, const std::string& what) {
-    tell(*item.at(key), std::string(key) + ": " + what);
+    tell(item, RouteMistake{key, what});
   }
   void tell(const PlacedItem& item, const RouteMistake& mistake);
 
@@ -70,11 +74,11 @@ class Whole {
   void check_far(const PlacedItem& far);
   void compare_names(const PlacedItem& item);
   void compare_listeners(const PlacedItem& item);
-  void keep(PlacedItem& item);
+  void keep(PlacedItem& placed);
 
   // The first that stands before `item` and is like it; nothing if there is none.
   template <typename Like>
-  const PlacedItem* earlier(const PlacedItem& item, Like like) const {
+  [[nodiscard]] const PlacedItem* earlier(const PlacedItem& item, Like like) const {
     for (const PlacedItem& one : items_) {
       if (&one == &item) break;
       if (like(one)) return &one;
@@ -111,9 +115,10 @@ void Whole::add() {
 void Whole::tell(const PlacedItem& item, const RouteMistake& mistake) {
   // What it tells the lack of may be there, and wrong.
   if (item.has(mistake.lacks) && item.at(mistake.lacks) == nullptr) return;
-  const Place& at =
-      mistake.item ? item.items.at(mistake.key).at(*mistake.item) : *item.at(mistake.key);
-  tell(at, std::string(mistake.key) + ": " + mistake.what);
+  const Place* at =
+      mistake.item ? &item.items.at(mistake.key).at(*mistake.item) : item.at(mistake.key);
+  FINHOLD_CHECK(at != nullptr);
+  tell(*at, std::string(mistake.key) + ": " + mistake.what);
 }
 
 void Whole::find_tunnel(PlacedItem& route) {
@@ -123,12 +128,12 @@ void Whole::find_tunnel(PlacedItem& route) {
   bool all_named = true;
   for (const PlacedItem& item : items_) {
     if (!item.is("tunnel")) continue;
-    if (item.name() == wanted) route.item.route.tunnel = static_cast<std::uint32_t>(names.size());
+    if (item.name() == wanted) route.item.route.tunnel = static_cast<int>(names.size());
     names.push_back(item.name());
     all_named = all_named && item.at("name") != nullptr;
   }
-  if (route.item.route.tunnel) return;
-  route.item.route.tunnel = UINT32_MAX;  // goes through one, which nobody knows
+  if (route.item.route.tunnel >= 0) return;
+  route.item.route.tunnel = INT_MAX;  // goes through one, which nobody knows
   if (!all_named) return;
   const auto nearest = nearest_name(wanted, names);
   tell(route, "tunnel",
@@ -216,7 +221,8 @@ void Whole::keep(PlacedItem& placed) {
   Item& item = placed.item;
   if (placed.is("route")) {
     // A tunnel never half-closes, and both ends of it tell each other what ends.
-    if (item.route.tunnel && !placed.has("crosses")) item.route.fin.crosses = core::Crosses::none;
+    if (item.route.tunnel >= 0 && !placed.has("crosses"))
+      item.route.fin.crosses = core::Crosses::none;
     config_.routes.push_back(std::move(item.route));
   } else if (placed.is("far")) {
     item.route.fin.crosses = core::Crosses::none;

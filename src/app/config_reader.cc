@@ -260,8 +260,10 @@ void Reader::read_items(const Table& known, const toml::node& node) {
     if (const auto* table = element.as_table()) {
       read_item(known, *table);
     } else {
-      add(element, name + ": expected a table, found " + found(element) + "; write " + heading +
-                       " on a line of its own, and its keys below");
+      std::string what = name;
+      what.append(": expected a table, found ").append(found(element));
+      what.append("; write ").append(heading).append(" on a line of its own, and its keys below");
+      add(element, std::move(what));
     }
   }
 }

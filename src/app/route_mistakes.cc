@@ -30,7 +30,7 @@ std::vector<RouteMistake> route_mistakes(const relay::Route& route,
          "port 0 is a new port each time, and the rules that divert connections to it "
          "name one; write a fixed port"});
   }
-  if (route.tunnel) {
+  if (route.tunnel >= 0) {
     if (has("crosses") &&
         (route.fin.crosses == core::Crosses::server || route.fin.crosses == core::Crosses::both)) {
       mistakes.push_back(
@@ -50,17 +50,17 @@ std::vector<RouteMistake> route_mistakes(const relay::Route& route,
     }
   }
   // With a tunnel the server's address is one of the far end's network.
-  if (has("listen") && has("server") && !route.tunnel) {
+  if (has("listen") && has("server") && route.tunnel < 0) {
     const auto loop = loop_mistake(route.listen, route.server);
     if (loop) mistakes.push_back({"server", loop->text});
   }
-  if (has("source") && !route.tunnel && route.source.kind == Source::Kind::client &&
+  if (has("source") && route.tunnel < 0 && route.source.kind == Source::Kind::client &&
       route.intercept != Intercept::tproxy) {
     mistakes.push_back({"source",
                         "\"client\" needs intercept = \"tproxy\" on a gateway that the "
                         "server's answers pass; write that, or \"self\""});
   }
-  if (has("source") && !route.tunnel && has("server") &&
+  if (has("source") && route.tunnel < 0 && has("server") &&
       route.source.kind == Source::Kind::address) {
     const auto server = base::Address::parse(route.server.text());
     if (server.ok() &&

@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "app/config_keys.h"
+#include "certificates.h"
 
 using finhold::app::Command;
 
@@ -94,6 +95,56 @@ TEST_CASE("check says ok, and counts the routes") {
   CHECK(outcome.command.exit_code == 0);
   CHECK(outcome.out == std::string(sample) + ": ok, 1 route\n");
   CHECK(outcome.err.empty());
+}
+
+TEST_CASE("check reads the certificates too, and names those that are wrong") {
+  finhold::test::Authority authority("ca");
+  const auto files = authority.issue();
+  const auto text_with = [](const std::string& ca, const std::string& certificate,
+                            const std::string& key) {
+    return "[[far]]\nlisten = \"127.0.0.1:1\"\nallow = [\"10.0.0.5:1\"]\ntls = { certificate = \"" +
+           certificate + "\", key = \"" + key + "\", client_ca = \"" + ca + "\" }\n" +
+           "[[tunnel]]\nname = \"dc\"\nfar = \"localhost:1\"\ntls = { ca = \"" + ca + "\" }\n" +
+           "[[route]]\nname = \"a\"\nlisten = \"127.0.0.1:2\"\nserver = \"h:1\"\ntunnel = \"dc\"\n";
+  };
+  const auto good =
+      authority.file("good.toml", text_with(authority.certificate(), files.certificate, files.key));
+  const Outcome outcome = parse({"check", "--config", good.c_str()});
+  CHECK(outcome.command.exit_code == 0);
+  CHECK(outcome.out == good + ": ok, 1 route, 1 tunnel and 1 far end\n");
+  CHECK(outcome.err.empty());
+
+  const auto bad = authority.file("bad.toml", text_with("/nonexistent", "/no.pem", files.key));
+  CHECK(refused({"check", "--config", bad.c_str()}) ==
+        bad + ":4:7: tls: certificate \"/no.pem\" cannot be read: No such file or directory\n" +
+            bad + ":8:7: tls: ca \"/nonexistent\" cannot be read: No such file or directory\n" +
+            bad + ": 2 problems\n");
+}
+
+TEST_CASE("check warns of what works, and will surprise") {
+  finhold::test::Authority authority("ca");
+  const auto old = authority.issue({.valid_from = -3, .valid_until = -1});
+  const std::string tunnel = "[[tunnel]]\ntls = \"off\"\n";
+  const auto path = authority.file(
+      "c.toml", tunnel + "name = \"a\"\nfar = \"h:1\"\ntoken = \"secret\"\n" + tunnel +
+                    "name = \"b\"\nfar = \"127.0.0.9:1\"\n" +
+                    "[[far]]\nlisten = \"0.0.0.0:1\"\nallow = [\"10.0.0.5:1\"]\ntls = \"off\"\n" +
+                    "[[far]]\nname = \"g\"\nlisten = \"[::1]:2\"\nallow = [\"10.0.0.5:1\"]\n" +
+                    "tls = { certificate = \"" + old.certificate + "\", key = \"" + old.key +
+                    "\" }\n[[route]]\nname = \"r\"\nlisten = \"127.0.0.1:3\"\nserver = \"h:1\"\n" +
+                    "tunnel = \"a\"\n");
+  const Outcome outcome = parse({"check", "--config", path.c_str()});
+  CHECK(outcome.command.exit_code == 0);
+  CHECK(outcome.out == path + ": ok, 1 route, 2 tunnels and 2 far ends\n");
+  const std::string clear = "tls = \"off\": everybody on the way can read and change what passes\n";
+  const auto at = [&path](const std::string& place) { return path + ":" + place + ": warning: "; };
+  const std::string expected =
+      at("2:7") + clear + at("2:7") +
+      "tls = \"off\": everybody on the way can read the token, and use it\n" + at("7:7") +
+      "no route uses this tunnel; write tunnel = \"b\" in one\n" + at("13:7") + clear + at("13:7") +
+      "whoever reaches it may open what allow lists; add client_ca to its tls, or a token\n";
+  CHECK(outcome.err.starts_with(expected + at("18:7") + "certificate \"" + old.certificate));
+  CHECK(outcome.err.find("secret") == std::string::npos);
 }
 
 TEST_CASE("run and check tell the problems of a file in the same words") {

@@ -287,9 +287,9 @@ allow = ["127.0.0.1:514"]
   REQUIRE(d.spare.size() == 1);
   CHECK(d.spare[0].network->text() == "10.9.0.0/16");
   const auto& e = config.routes[4];
-  CHECK(e.tunnel == 1U);
+  CHECK(e.tunnel == 1);
   CHECK(e.fin.crosses == finhold::core::Crosses::none);
-  CHECK_FALSE(a.tunnel.has_value());
+  CHECK(a.tunnel == -1);
 
   REQUIRE(config.tunnels.size() == 2);
   const auto& one = config.tunnels[0].settings;
@@ -388,7 +388,7 @@ TEST_CASE("the sample file's examples are right") {
   CHECK(config.routes[1].intercept == finhold::relay::Intercept::redirect);
   CHECK(config.routes[2].intercept == finhold::relay::Intercept::tproxy);
   CHECK(config.routes[2].spare.size() == 1);
-  CHECK(config.routes[3].tunnel == 0U);
+  CHECK(config.routes[3].tunnel == 0);
   REQUIRE(config.fars.size() == 1);
   REQUIRE(config.fars[0].settings.tls.has_value());
   CHECK_FALSE(config.fars[0].settings.tls->client_ca.empty());

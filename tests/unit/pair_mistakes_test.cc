@@ -36,9 +36,8 @@ std::string said_of_allow(const std::string& list) {
 
 const std::string in_clear =
     "or tls = \"off\" for plain text, which everybody on the way can read and change\n";
-const std::string near_tls = "{ ca = \"ca.pem\", certificate = \"near.pem\", key = \"near.key\" }";
-const std::string far_tls =
-    "{ certificate = \"far.pem\", key = \"far.key\", client_ca = \"ca.pem\" }";
+const std::string near_tls = R"({ ca = "ca.pem", certificate = "near.pem", key = "near.key" })";
+const std::string far_tls = R"({ certificate = "far.pem", key = "far.key", client_ca = "ca.pem" })";
 const std::string no_token =
     "token: is not a token; write 1 to 1024 letters, digits and -._~+/ with = at its end only, "
     "such as \"openssl rand -hex 32\" prints\n";
@@ -116,7 +115,7 @@ TEST_CASE("a token is what a header can carry, and is never repeated") {
   CHECK(said_of_far("token = \"aB0-._~+/==\"") == "ok\n");
   CHECK(said_of_far("token = \"" + std::string(1024, 'x') + "\"") == "ok\n");
   for (const std::string wrong :
-       {"\"se cret\"", "\"secret\\u0007\"", "\"=\"", "\"sec=ret\"", "'s\"ecret'"}) {
+       {R"("se cret")", R"("secret\u0007")", R"("=")", R"("sec=ret")", R"('s"ecret')"}) {
     CHECK(said_of_far("token = " + wrong) == "5:9: " + no_token);
     CHECK(said_of_tunnel("token = " + wrong) == "9:9: " + no_token);
   }
@@ -195,7 +194,9 @@ TEST_CASE("a route with a tunnel leaves to the far end what that does") {
   CHECK(said_of_route(via + "crosses = \"none\"") == "ok\n");
   CHECK(said_of_route(via + "crosses = \"client\"") == "ok\n");
   for (const std::string crosses : {"server", "both"}) {
-    CHECK(said_of_route(via + "crosses = \"" + crosses + "\"") ==
+    std::string lines = via + "crosses = \"";
+    lines.append(crosses).append("\"");
+    CHECK(said_of_route(lines) ==
           "6:11: crosses: with a tunnel every end is told in band, and nothing crosses the box "
           "that could be held; take crosses away, or write \"none\" or \"client\"\n");
   }
@@ -205,7 +206,9 @@ TEST_CASE("a route with a tunnel leaves to the far end what that does") {
         "the [[far]]\n");
   CHECK(said_of_route(via + "source = \"self\"") == "ok\n");
   for (const std::string source : {"client", "192.0.2.7", "2001:db8::7"}) {
-    CHECK(said_of_route(via + "source = \"" + source + "\"") ==
+    std::string lines = via + "source = \"";
+    lines.append(source).append("\"");
+    CHECK(said_of_route(lines) ==
           "6:10: source: with a tunnel its far end connects to the server, from where that one is; "
           "take source away\n");
   }
