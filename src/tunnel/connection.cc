@@ -12,8 +12,6 @@ namespace finhold::tunnel {
 
 namespace {
 
-constexpr net::Instant goodbye_ms = 2000;
-
 // What one connection may move in a turn before others have theirs.
 constexpr std::size_t most_read = std::size_t{1} << 20;
 constexpr std::size_t most_written = std::size_t{2} << 20;
@@ -62,6 +60,7 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       chunk_(ConnectionTable::most_sent),
       life_(options.life),
       ready_within_ms_(options.ready_within_ms),
+      goodbye_ms_(options.goodbye_ms),
       heard_at_(table.loop_.now()) {
   if (options.tls != nullptr) tls_.emplace(*options.tls);
 }
@@ -133,7 +132,7 @@ void Connection::on_ready(std::uint32_t events) {
 void Connection::turn() {
   if (state_ == State::closed) return;
   const std::uint64_t told = http2_.told();
-  if (to_cut_ && state_ == State::open) return cut_now();
+  if (to_cut_) return state_ == State::open ? cut_now() : close(true);
   if (readable_) receive();
   if (state_ == State::open || state_ == State::leaving) flush();
   if (state_ == State::open && tls_ && tls_->is_over()) fail(tls_->failure());
@@ -168,7 +167,7 @@ void Connection::receive() {
 }
 
 void Connection::take(std::span<const std::byte> bytes) {
-  if (state_ != State::open) return;  // all is said
+  if (state_ != State::open || to_cut_) return;  // all is said
   heard_at_ = table_.loop_.now();
   pinged_ = false;
   if (tls_) {
@@ -332,7 +331,7 @@ void Connection::tell_room() {
 // One deadline for everything: it is only looked at when it passes, so that bytes that come and go
 // touch no timer.
 void Connection::on_time() {
-  if (state_ != State::open) return close(true);
+  if (state_ != State::open) return wait_for_goodbye();
   // After a pause of this whole process what has arrived meanwhile counts.
   readable_ = true;
   receive();
@@ -378,6 +377,7 @@ void Connection::fail(const std::string& why) {
 }
 
 void Connection::cut_now() {
+  to_cut_ = false;
   if (send_error_ != 0) return lose(words_of(send_error_));
   const bool had_streams = http2_.open_streams() > 0;
   lost_ = true;
@@ -400,9 +400,10 @@ void Connection::leave() {
 void Connection::end_in_order() {
   state_ = State::leaving;
   if (tls_) tls_->close();
-  arm(table_.loop_.now() + goodbye_ms);
   flush();
-  if (!pending()) say_goodbye();
+  if (!pending()) return say_goodbye();
+  unacknowledged_ = net::unacknowledged_bytes(fd_.get());
+  arm(table_.loop_.now() + goodbye_ms_);
 }
 
 void Connection::say_goodbye() {
@@ -412,8 +413,17 @@ void Connection::say_goodbye() {
   ::shutdown(fd_.get(), SHUT_WR);
   state_ = State::goodbye;
   kept_ = {};
+  unacknowledged_ = net::unacknowledged_bytes(fd_.get());
   if (++table_.goodbyes_ > ConnectionTable::most_goodbyes) return close(true);
-  arm(table_.loop_.now() + goodbye_ms);
+  arm(table_.loop_.now() + goodbye_ms_);
+}
+
+// For as long as the other side takes what sessions that are over have written.
+void Connection::wait_for_goodbye() {
+  const int left = net::unacknowledged_bytes(fd_.get());
+  if (left == 0 || left >= unacknowledged_) return close(true);
+  unacknowledged_ = left;
+  arm(table_.loop_.now() + goodbye_ms_);
 }
 
 void Connection::close(bool in_order) {

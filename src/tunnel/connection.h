@@ -34,6 +34,7 @@ struct ConnectionOptions {
   const TlsContext* tls = nullptr;  // nullptr: without TLS. Used only while the connection is made
   LifeSigns life;
   net::Instant ready_within_ms = 10'000;  // TLS and SETTINGS: who is silent, or slow, is dropped
+  net::Instant goodbye_ms = 2000;  // without progress, for the other side to take all and end too
 };
 
 // On the worker's thread. Made, owned and destroyed by the ConnectionTable.
@@ -94,7 +95,8 @@ class Connection final : public Carrier,
   // No new streams; when the last one is gone: GOAWAY, close_notify and FIN. One that is not ready
   // yet is cut.
   void drain();
-  // At the end of the turn: its streams are reset, at both ends, and the connection closed.
+  // At the end of the turn: its streams are reset, at both ends, and the connection closed. Called
+  // again, it does not wait for the other side's goodbye.
   void cut();
 
   [[nodiscard]] const base::Address& other_end() const { return other_end_; }
@@ -144,6 +146,7 @@ class Connection final : public Carrier,
   void leave();
   void end_in_order();
   void say_goodbye();
+  void wait_for_goodbye();
   void close(bool in_order);
   void tell_closed(const std::string& why);
   void tell_room();
@@ -159,8 +162,10 @@ class Connection final : public Carrier,
   std::size_t chunk_;  // how much is made at once
   LifeSigns life_;
   net::Instant ready_within_ms_;
+  net::Instant goodbye_ms_;
   net::Instant heard_at_;         // when something was received
   std::size_t room_streams_ = 0;  // streams() when tell_room() last looked
+  int unacknowledged_ = 0;        // bytes, when goodbye_ms began
   int send_error_ = 0;            // what was received before it is still read
   Http2Code goaway_ = Http2Code::no_error;
   State state_ = State::open;

@@ -176,7 +176,13 @@ void World::start(Side& side, Http2::Role role, const TlsContext* tls, net::Desc
   const auto other_end = net::remote_address(socket.get());
   REQUIRE(other_end);
   side.socket = socket.get();
-  side.connection = &side.table->start(std::move(socket), false, *other_end, with, side);
+  // A near end's socket comes from a Dialer, which had it registered.
+  const bool registered = role == Http2::Role::near;
+  if (registered) {
+    REQUIRE(poller.add(socket.get(), net::Poller::every_edge, dialer_).code == 0);
+    poller.forget(dialer_);
+  }
+  side.connection = &side.table->start(std::move(socket), registered, *other_end, with, side);
 }
 
 void World::join(const TlsContext* near_tls, const TlsContext* far_tls, bool small_buffers) {
@@ -189,8 +195,8 @@ void World::join(const TlsContext* near_tls, const TlsContext* far_tls, bool sma
   });
 }
 
-net::Descriptor World::join(Side& side, const TlsContext* tls) {
-  Sockets sockets = connected();
+net::Descriptor World::join(Side& side, const TlsContext* tls, bool small_buffers) {
+  Sockets sockets = connected(small_buffers);
   const auto role = &side == &near ? Http2::Role::near : Http2::Role::far;
   start(side, role, tls, std::move(sockets.one));
   REQUIRE(fcntl(sockets.other.get(), F_SETFL, 0) == 0);

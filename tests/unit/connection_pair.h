@@ -126,7 +126,7 @@ struct World final : Machine, private net::TurnEnd, private net::Timer {
   void join(const TlsContext* near_tls = nullptr, const TlsContext* far_tls = nullptr,
             bool small_buffers = false);
   // The other one is for the test; blocking.
-  net::Descriptor join(Side& side, const TlsContext* tls = nullptr);
+  net::Descriptor join(Side& side, const TlsContext* tls = nullptr, bool small_buffers = false);
 
   ConnectionOptions options;  // for what is joined from now on
   Side near;
@@ -137,6 +137,11 @@ struct World final : Machine, private net::TurnEnd, private net::Timer {
   void on_time() override;
   void start(Side& side, Http2::Role role, const TlsContext* tls, net::Descriptor socket);
 
+  struct Dialer final : net::Watcher {
+    void on_ready(std::uint32_t /*events*/) override {}
+  };
+
+  Dialer dialer_;
   const std::function<bool()>* awaited_ = nullptr;
   bool in_time_ = true;
 };

@@ -2,6 +2,8 @@
 // words.
 #include "tunnel/connection.h"
 
+#include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -486,4 +488,110 @@ TEST_CASE("connection: GOAWAY with an error is a loss") {
         "ENHANCE_YOUR_CALM");
   CHECK(end.reset == Http2Code::connect_error);
   world.near.forget_all();
+}
+
+TEST_CASE("connection: what had arrived before a loss can be read after it, and then it goes") {
+  Joined pair(true);
+  pair.far.greets = [](End& end) { end.reads = false; };
+  End& end = pair.open();
+  end.sends = pattern(50'000);
+  end.go();
+  End& far = *pair.far.ends[0];
+  pair.world.until([&] { return far.stream->readable().size() == end.sends.size(); });
+  pair.near.forget_all();
+  pair.near.table.reset();
+  pair.world.until([&] { return pair.far.closed == 1; });
+  CHECK(far.reset.has_value());
+  CHECK_FALSE(pair.far.gone);
+  far.reads = true;
+  far.go();
+  CHECK(far.received == end.sends);
+  CHECK_FALSE(far.ended);
+  far.forget();
+  pair.world.until([&] { return pair.far.gone; });
+}
+
+TEST_CASE("connection: one that is drained stays until a slow reader has all of it") {
+  World world;
+  world.options.goodbye_ms = 150;
+  const net::Descriptor raw = world.join(world.near, nullptr, true);
+  send_raw(raw, http2_pair::server_preface());
+  world.until([&] { return world.near.connection->ready(); });
+  End& end = world.near.open();
+  end.sends = pattern(65'535);  // what a stream may have at first
+  end.finishes = true;
+  end.go();
+  world.pause(1);
+  send_raw(raw, answer_200(1) + http2_pair::frame(http2_pair::DATA, http2_pair::END_STREAM, 1, ""));
+  world.until([&] { return end.ended && end.sent == end.sends.size(); });
+  end.forget();
+  world.near.connection->drain();
+
+  std::string all;
+  std::vector<char> buffer(1024);
+  ssize_t count = 1;
+  while (count > 0) {
+    if (world.near.closed == 1) {
+      // Longer than it would wait for the end alone. A socket that is closed resets at this.
+      send(raw.get(), "\0", 1, MSG_NOSIGNAL);
+      world.pause(100);
+    } else {
+      world.pause(1);
+    }
+    count = recv(raw.get(), buffer.data(), buffer.size(), 0);
+    if (count > 0) all.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+  CHECK(count == 0);
+  CHECK(world.near.told == "ready, closed");
+  std::string data;
+  for (const auto& frame : http2_pair::frames(all)) {
+    if (frame.type == http2_pair::DATA) data += frame.payload;
+  }
+  CHECK(data == end.sends);
+}
+
+TEST_CASE("connection: urgent bytes, which HTTP/2 does not have, stall nothing") {
+  World world;
+  const net::Descriptor raw = world.join(world.far);
+  send_raw(raw, http2_pair::client_preface());
+  world.until([&] { return world.far.connection->ready(); });
+  const std::string request = http2_pair::connect(1);
+  for (const char one : request) REQUIRE(send(raw.get(), &one, 1, MSG_OOB) == 1);
+  world.until([&] { return world.far.ends.size() == 1; });
+}
+
+TEST_CASE("connection: there is room when the other side allows more streams") {
+  World world;
+  const net::Descriptor raw = world.join(world.near);
+  const auto settings = [](std::uint32_t streams) {
+    const std::string most = {"\0\3", 2};  // RFC 9113 section 6.5.2
+    return http2_pair::frame(http2_pair::SETTINGS, 0, 0, most + http2_pair::number(streams));
+  };
+  send_raw(raw, settings(1));
+  world.until([&] { return world.near.connection->ready(); });
+  static_cast<void>(world.near.open());
+  CHECK_FALSE(world.near.connection->can_open());
+  CHECK(world.near.rooms == 0);
+  send_raw(raw, settings(2));
+  world.until([&] { return world.near.rooms == 1; });
+  CHECK(world.near.connection->can_open());
+}
+
+TEST_CASE("connection: those that were refused and do not go are bounded") {
+  const auto descriptors = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  World world;
+  const auto before = descriptors();
+  std::vector<net::Descriptor> raws;
+  for (int i = 0; i < 300; ++i) {
+    raws.push_back(world.join(world.far));
+    send_raw(raws.back(), "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+  }
+  world.until([&] { return world.far.closed == 300; });
+  CHECK(descriptors() - before == 300 + 256);
+  raws.clear();
+  world.until([&] { return world.far.gone; });
+  CHECK(descriptors() == before);
 }

@@ -564,3 +564,34 @@ TEST_CASE("http2: a stream may be given up in the event that tells of its bytes"
     CHECK(tunnel.far.http2.streams() == 0);
   }
 }
+
+TEST_CASE("http2: cut() resets the streams at both ends, those that wait with their reset too") {
+  for (const bool of_near : {false, true}) {
+    Tunnel tunnel;
+    End& other = tunnel.near.open(to_a);
+    tunnel.exchange();
+    Side& side = of_near ? tunnel.near : tunnel.far;
+    const End& cut = of_near ? tunnel.client : tunnel.server();
+    // More than goes at once: its reset waits.
+    const End& waiting = of_near ? other : *tunnel.far.ends[1];
+    CHECK(waiting.write(pattern(65'536)) == 65'536);
+    CHECK(cut.write("lost") == 4);
+    waiting.stream->reset(Http2Code::cancel);
+    side.http2.cut();
+    CHECK(cut.told.ends_with("reset 10"));
+    CHECK_FALSE(side.http2.can_open());
+    CHECK(summary(side.sends()).find("DATA") == std::string::npos);
+  }
+
+  Tunnel tunnel;
+  tunnel.near.http2.cut();
+  tunnel.exchange();
+  CHECK(tunnel.client.told == "answer 200, reset 10");
+  CHECK(tunnel.server().told == "reset 10");
+  CHECK(tunnel.far.told == "connect a.example:514||, goaway 0 0");
+  CHECK(tunnel.near.http2.finished());
+  CHECK(tunnel.near.http2.failed().empty());
+  tunnel.client.stream->forget();
+  tunnel.server().stream->forget();
+  CHECK(tunnel.near.http2.streams() + tunnel.far.http2.streams() == 0);
+}
