@@ -210,7 +210,8 @@ void Near::on_link_over(NearLink& link, const std::string& why) {
 }
 
 void Near::log_over(const NearLink& link, const std::string& why) {
-  if (why.empty()) {
+  // One that was told to go takes nothing with it but sessions.
+  if (why.empty() || (link.dismissed && link.resets == 0)) {
     log::Line("tunnel has closed a connection")
         .add("tunnel", settings_.name)
         .add("far", settings_.far.text())
