@@ -63,9 +63,9 @@ Remarks sorted(Remarks remarks) {
 }
 
 constexpr const char* in_clear =
-    "tls = \"off\": everybody on the way can read and change what passes";
+    "tls = \"off\": what passes is in clear, for everybody on the way to read and to change";
 constexpr const char* token_in_clear =
-    "tls = \"off\": everybody on the way can read the token, and use it";
+    "tls = \"off\": the token is in clear, for everybody on the way to read and to use";
 
 }  // namespace
 

@@ -61,4 +61,16 @@ bool can_dial(const relay::Route& route) {
   return true;
 }
 
+bool can_dial(const tunnel::TunnelSettings& tunnel) {
+  net::DialOptions options;
+  options.mark = tunnel.mark;
+  const auto socket = net::dialing_socket(base::Address().family(), options);
+  if (socket.ok()) return true;
+  log::Line("cannot dial the far end: " + cure(socket.error()))
+      .add("tunnel", tunnel.name)
+      .add("error", socket.error().text())
+      .write(log::Level::error);
+  return false;
+}
+
 }  // namespace finhold::app

@@ -1,7 +1,8 @@
-// Finds out at start what would fail every session of a route.
+// Finds out at start what would fail every session of a route or far end, or a tunnel.
 #pragma once
 
 #include "relay/route.h"
+#include "tunnel/settings.h"
 
 namespace finhold::app {
 
@@ -9,5 +10,8 @@ namespace finhold::app {
 // socket that goes nowhere, with the privileges that the sessions will have. False: an error line
 // in the log names what is missing. A warning tells of clients that cannot be served.
 bool can_dial(const relay::Route& route);
+
+// The same for the connections of a tunnel.
+bool can_dial(const tunnel::TunnelSettings& tunnel);
 
 }  // namespace finhold::app

@@ -41,30 +41,34 @@ std::string advice(const base::Error& error) {
   }
 }
 
-void tell_listening(const relay::Route& route, const base::Address& address,
-                    const PassedSocket* passed) {
+const char* kind_of(const Listens& who) { return who.is_far ? "far" : "route"; }
+
+void tell_listening(const Listens& who, const base::Address& address, const PassedSocket* passed) {
+  const relay::Route& route = who.route;
   log::Line line("listening");
-  line.add("route", route.name).add("address", address.text());
-  if (route.intercept == relay::Intercept::none) {
-    line.add("server", route.server.text());
-  } else {
+  line.add(kind_of(who), route.name).add("address", address.text());
+  if (route.intercept != relay::Intercept::none) {
     line.add("intercept", route.intercept == relay::Intercept::tproxy ? "tproxy" : "redirect");
+  } else if (!who.is_far) {
+    line.add("server", route.server.text());
   }
+  if (!who.tunnel.empty()) line.add("tunnel", who.tunnel);
   if (passed != nullptr) line.add("socket", passed->name);
   line.write(log::Level::info);
 }
 
-void tell_not_listening(const relay::Route& route, const base::Address& address,
+void tell_not_listening(const Listens& who, const base::Address& address,
                         const base::Error& error) {
   log::Line("cannot listen: " + advice(error))
-      .add("route", route.name)
+      .add(kind_of(who), who.route.name)
       .add("address", address.text())
       .add("error", error.text())
       .write(log::Level::error);
 }
 
 // One socket of its own a worker.
-Sockets listen_alone(const relay::Route& route, std::uint32_t workers) {
+Sockets listen_alone(const Listens& who, std::uint32_t workers) {
+  const relay::Route& route = who.route;
   std::vector<net::Descriptor> sockets;
   base::Address address = route.listen;
   for (std::uint32_t i = 0; i < workers; ++i) {
@@ -72,19 +76,20 @@ Sockets listen_alone(const relay::Route& route, std::uint32_t workers) {
         net::listen_tcp(address, i == 0, relay::keepalive_options(route, base::Side::client),
                         route.intercept == relay::Intercept::tproxy);
     if (!socket.ok()) {
-      tell_not_listening(route, address, socket.error());
+      tell_not_listening(who, address, socket.error());
       return std::nullopt;
     }
     // Port 0: the first worker's socket has got the port that all of them use.
     if (i == 0) address = net::local_address(socket.value().get());
     sockets.push_back(std::move(socket.value()));
   }
-  tell_listening(route, address, nullptr);
+  tell_listening(who, address, nullptr);
   return sockets;
 }
 
 // The same for a socket of systemd's.
-Sockets adopt(const relay::Route& route, PassedSocket passed, std::uint32_t workers) {
+Sockets adopt(const Listens& who, PassedSocket passed, std::uint32_t workers) {
+  const relay::Route& route = who.route;
   if (route.intercept != relay::Intercept::none && passed.address.port() != route.listen.port()) {
     log::Line(
         "the socket that systemd has passed has another port than listen, where the rules "
@@ -101,22 +106,22 @@ Sockets adopt(const relay::Route& route, PassedSocket passed, std::uint32_t work
                           route.intercept == relay::Intercept::tproxy);
   auto sockets = error.code != 0 ? error : share(std::move(passed.socket), workers);
   if (!sockets.ok()) {
-    tell_not_listening(route, passed.address, sockets.error());
+    tell_not_listening(who, passed.address, sockets.error());
     return std::nullopt;
   }
-  tell_listening(route, passed.address, &passed);
+  tell_listening(who, passed.address, &passed);
   return std::move(sockets.value());
 }
 
 }  // namespace
 
-std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
+std::optional<std::vector<net::Descriptor>> listen(const Listens& who,
                                                    std::vector<PassedSocket> passed,
                                                    std::uint32_t workers) {
-  if (passed.empty()) return listen_alone(route, workers);
+  if (passed.empty()) return listen_alone(who, workers);
   std::vector<net::Descriptor> all;
   for (PassedSocket& each : passed) {
-    auto sockets = adopt(route, std::move(each), workers);
+    auto sockets = adopt(who, std::move(each), workers);
     if (!sockets) return std::nullopt;
     std::move(sockets->begin(), sockets->end(), std::back_inserter(all));
   }

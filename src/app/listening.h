@@ -1,8 +1,9 @@
-// The listening sockets of one route: its own, or those that systemd keeps for it.
+// The listening sockets of one route or far end: its own, or those that systemd keeps for it.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "app/passed_sockets.h"
@@ -11,10 +12,17 @@
 
 namespace finhold::app {
 
+// Who listens, for the log.
+struct Listens {
+  const relay::Route& route;
+  bool is_far = false;
+  std::string tunnel = {};  // of a route; empty: it has none
+};
+
 // One socket for each worker in turn, as often as there are `passed` sockets; if there are none,
 // one of their own. Nothing, and a line in the log with the reason and what to do, if one cannot be
 // had. On the main thread.
-std::optional<std::vector<net::Descriptor>> listen(const relay::Route& route,
+std::optional<std::vector<net::Descriptor>> listen(const Listens& who,
                                                    std::vector<PassedSocket> passed,
                                                    std::uint32_t workers);
 

@@ -45,6 +45,8 @@ Capabilities needed_by(const Config& config) {
     raw = raw || as_client || route.own_mark() != 0;
     low_ports = low_ports || as_client;
   }
+  for (const FarConfig& far : config.fars) raw = raw || far.settings.route.own_mark() != 0;
+  for (const TunnelConfig& tunnel : config.tunnels) raw = raw || tunnel.settings.mark != 0;
   Capabilities needed;
   // CAP_NET_ADMIN may do the same, and much more.
   if (raw && is_permitted(CAP_NET_RAW)) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/catch_mistakes.h"
+#include "app/certificates.h"
 #include "app/dial_check.h"
 #include "app/listening.h"
 #include "app/nft_rules.h"
@@ -32,7 +33,8 @@ namespace log = base::log;
 
 namespace {
 
-// Descriptors of a session (two legs), of a worker besides (loop, poller, pipes), and of the
+// Descriptors of a session (two legs; where one is a stream, a connection of the tunnel may be its
+// own), of a worker besides (loop, poller, pipes), and of the
 // process (standard streams, signals, look-ups of names).
 constexpr rlim_t descriptors_per_session = 2;
 constexpr rlim_t descriptors_per_worker = 48;
@@ -54,8 +56,10 @@ std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t wo
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
   limit.rlim_cur = limit.rlim_max;
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
-  const rlim_t besides =
-      descriptors_of_process + workers * (descriptors_per_worker + config.routes.size());
+  rlim_t of_worker = descriptors_per_worker + config.routes.size();
+  for (const TunnelConfig& tunnel : config.tunnels) of_worker += tunnel.settings.connections;
+  for (const FarConfig& far : config.fars) of_worker += far.settings.connections + 1;
+  const rlim_t besides = descriptors_of_process + workers * of_worker;
   const rlim_t needed = wanted * descriptors_per_session + besides;
   if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed) return wanted;
   // Under a very low limit half of it goes to sessions, come what may.
@@ -101,17 +105,32 @@ bool tell(const std::string& what, const std::optional<base::Mistake>& mistake) 
   return mistake.has_value();
 }
 
-using Bound = std::vector<std::vector<BoundRoute>>;  // for each worker
+using Bound = std::vector<BoundSockets>;  // for each worker
+
+// All that listens: routes, then far ends.
+std::vector<Listens> listeners_of(const Config& config) {
+  std::vector<Listens> all;
+  for (const relay::Route& route : config.routes) {
+    all.push_back({.route = route});
+    if (route.tunnel < 0) continue;
+    all.back().tunnel = config.tunnels[static_cast<std::size_t>(route.tunnel)].settings.name;
+  }
+  for (const FarConfig& far : config.fars) {
+    all.push_back({.route = far.settings.route, .is_far = true});
+  }
+  return all;
+}
 
 // Every listening socket of the config.
 std::optional<Bound> bind_all(const Config& config, std::uint32_t workers) {
+  const std::vector<Listens> listeners = listeners_of(config);
   std::vector<std::string> names;
-  for (const relay::Route& route : config.routes) names.push_back(route.name);
+  for (const Listens& who : listeners) names.push_back(who.route.name);
   auto passed = PassedSockets::from_systemd(std::move(names));
-  std::vector<std::vector<PassedSocket>> kept;  // for each route
+  std::vector<std::vector<PassedSocket>> kept;  // for each of them
   if (passed.ok()) {
-    for (const relay::Route& route : config.routes) {
-      kept.push_back(passed.value().take(route.name, route.listen));
+    for (const Listens& who : listeners) {
+      kept.push_back(passed.value().take(who.route.name, who.route.listen));
     }
   }
   if (tell("cannot use the sockets that systemd has passed",
@@ -121,20 +140,57 @@ std::optional<Bound> bind_all(const Config& config, std::uint32_t workers) {
 
   Bound bound(workers);
   bool tried = false;
-  for (std::size_t r = 0; r < config.routes.size(); ++r) {
-    const relay::Route& route = config.routes[r];
-    const bool is_kept = !kept[r].empty();
-    auto sockets = listen(route, std::move(kept[r]), workers);
+  for (std::size_t at = 0; at < listeners.size(); ++at) {
+    const Listens& who = listeners[at];
+    const bool is_kept = !kept[at].empty();
+    auto sockets = listen(who, std::move(kept[at]), workers);
     if (!sockets) return std::nullopt;
-    if (!tried && route.fin.crosses != core::Crosses::none) {
+    if (!tried && who.route.fin.crosses != core::Crosses::none) {
       try_socket_owner(net::local_address(sockets->front().get()));
       tried = true;
     }
     for (std::size_t i = 0; i < sockets->size(); ++i) {
-      bound[i % workers].push_back({&route, std::move((*sockets)[i]), is_kept});
+      BoundSockets& worker = bound[i % workers];
+      if (who.is_far) {
+        worker.fars.push_back({at - config.routes.size(), std::move((*sockets)[i])});
+      } else {
+        worker.routes.push_back({&who.route, std::move((*sockets)[i]), is_kept});
+      }
     }
   }
   return bound;
+}
+
+// Nothing, and a line in the log for each mistake, if a certificate cannot be used.
+std::optional<Certificates> certificates_of(const Config& config) {
+  auto certificates = load_certificates(config);
+  if (!certificates.ok()) {
+    for (const EndRemark& mistake : certificates.error()) {
+      log::Line("cannot use the certificates of a pair")
+          .add(mistake.end, mistake.name)
+          .add("error", mistake.what)
+          .write(log::Level::error);
+    }
+    return std::nullopt;
+  }
+  for (const EndRemark& warning : warnings_about_pairs(config, certificates.value())) {
+    log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
+  }
+  return std::move(certificates.value());
+}
+
+// Whether all that sessions need can be dialed with the privileges that are left.
+bool can_dial_all(const Config& config) {
+  for (const relay::Route& route : config.routes) {
+    if (route.tunnel < 0 && !can_dial(route)) return false;
+  }
+  for (const TunnelConfig& tunnel : config.tunnels) {
+    if (!can_dial(tunnel.settings)) return false;
+  }
+  for (const FarConfig& far : config.fars) {
+    if (!can_dial(far.settings.route)) return false;
+  }
+  return true;
 }
 
 // False: connections that finhold opens would lead back to it, whoever loads the rules.
@@ -162,8 +218,8 @@ class Server final : private net::Wake::Listener,
                      private net::Watcher,
                      private net::Timer {
  public:
-  Server(const Config& config, Bound bound, std::optional<RulesKeeper>& rules, net::Loop& loop,
-         net::Timers& timers)
+  Server(const Config& config, const Certificates& certificates, Bound bound,
+         std::optional<RulesKeeper>& rules, net::Loop& loop, net::Timers& timers)
       : net::Timer(timers),
         config_(config),
         rules_(rules),
@@ -175,8 +231,9 @@ class Server final : private net::Wake::Listener,
         poller_(loop),
         notify_(loop, timers, quota_, workers_) {
     if (rules_) tell("cannot watch the rules", watch(rules_->socket()));
-    for (auto& routes : bound) {
-      workers_.push_back(std::make_unique<Worker>(config_, quota_, std::move(routes)));
+    for (auto& sockets : bound) {
+      workers_.push_back(
+          std::make_unique<Worker>(config_, certificates, quota_, std::move(sockets)));
     }
   }
 
@@ -292,12 +349,12 @@ int serve(const Config& config, bool apply_rules) {
     if (!keeper.ok()) return tell("cannot load the rules", keeper.error()) ? 1 : 0;
     rules.emplace(std::move(keeper.value()));
   }
+  const auto certificates = certificates_of(config);
+  if (!certificates) return 1;
   auto bound = bind_all(config, config.limits.workers == 0 ? usable_cpus() : config.limits.workers);
   if (!bound) return 1;
   if (tell("cannot give up privileges", drop_privileges(config))) return 1;
-  for (const relay::Route& route : config.routes) {
-    if (!can_dial(route)) return 1;
-  }
+  if (!can_dial_all(config)) return 1;
   // Last: nothing else can fail now, and what is diverted already waits to be accepted.
   if (rules) {
     if (tell("cannot load the rules", rules->load())) return 1;
@@ -308,7 +365,7 @@ int serve(const Config& config, bool apply_rules) {
   {
     net::Loop loop;
     net::Timers timers(loop);
-    Server server(config, *std::move(bound), rules, loop, timers);
+    Server server(config, *certificates, *std::move(bound), rules, loop, timers);
     server.run();
     // The rules had to stay for the sessions.
     if (rules && !tell("cannot remove the rules", rules->remove())) log::info("rules removed");

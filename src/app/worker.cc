@@ -16,6 +16,9 @@ namespace {
 net::Instant check_every_ms(const Config& config) {
   base::Milliseconds every = std::chrono::seconds(10);
   for (const relay::Route& route : config.routes) every = std::min(every, route.keepalive.interval);
+  for (const FarConfig& far : config.fars) {
+    every = std::min(every, far.settings.route.keepalive.interval);
+  }
   return static_cast<net::Instant>(every.count());
 }
 
@@ -23,6 +26,12 @@ relay::TableOptions table_options(const Config& config) {
   return {.buffer_per_flow = config.limits.buffer_per_flow,
           .splicing = config.limits.splice,
           .check_every_ms = check_every_ms(config)};
+}
+
+bool is_used(const Config& config, std::size_t tunnel) {
+  return std::any_of(config.routes.begin(), config.routes.end(), [tunnel](const auto& route) {
+    return route.tunnel == static_cast<int>(tunnel);
+  });
 }
 
 }  // namespace
@@ -71,12 +80,32 @@ class Worker::Door final : private net::Listener::Owner {
   net::Listener listener_;
 };
 
-Worker::Worker(const Config& config, relay::SessionQuota& quota, std::vector<BoundRoute> routes)
-    : wake_(loop_, *this),
+Worker::Worker(const Config& config, const Certificates& certificates, relay::SessionQuota& quota,
+               BoundSockets sockets)
+    : net::Timer(timers_),
+      wake_(loop_, *this),
       poller_(loop_),
       timers_(loop_),
+      resolver_(loop_),
+      connections_(loop_, poller_, timers_, config.limits.tunnel_window, *this),
       table_(loop_, poller_, timers_, quota, *this, table_options(config)) {
-  for (BoundRoute& bound : routes) {
+  const auto context = [](const std::optional<tunnel::TlsContext>& tls) {
+    return tls ? &*tls : nullptr;
+  };
+  if (!config.tunnels.empty() || !config.fars.empty()) connections_.begin();
+  for (std::size_t i = 0; i < config.tunnels.size(); ++i) {
+    nears_.emplace_back();
+    if (!is_used(config, i)) continue;
+    nears_.back() =
+        std::make_unique<tunnel::Near>(config.tunnels[i].settings, context(certificates.tunnels[i]),
+                                       connections_, loop_, poller_, timers_, resolver_);
+  }
+  for (BoundFar& bound : sockets.fars) {
+    fars_.push_back(std::make_unique<tunnel::Far>(
+        config.fars[bound.far].settings, context(certificates.fars[bound.far]),
+        std::move(bound.socket), connections_, table_, quota, loop_, poller_, timers_));
+  }
+  for (BoundRoute& bound : sockets.routes) {
     doors_.push_back(std::make_unique<Door>(*this, quota, std::move(bound)));
   }
 }
@@ -84,10 +113,12 @@ Worker::Worker(const Config& config, relay::SessionQuota& quota, std::vector<Bou
 Worker::~Worker() = default;
 
 void Worker::run() {
-  for (const auto& door : doors_) {
-    // Registering a handful of fresh sockets fails for want of kernel memory only.
-    FINHOLD_CHECK(door->open().code == 0);
+  for (const auto& near : nears_) {
+    if (near) near->start();
   }
+  // Registering a handful of fresh sockets fails for want of kernel memory only.
+  for (const auto& far : fars_) FINHOLD_CHECK(far->start().code == 0);
+  for (const auto& door : doors_) FINHOLD_CHECK(door->open().code == 0);
   poller_.run();
   life_.store(Life::over);
 }
@@ -114,13 +145,47 @@ void Worker::on_wake() {
   if (!draining_) {
     draining_ = true;
     for (const auto& door : doors_) door->close();
+    for (const auto& far : fars_) far->drain();
+    for (const auto& near : nears_) {
+      if (near) near->drain();
+    }
   }
-  if (order == Order::cut) table_.cut_all();
-  if (table_.empty()) poller_.stop();
+  if (order == Order::cut) {
+    table_.cut_all();
+    connections_.cut_all();
+  }
+  stop_if_over();
 }
 
-void Worker::on_empty() {
-  if (draining_) poller_.stop();
+// The server leg of a session whose route has a tunnel. A server that the client has chosen is
+// named by its address; any other as the file names it, since the far end looks names up.
+std::unique_ptr<relay::Leg> Worker::leg_to_server(const relay::Session& session) {
+  const relay::Route& route = session.route();
+  if (route.tunnel < 0) return nullptr;
+  const base::Address* const chosen = session.server();
+  return nears_[static_cast<std::size_t>(route.tunnel)]->leg(
+      chosen != nullptr ? chosen->text() : route.server.text(), session.client(),
+      route.connect_timeout);
+}
+
+void Worker::on_empty() { stop_if_over(); }
+
+void Worker::on_no_connections() { stop_if_over(); }
+
+// Each connection of a tunnel says goodbye when its last stream is gone. An end that does not
+// answer is not waited for.
+void Worker::stop_if_over() {
+  if (!draining_ || !table_.empty()) return;
+  if (connections_.empty()) {
+    disarm();
+    poller_.stop();
+  } else if (!armed()) {
+    arm(loop_.now() + parting_ms);
+  }
+}
+
+void Worker::on_time() {
+  if (table_.empty()) connections_.cut_all();
 }
 
 }  // namespace finhold::app

@@ -1,17 +1,22 @@
-// One worker: a thread with a loop, its own listening sockets and its own sessions. Nothing is
-// shared on the data path.
+// One worker: a thread with a loop, its own listening sockets, its own sessions, and its own
+// connections of tunnels. Nothing is shared on the data path.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <vector>
 
+#include "app/certificates.h"
 #include "app/config.h"
 #include "net/descriptor.h"
 #include "net/loop.h"
 #include "net/poller.h"
+#include "net/resolver.h"
 #include "net/timers.h"
 #include "relay/session_table.h"
+#include "tunnel/connection_table.h"
+#include "tunnel/far.h"
+#include "tunnel/near.h"
 
 namespace finhold::app {
 
@@ -22,15 +27,31 @@ struct BoundRoute {
   bool kept = false;  // by systemd: what waits to be accepted when finhold ends is left to the next
 };
 
-class Worker final : private net::Wake::Listener, private relay::SessionTable::Owner {
+// The same for a far end: one of Config::fars.
+struct BoundFar {
+  std::size_t far;
+  net::Descriptor socket;
+};
+
+struct BoundSockets {
+  std::vector<BoundRoute> routes;
+  std::vector<BoundFar> fars;
+};
+
+class Worker final : private net::Wake::Listener,
+                     private net::Timer,
+                     private relay::SessionTable::Owner,
+                     private tunnel::ConnectionTable::Owner {
  public:
-  // On any thread, before run(). `config` and `quota` outlive the worker.
-  Worker(const Config& config, relay::SessionQuota& quota, std::vector<BoundRoute> routes);
+  // On any thread, before run(). All that is referred to outlives the worker.
+  Worker(const Config& config, const Certificates& certificates, relay::SessionQuota& quota,
+         BoundSockets sockets);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Serves until it was told to drain and its last session is over. On the thread of the worker;
+  // Serves until it was told to drain, its last session is over, and the connections of its tunnels
+  // are closed, which takes some seconds at most. On the thread of the worker;
   // destroy it after this has returned.
   void run();
 
@@ -52,7 +73,14 @@ class Worker final : private net::Wake::Listener, private relay::SessionTable::O
 
   void order(Order order);
   void on_wake() override;
+  void on_time() override;
   void on_empty() override;
+  void on_no_connections() override;
+  std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override;
+  void stop_if_over();
+
+  // The other end of a tunnel may take that long to part, once no session is left.
+  static constexpr net::Instant parting_ms = 2000;
 
   std::atomic<Order> order_{Order::none};
   std::atomic<Life> life_{Life::answered};
@@ -61,7 +89,11 @@ class Worker final : private net::Wake::Listener, private relay::SessionTable::O
   net::Wake wake_;
   net::Poller poller_;
   net::Timers timers_;
+  net::Resolver resolver_;  // of the nears, which outlive the table and its own
+  tunnel::ConnectionTable connections_;
+  std::vector<std::unique_ptr<tunnel::Near>> nears_;  // as Config::tunnels; nothing: not used
   relay::SessionTable table_;
+  std::vector<std::unique_ptr<tunnel::Far>> fars_;
   std::vector<std::unique_ptr<Door>> doors_;
 };
 

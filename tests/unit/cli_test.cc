@@ -136,12 +136,14 @@ TEST_CASE("check warns of what works, and will surprise") {
   const Outcome outcome = parse({"check", "--config", path.c_str()});
   CHECK(outcome.command.exit_code == 0);
   CHECK(outcome.out == path + ": ok, 1 route, 2 tunnels and 2 far ends\n");
-  const std::string clear = "tls = \"off\": everybody on the way can read and change what passes\n";
+  const std::string clear =
+      "tls = \"off\": what passes is in clear, for everybody on the way to read and to change\n";
   const auto at = [&path](const std::string& place) { return path + ":" + place + ": warning: "; };
   const std::string expected =
       at("2:7") + clear + at("2:7") +
-      "tls = \"off\": everybody on the way can read the token, and use it\n" + at("7:7") +
-      "no route uses this tunnel; write tunnel = \"b\" in one\n" + at("13:7") + clear + at("13:7") +
+      "tls = \"off\": the token is in clear, for everybody on the way to read and to use\n" +
+      at("7:7") + "no route uses this tunnel; write tunnel = \"b\" in one\n" + at("13:7") + clear +
+      at("13:7") +
       "whoever reaches it may open what allow lists; add client_ca to its tls, or a token\n";
   CHECK(outcome.err.starts_with(expected + at("18:7") + "certificate \"" + old.certificate));
   CHECK(outcome.err.find("secret") == std::string::npos);
