@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <doctest/doctest.h>
@@ -61,6 +62,8 @@ World::World() : net::Timer(Machine::timers) {
   far_settings.route.fin.crosses = core::Crosses::none;
   far_settings.route.listen = base::Address::parse("127.0.0.1:0").value();
   near_settings.name = "dc";
+  near_route_.name = "near";
+  near_route_.fin.crosses = core::Crosses::none;
   near_connections.begin();
   far_connections.begin();
   poller.add_turn_end(*this);
@@ -109,6 +112,22 @@ void World::start_near() {
 std::unique_ptr<Client> World::client(const std::string& authority) {
   const auto from = base::Address::parse("192.0.2.7:4711").value();
   return std::make_unique<Client>(near->leg(authority, from, connect_timeout));
+}
+
+net::Descriptor World::connected(const base::Address& server) {
+  const Listening near_listening;
+  net::Descriptor program(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const base::Address& to = near_listening.address;
+  REQUIRE(connect(program.get(), to.raw(), to.length()) == 0);
+  REQUIRE(fcntl(program.get(), F_SETFL, O_NONBLOCK) == 0);
+  near_route_.server = base::HostPort::parse(server.text()).value();
+  sessions.open(near_route_, near_listening.accept(), net::local_address(program.get()));
+  return program;
+}
+
+std::unique_ptr<relay::Leg> World::leg_to_server(const relay::Session& session) {
+  if (&session.route() != &near_route_) return nullptr;
+  return near->leg(near_route_.server.text(), session.client(), connect_timeout);
 }
 
 net::Descriptor World::accepted(const Listening& server) {

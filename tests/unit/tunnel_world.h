@@ -99,13 +99,16 @@ class World final : public Machine,
   // To `server`, or wherever the text says.
   std::unique_ptr<Client> client(const base::Address& server) { return client(server.text()); }
   std::unique_ptr<Client> client(const std::string& authority);
+  // A program's socket, connected to a session that goes through the tunnel to `server`.
+  // Non-blocking.
+  net::Descriptor connected(const base::Address& server);
   // The next that comes to a server.
   net::Descriptor accepted(const Listening& server);
 
   base::Milliseconds connect_timeout = std::chrono::seconds(10);
   tunnel::TunnelSettings near_settings;
   tunnel::FarSettings far_settings;
-  relay::SessionQuota quota{10, false};
+  relay::SessionQuota quota{1000, false};
   tunnel::ConnectionTable near_connections{loop, poller, timers, 65'536, *this};
   tunnel::ConnectionTable far_connections{loop, poller, timers, 65'536, *this};
   std::optional<tunnel::Near> near;
@@ -114,10 +117,12 @@ class World final : public Machine,
 
  private:
   void on_empty() override {}
+  std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override;
   void on_no_connections() override {}
   bool turn_end() override;
   void on_time() override;
 
+  relay::Route near_route_;
   const std::function<bool()>* awaited_ = nullptr;
   bool in_time_ = true;
 };
