@@ -125,6 +125,7 @@ std::vector<Listens> listeners_of(const Config& config) {
 std::optional<Bound> bind_all(const Config& config, std::uint32_t workers) {
   const std::vector<Listens> listeners = listeners_of(config);
   std::vector<std::string> names;
+  names.reserve(listeners.size());
   for (const Listens& who : listeners) names.push_back(who.route.name);
   auto passed = PassedSockets::from_systemd(std::move(names));
   std::vector<std::vector<PassedSocket>> kept;  // for each of them
