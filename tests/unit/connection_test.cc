@@ -513,8 +513,11 @@ TEST_CASE("connection: what had arrived before a loss can be read after it, and 
 
 TEST_CASE("connection: one that is drained stays until a slow reader has all of it") {
   World world;
-  world.options.goodbye_ms = 150;
+  world.options.goodbye_ms = 700;
   const net::Descriptor raw = world.join(world.near, nullptr, true);
+  // All of it waits in the kernel here, and goes in small pieces.
+  const int large = 200'000;
+  REQUIRE(setsockopt(world.near.socket, SOL_SOCKET, SO_SNDBUF, &large, sizeof large) == 0);
   send_raw(raw, http2_pair::server_preface());
   world.until([&] { return world.near.connection->ready(); });
   End& end = world.near.open();
@@ -528,16 +531,12 @@ TEST_CASE("connection: one that is drained stays until a slow reader has all of 
   world.near.connection->drain();
 
   std::string all;
-  std::vector<char> buffer(1024);
+  std::vector<char> buffer(2048);
   ssize_t count = 1;
   while (count > 0) {
-    if (world.near.closed == 1) {
-      // Longer than it would wait for the end alone. A socket that is closed resets at this.
-      send(raw.get(), "\0", 1, MSG_NOSIGNAL);
-      world.pause(100);
-    } else {
-      world.pause(1);
-    }
+    // In all longer than it would wait for the end alone. A socket that is closed resets at this.
+    if (world.near.closed == 1) send(raw.get(), "\0", 1, MSG_NOSIGNAL);
+    world.pause(50);
     count = recv(raw.get(), buffer.data(), buffer.size(), 0);
     if (count > 0) all.append(buffer.data(), static_cast<std::size_t>(count));
   }
