@@ -153,6 +153,7 @@ void Worker::on_wake() {
   if (order == Order::cut) {
     table_.cut_all();
     connections_.cut_all();
+    arm(loop_.now() + parting_ms);
   }
   stop_if_over();
 }
@@ -172,20 +173,15 @@ void Worker::on_empty() { stop_if_over(); }
 
 void Worker::on_no_connections() { stop_if_over(); }
 
-// Each connection of a tunnel says goodbye when its last stream is gone. An end that does not
-// answer is not waited for.
+// A connection of a tunnel says goodbye when its last stream is gone, and waits as long as the
+// other end takes what sessions have written that are over: to cut it sooner would lose that.
 void Worker::stop_if_over() {
-  if (!draining_ || !table_.empty()) return;
-  if (connections_.empty()) {
-    disarm();
-    poller_.stop();
-  } else if (!armed()) {
-    arm(loop_.now() + parting_ms);
-  }
+  if (!draining_ || !table_.empty() || !connections_.empty()) return;
+  disarm();
+  poller_.stop();
 }
 
-void Worker::on_time() {
-  if (table_.empty()) connections_.cut_all();
-}
+// Enough of parting.
+void Worker::on_time() { connections_.cut_all(); }
 
 }  // namespace finhold::app

@@ -51,14 +51,14 @@ class Worker final : private net::Wake::Listener,
   Worker& operator=(const Worker&) = delete;
 
   // Serves until it was told to drain, its last session is over, and the connections of its tunnels
-  // are closed, which takes some seconds at most. On the thread of the worker;
-  // destroy it after this has returned.
+  // are closed: as long as their other ends take what was written to them. On the thread of the
+  // worker; destroy it after this has returned.
   void run();
 
   // Any thread. Accepts what waits in sockets of its own, closes all listening ones, lets the
   // sessions finish.
   void drain();
-  // Any thread. The same, and resets what is not finished.
+  // Any thread. The same, and resets what is not finished; then 2 s are left at most.
   void cut();
 
   // Any thread. Asks for a sign of life, and whether it was given: the loop has had a turn since,
@@ -79,7 +79,7 @@ class Worker final : private net::Wake::Listener,
   std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override;
   void stop_if_over();
 
-  // The other end of a tunnel may take that long to part, once no session is left.
+  // A connection of a tunnel that was cut may take that long to part.
   static constexpr net::Instant parting_ms = 2000;
 
   std::atomic<Order> order_{Order::none};
