@@ -375,10 +375,12 @@ void Session::cut() {
       break;
     case Phase::closing:
       // Both flows have ended, and the kernel has their last bytes: it may go on trying. Under
-      // tproxy it will never know whether they have arrived.
+      // tproxy it will never know whether they have arrived; and what a leg that is no TCP
+      // connection still has goes with it.
       for (const Side side : both_sides) {
         if (!leg(side).is_open()) continue;
-        if (awaits_delivery()) ending_ = core::Ending::drain_limit;
+        const bool goes_with_us = leg(side).tcp() == nullptr && !leg(side).delivered();
+        if (awaits_delivery() || goes_with_us) ending_ = core::Ending::drain_limit;
         leg(side).close_now();
       }
       retire();
