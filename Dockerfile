@@ -9,7 +9,7 @@ WORKDIR /src
 COPY deploy/packages deploy/linked-packages deploy/
 RUN deploy/packages build
 COPY . .
-RUN cmake --preset release && \
+RUN cmake --preset release -DFINHOLD_PACKAGE=OFF && \
     cmake --build --preset release --target finhold && \
     install -D --strip build/release/finhold /out/finhold && \
     deploy/linked-packages build/release/finhold > /out/packages

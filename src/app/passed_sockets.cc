@@ -69,9 +69,9 @@ std::optional<base::Mistake> PassedSockets::left() const {
     texts.push_back(in_quotes(each.name) + " at " + each.address.text());
   }
   return base::Mistake{
-      "no route wants " + listed(texts, "and") +
-      "; let FileDescriptorName= of the .socket unit be the name of a route, or let a route have "
-      "that address in listen"};
+      "no route or far end wants " + listed(texts, "and") +
+      "; let FileDescriptorName= of the .socket unit be the name of one, or let one have that "
+      "address in listen"};
 }
 
 base::Result<std::vector<net::Descriptor>> share(net::Descriptor socket, std::uint32_t workers) {
