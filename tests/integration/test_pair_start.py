@@ -1,0 +1,79 @@
+"""A pair's certificates at the start, and how the far end stops when a near end does not part."""
+
+import socket
+import subprocess
+import time
+
+import pytest
+from ends import text_of
+from finhold import Finhold
+from privileges import USER
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # and empty SETTINGS
+
+FAR = """
+[[far]]
+listen = "127.0.0.1:0"
+tls = { certificate = "far.pem", key = "far.key" }
+allow = ["127.0.0.1:1-65535"]
+"""
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=far", "-addext", "subjectAltName=DNS:far.test", "-keyout", "far.key", "-out", "far.pem"],
+                   cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "far.key").chmod(0o600)
+
+
+def run(directory, text: str, wait: bool = True) -> Finhold:
+    (directory / "c.toml").write_text(text)
+    return Finhold(["run", "--config", "c.toml", "--workers", "1"], cwd=directory, wait=wait)
+
+
+def test_a_certificate_that_cannot_be_read_keeps_the_far_end_from_starting(tmp_path):
+    finhold = run(tmp_path, FAR, wait=False)
+    finhold.await_exit(1)
+    line = finhold.await_event("cannot use the certificates of a pair", far="far")
+    assert line.level == "error"
+    assert line["error"].startswith('certificate \\"far.pem\\" cannot be read: No such file or directory')
+
+
+def test_the_keys_are_read_before_the_user_is_changed(tmp_path, certificate, server):
+    """Which one may not read them."""
+    far = run(tmp_path, f'user = "{USER}"\n' + FAR)
+    address = far.await_event("listening", far="far")["address"]
+    near = run(tmp_path, f"""
+[[tunnel]]
+name = "t"
+far = "{address}"
+tls = {{ ca = "far.pem", server_name = "far.test" }}
+[[route]]
+name = "main"
+listen = "127.0.0.1:0"
+server = "{text_of(server.address)}"
+tunnel = "t"
+""")
+    session = server.session(near.address())
+    session.client.send(10)
+    session.client.finish()
+    session.server.expect_end(10)
+    session.close()
+    for finhold in (near, far):
+        finhold.ending()
+        finhold.process.terminate()
+        assert finhold.process.wait(20) == 0
+
+
+def test_a_near_end_that_does_not_part_delays_the_stop_by_seconds_only(tmp_path):
+    """It has no session, and answers nothing: neither the first GOAWAY nor the end."""
+    far = run(tmp_path, FAR.replace('{ certificate = "far.pem", key = "far.key" }', '"off"'))
+    host, _, port = far.await_event("listening", far="far")["address"].rpartition(":")
+    with socket.create_connection((host, int(port))) as near:
+        near.sendall(PREFACE)
+        far.await_event("near end connected")
+        far.process.terminate()
+        begin = time.monotonic()
+        assert far.process.wait(20) == 0
+        assert time.monotonic() - begin < 10
