@@ -129,6 +129,31 @@ def test_a_route_may_have_several_passed_sockets(start, server, passed):
         finhold.endings(2, ending="finished")
 
 
+def test_a_far_end_takes_a_passed_socket_and_may_be_restarted(start, server, passed, public_path):
+    """The near end finds the next one behind the same address."""
+    far_file, near_file = public_path / "far.toml", public_path / "near.toml"
+    far_file.write_text(f'[[far]]\nname = "pair"\nlisten = "127.0.0.1:1"\ntls = "off"\n'
+                        f'allow = ["{text_of(server.address)}"]\n')
+    near_file.write_text(f'[[tunnel]]\nname = "dc"\nfar = "{text_of(address_of(passed))}"\ntls = "off"\n'
+                         f'[[route]]\nname = "main"\nlisten = "127.0.0.1:0"\ntunnel = "dc"\n'
+                         f'server = "{text_of(server.address)}"\n')
+    far_options = {"arguments": ("--config", str(far_file)), **passing((passed, "pair"))}
+    far = start(**far_options)
+    near = start(arguments=("--config", str(near_file)))
+    for _ in range(2):
+        session = server.session(near.address())
+        session.client.send(1000)
+        session.client.finish()
+        session.server.expect_end(1000)
+        session.close()
+        far.ending(ending="finished")
+        far.signal()
+        far.await_exit()
+        far = start(**far_options)
+    near.signal()
+    near.await_exit()
+
+
 def test_routes_without_a_passed_socket_have_their_own(start, server, passed):
     finhold = start(route_to(server.address, name="one"), route_to(server.address, name="two"),
                     **passing((passed, "one")))
