@@ -174,14 +174,24 @@ void Worker::on_empty() { stop_if_over(); }
 void Worker::on_no_connections() { stop_if_over(); }
 
 // A connection of a tunnel says goodbye when its last stream is gone, and waits as long as the
-// other end takes what sessions have written that are over: to cut it sooner would lose that.
+// other end takes what sessions have written that are over: to cut it sooner would lose that. One
+// that has nothing to deliver does not wait long.
 void Worker::stop_if_over() {
-  if (!draining_ || !table_.empty() || !connections_.empty()) return;
+  if (!draining_ || !table_.empty()) return;
+  if (!connections_.empty()) {
+    if (!armed()) arm(loop_.now() + parting_ms);
+    return;
+  }
   disarm();
   poller_.stop();
 }
 
 // Enough of parting.
-void Worker::on_time() { connections_.cut_all(); }
+void Worker::on_time() {
+  if (order_.load(std::memory_order_relaxed) == Order::cut) return connections_.cut_all();
+  if (!table_.empty()) return;  // on_empty() comes
+  connections_.cut_unused();
+  arm(loop_.now() + parting_ms);
+}
 
 }  // namespace finhold::app

@@ -30,6 +30,13 @@ void ConnectionTable::cut_all() {
   for (const auto& connection : connections_) connection->cut();
 }
 
+void ConnectionTable::cut_unused() {
+  for (const auto& connection : connections_) {
+    const bool is_open = connection->state_ == Connection::State::open;
+    if (is_open && connection->streams() == 0 && !connection->pending()) connection->cut();
+  }
+}
+
 void ConnectionTable::queue(Connection& connection) {
   if (connection.queued_) return;
   connection.queued_ = true;

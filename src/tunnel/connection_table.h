@@ -54,6 +54,10 @@ class ConnectionTable final : private net::TurnEnd {
   // Connection::cut() for all.
   void cut_all();
 
+  // The same for those that have no stream and nothing to send: it is no loss, only their other end
+  // has not agreed to part yet (RFC 9113 section 6.8: the first GOAWAY of far waits for that).
+  void cut_unused();
+
  private:
   friend class Connection;
 
