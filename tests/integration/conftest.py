@@ -1,6 +1,7 @@
 """Fixtures of the integration tests. Run them with:  /usr/bin/python3 -m pytest tests/integration"""
 
 import faulthandler
+import functools
 import itertools
 import os
 import signal
@@ -9,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from ends import Server, Session, reserved
 from finhold import Finhold, config_text, route_to
+from pair import OVER, Pair, start_pair
 
 LIMIT = 40  # seconds for one test; nearly all take less than two
 
@@ -54,7 +57,7 @@ def start(public_path):
 
     def start_one(*routes: dict, prefix: tuple[str, ...] = (), arguments: tuple[str, ...] = (),
                   wait: bool = True, popen: dict | None = None, user: str = "", **tables: dict) -> Finhold:
-        if routes:
+        if routes or tables:
             path = public_path / f"finhold{next(numbers)}.toml"
             path.write_text(config_text(list(routes), tables, user))
             arguments = ("--config", str(path))
@@ -63,7 +66,7 @@ def start(public_path):
 
     yield start_one
     problems = []
-    for finhold in started:
+    for finhold in reversed(started):  # near before far
         try:
             finhold.stop()
         except AssertionError as problem:
@@ -84,14 +87,52 @@ def flow(request) -> str:
 
 
 @pytest.fixture
-def relay(start, server):
+def authority(public_path):
+    return Authority(public_path)
+
+
+@pytest.fixture
+def pair(start, server, authority):
+    """Starts a pair for the server, over TLS unless told otherwise; see start_pair."""
+
+    def pair_one(over: str = "tls", **options: object) -> Pair:
+        return start_pair(start, server.address, authority if over == "tls" else None, **options)
+
+    return pair_one
+
+
+def lean_environment() -> dict:
+    """For tests that measure memory: AddressSanitizer keeps little of what was freed."""
+    options = os.environ.get("ASAN_OPTIONS", "")
+    return {"env": {**os.environ, "ASAN_OPTIONS": f"{options}:quarantine_size_mb=1"}}
+
+
+@pytest.fixture
+def finhold_to(start, authority):
+    """Starts a finhold with one route to a server, or a pair if such tests run through one."""
+
+    def start_one(server: Server, crosses: str = "none", tables: dict | None = None, lean: bool = False,
+                  **route: object) -> Finhold | Pair:
+        started = functools.partial(start, popen=lean_environment() if lean else None)
+        if not OVER:
+            return started(route_to(server.address, crosses, **route), **(tables or {}))
+        # A pair has nothing to hold: the end goes through in band. Its buffers are as large as those of one finhold.
+        crosses = "client" if crosses == "client" else "none"
+        tables = {**(tables or {}), "limits": {"tunnel_window": "256KiB", **(tables or {}).get("limits", {})}}
+        return start_pair(started, server.address, authority if OVER == "tls" else None, tables, crosses=crosses, **route)
+
+    return start_one
+
+
+@pytest.fixture
+def relay(finhold_to, server):
     """Starts a finhold with one route, and opens a session through it: (finhold, session)."""
     sessions: list[Session] = []
 
     def relay_one(crosses: str = "none", release: str = "never", tables: dict | None = None,
-                  fin: dict | None = None, **route: object) -> tuple[Finhold, Session]:
+                  fin: dict | None = None, lean: bool = False, **route: object) -> tuple[Finhold | Pair, Session]:
         fin = {"release_when_quiet": release, **(fin or {})}
-        finhold = start(route_to(server.address, crosses, fin=fin, **route), **(tables or {}))
+        finhold = finhold_to(server, crosses, tables, lean, fin=fin, **route)
         sessions.append(server.session(finhold.address()))
         return finhold, sessions[-1]
 

@@ -114,7 +114,15 @@ class Finhold:
     # Where it listens.
 
     def address(self, route: str = "main") -> Address:
-        host, _, port = self.await_event("listening", route=route)["address"].rpartition(":")
+        """Of a route, or of a far end."""
+
+        def lines() -> list[Event]:
+            return self.found("listening", route=route) + self.found("listening", far=route)
+
+        with self._news:
+            self._news.wait_for(lambda: self._over or lines(), PATIENCE)
+        assert lines(), f"nothing listens for {route}:\n{self.log()}"
+        host, _, port = lines()[-1]["address"].rpartition(":")
         return host.strip("[]"), int(port)
 
     # What it holds.
@@ -208,11 +216,13 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def config_text(routes: list[dict[str, Any]], tables: dict[str, dict[str, Any]], user: str = "") -> str:
-    """A configuration file. A route may have a table "fin"."""
+def config_text(routes: list[dict[str, Any]], tables: dict[str, Any], user: str = "") -> str:
+    """A configuration file. A route may have a table "fin"; of some tables there are several, in a list."""
     lines: list[str] = [f"user = {toml(user)}"] if user else []
     for name, table in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
+        for each in table if isinstance(table, list) else [table]:
+            lines += [f"[[{name}]]" if isinstance(table, list) else f"[{name}]",
+                      *(f"{key} = {toml(value)}" for key, value in each.items())]
     for route in routes:
         fin = route.get("fin", {})
         lines += ["[[route]]", *(f"{key} = {toml(value)}" for key, value in route.items() if key != "fin")]

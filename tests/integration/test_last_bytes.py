@@ -5,7 +5,6 @@ import time
 
 import pytest
 from ends import Server
-from finhold import route_to
 from private_network import private_network
 
 PAUSE = 4  # seconds; a kernel with tcp_orphan_retries = 1 gives up within two
@@ -20,11 +19,11 @@ def impatient_network():
         yield network
 
 
-def test_a_reader_may_pause_longer_than_a_kernel_keeps_an_orphan(impatient_network, start):
+def test_a_reader_may_pause_longer_than_a_kernel_keeps_an_orphan(impatient_network, finhold_to):
     """The client has ended, the server sends, closes and is gone; the client reads late. Beside it, as
     a control, the same without finhold: there the bytes are lost."""
     server = Server()
-    finhold = start(route_to(server.address))
+    finhold = finhold_to(server)
     through = server.session(finhold.address(), receive_buffer=8192)
     direct = server.session(server.address, receive_buffer=8192)
     for session in (through, direct):

@@ -14,7 +14,7 @@ MEGABYTE = 1_000_000
 def test_a_paused_reader_whose_sender_has_ended(relay, flow, crosses):
     """finhold does not take what nobody reads; when the reader goes on, all of it arrives. What is
     allowed to grow is one buffer of one flow and the allocator's noise."""
-    finhold, session = relay(crosses, release="100ms")
+    finhold, session = relay(crosses, release="100ms", lean=True)
     source, sink = session.flow(flow)
     sink.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MEGABYTE)  # it does not grow any more
     total = 15 * MEGABYTE + most_in_kernel()
@@ -41,7 +41,7 @@ def most_in_kernel() -> int:
 
 def test_many_paused_readers_cost_bounded_memory(start, relay, server):
     """50 sessions, each with both directions full: two buffers of 256 KiB a session, not more."""
-    finhold, _ = relay()
+    finhold, _ = relay(lean=True)
     sessions = [server.session(finhold.address()) for _ in range(50)]
     before = finhold.peak_memory()
     for session in sessions:

@@ -12,6 +12,7 @@ tests themselves be killed, the guard of each network (see the script `net`) doe
 """
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,8 @@ NET = HERE / "net"
 BOXES = ("conntrack", "strict", "strict-reset", "kill-on-fin", "idle")
 
 SERVER = "10.77.2.2"
+TUNNEL = 8443  # the port of a far end
+LIFE_SIGNS = ('ping_every = "1s"', 'ping_timeout = "3s"')  # below the 5 s of the box "idle"
 # A root shell that came from plain `su` does not look there, and nft and sysctl live there.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 _numbers = itertools.count(1)
@@ -106,6 +109,27 @@ class Network:
         else:
             self.do(side, ["sh"], input=self.do(side, [str(program), "rules", "--config", str(file)]))
         return self.run(side, [str(program), "run", "--config", str(file)], Finhold)
+
+    def far(self, allow: str, program: Path | None = None) -> Finhold:
+        """The far end of a pair, beside the server."""
+        file = self.directory / f"{self.name}-far.toml"
+        file.write_text("\n".join(["[[far]]", f'listen = "{SERVER}:{TUNNEL}"', 'tls = "off"', f'allow = ["{allow}"]',
+                                   *LIFE_SIGNS]) + "\n")
+        return self.run("s", [str(program or finhold_program()), "run", "--config", str(file)], Finhold)
+
+    def near(self, *routes: dict[str, Any], rules: bool = False, program: Path | None = None) -> Finhold:
+        """The near end, beside the client; its tunnel stands. `rules`: what they catch is diverted."""
+        file = self.directory / f"{self.name}-near.toml"
+        lines = ["[limits]", "workers = 1", "[[tunnel]]", 'name = "tunnel"', f'far = "{SERVER}:{TUNNEL}"', 'tls = "off"',
+                 *LIFE_SIGNS]
+        for route in routes:
+            lines += ["[[route]]", *(f"{key} = {json.dumps(value)}" for key, value in route.items()), 'tunnel = "tunnel"']
+        file.write_text("\n".join(lines) + "\n")
+        if rules:
+            self.do("c", ["sh"], input=self.do("c", [str(finhold_program()), "rules", "--config", str(file)]))
+        near = self.run("c", [str(program or finhold_program()), "run", "--config", str(file)], Finhold)
+        near.wait_for_lines("tunnel is open", START_LIMIT)
+        return near
 
     def capture(self, interface: str) -> Capture:
         path = self.directory / f"{self.name}-{interface}.pcap"

@@ -83,7 +83,8 @@ class Process:
                 break
             end()
             try:
-                self.process.wait(2)
+                # A pair says goodbye for 2 s at most, if its box lets no FIN pass.
+                self.process.wait(4)
             except subprocess.TimeoutExpired:
                 continue
         return self.wait(5)
@@ -100,11 +101,16 @@ class Traffic(Process):
 
 
 class Finhold(Process):
-    """A running finhold with one route; `address` is where it listens."""
+    """A running finhold; `address` is where it listens, for its first route or as a far end."""
 
     def __init__(self, namespace: str | None, command: list[str]):
         super().__init__(namespace, command)
-        self.address = self.wait_until_ready(r"\blistening route=\S+ address=(\S+)")[1]
+        self.address = self.wait_until_ready(r"\blistening (?:route|far)=\S+ address=(\S+)")[1]
+
+    def addresses(self, count: int) -> dict[str, str]:
+        """Of each route."""
+        return dict(match.groups() for match in
+                    self.wait_for_lines(r"\blistening route=(\S+) address=(\S+)", START_LIMIT, count))
 
     def endings(self, count: int = 1, limit: float = 15) -> list[dict[str, str]]:
         """The fields of the lines that the sessions leave in the log when they end."""

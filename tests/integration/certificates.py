@@ -1,0 +1,78 @@
+"""Certificates for the ends of pairs, made by the program openssl: in the directory of a test, each when it is
+first asked for."""
+
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+FAR = "far.test"  # the far end's name in its certificates; it has 127.0.0.1 in them too
+ROLES = ("DNS:far.test,IP:127.0.0.1", "serverAuth,clientAuth")
+
+
+def openssl(*arguments: str) -> None:
+    made = subprocess.run(["openssl", *arguments], capture_output=True, text=True, timeout=20)
+    assert made.returncode == 0, made.stderr
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Paths of a certificate and its key."""
+
+    certificate: str
+    key: str
+
+
+class Authority:
+    """A certificate authority: what it issues is believed by who believes `certificate`."""
+
+    def __init__(self, directory: Path, name: str = "authority"):
+        self.directory = directory
+        self.name = name
+
+    def _paths(self, name: str) -> Identity:
+        base = self.directory / f"{self.name}-{name}"
+        return Identity(f"{base}.pem", f"{base}.key")
+
+    @cached_property
+    def own(self) -> Identity:
+        made = self._paths("ca")
+        openssl("req", "-x509", *self._new(made.key, f"test {self.name}"), "-out", made.certificate, "-days", "2",
+                *self._extensions("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"))
+        return made
+
+    @property
+    def certificate(self) -> str:
+        return self.own.certificate
+
+    @cached_property
+    def far(self) -> Identity:
+        return self.issue("far")
+
+    @cached_property
+    def near(self) -> Identity:
+        return self.issue("near", names="")
+
+    @cached_property
+    def expired(self) -> Identity:
+        return self.issue("expired", days=-1)
+
+    def issue(self, name: str, names: str = ROLES[0], usage: str = ROLES[1], days: int = 2) -> Identity:
+        """`names`: subjectAltName. Not more than -1 days: it has expired."""
+        made, request = self._paths(name), str(self.directory / f"{self.name}-{name}.csr")
+        extensions = ["basicConstraints=critical,CA:FALSE", f"extendedKeyUsage={usage}"]
+        extensions += [f"subjectAltName={names}"] if names else []
+        openssl("req", *self._new(made.key, name), "-out", request, *self._extensions(*extensions))
+        openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", self.own.certificate,
+                "-CAkey", self.own.key, "-days", str(days), "-out", made.certificate)
+        Path(made.key).chmod(0o644)  # finhold may run as nobody
+        return made
+
+    @staticmethod
+    def _new(key: str, name: str) -> list[str]:
+        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
+                "-subj", f"/CN={name}"]
+
+    @staticmethod
+    def _extensions(*extensions: str) -> list[str]:
+        return [word for extension in extensions for word in ("-addext", extension)]
