@@ -89,7 +89,11 @@ def through_boxes(lab: Lab, program: Path) -> bool:
             network.run("s", service).wait_for_lines("listening on", 15)
             servers[row.box, row.service] = f"{SERVER}:{port}"
         server, file = servers[row.box, row.service], lab.directory / row.input
-        finhold = network.finhold("c", server, fin=FIN.get(row.service), keepalive=KEEPALIVE, program=program)
+        if row.pair:
+            network.far(server, program)
+            finhold = network.near({"name": "main", "listen": "127.0.0.1:0", "server": server}, program=program)
+        else:
+            finhold = network.finhold("c", server, fin=FIN.get(row.service), keepalive=KEEPALIVE, program=program)
         direct = start_tool(row.command, server, file, network)
         started.append((row, direct, start_tool(row.command, finhold.address, file, network), finhold))
 

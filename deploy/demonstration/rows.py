@@ -47,6 +47,7 @@ class Row:
     task: str
     why: str  # why it fails without finhold: stands below the row
     rescued: bool = True  # what is expected with finhold: whole, or (False) reset instead of left to hang
+    pair: bool = False  # with one finhold beside the client and one beside the server
 
 
 NC = ["nc", "-N", "{host}", "{port}"]
@@ -68,6 +69,8 @@ ROWS = [
     Row("strict", "like ByteBlower", NC, "nothing", "stream", "ends at once, 8 s stream",
         "the client ended at once; 3 s later the box dropped the rest of the stream"),
     Row("strict", "nc -N", NC, "numbers", "slow-sort", "sort, answers after 5 s",
-        "sort waits for the end, and the end starts the box's 3 s: one finhold cannot cure this, but tells nc;\n"
-        "           one on each side of the box could cure it (planned, not built)", rescued=False),
+        "sort waits for the end, and the end starts the box's 3 s: one finhold cannot cure this, but tells nc",
+        rescued=False),
+    Row("strict", "nc -N, a pair", NC, "numbers", "slow-sort", "sort, answers after 5 s",
+        "as above; with one finhold on each side of the box no end crosses it", pair=True),
 ]
