@@ -4,8 +4,9 @@ what they cannot do is the doing of the library:
 Node's http2 (18 and 20), near or far, over TLS and in clear: ends in both directions, in any order, long after one
     another; a tunnel for many sessions; mutual TLS. A reset that comes while the direction is open is passed on, both
     ways. Not passed on: a reset of a socket that has ended before (Node no longer watches it until it is written to),
-    and, of a connection in clear, now and then one amid a transfer: its other side gets a clean end. Whoever writes such a program: abort with stream.destroy(error), as stream.close(code) sends END_STREAM first, a
-    clean end; and request() needs endStream: false.
+    and, of a connection in clear, now and then one amid a transfer: its other side gets a clean end. Whoever writes
+    such a program: abort with stream.destroy(error), as stream.close(code) sends END_STREAM first, a clean end; and
+    request() needs endStream: false.
 Go's net/http (1.19), near: as Node. Far: the answer ends, on the wire, when its handler returns, and the request is
     cut off by RST_STREAM(NO_ERROR) then; so the server's end reaches the client only after the client's own. What ends
     its input first (sort, nc -N, rsh) works; a server that ends first and reads on does not. Only over TLS.
