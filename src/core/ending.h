@@ -1,6 +1,7 @@
 // How a session came to its end: the `ending` of its log line, and one metric label.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/error.h"
@@ -30,6 +31,9 @@ enum class Ending : std::uint8_t {
   no_tunnel,         // no connection to the far end could be had within connect_timeout
   local_error,       // finhold's own machine failed it: no descriptors, no memory
 };
+
+// How many there are, for tables by ending.
+constexpr std::size_t ending_count = static_cast<std::size_t>(Ending::local_error) + 1;
 
 // By what finhold learned that the other end of a leg whose flow had ended was gone, and not merely
 // half-closed: the first evidence.

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -47,6 +48,9 @@ enum class Release : std::uint8_t {
   quiet,        // R3(c)
   hold_limit,   // R3(d)
 };
+
+// How many there are, for tables by reason.
+constexpr std::size_t release_count = static_cast<std::size_t>(Release::hold_limit) + 1;
 
 struct Event {
   enum class Kind : std::uint8_t {

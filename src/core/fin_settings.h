@@ -2,6 +2,8 @@
 // FIN is let go.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/duration.h"
@@ -12,6 +14,12 @@ namespace finhold::core {
 // Which legs cross a middlebox that may forget a half-closed connection: a fact about the network
 // that the user states.
 enum class Crosses : std::uint8_t { none = 0, client = 1, server = 2, both = 3 };
+
+// "server": the value in a configuration.
+constexpr const char* name(Crosses legs) {
+  constexpr std::array names{"none", "client", "server", "both"};
+  return names.at(static_cast<std::size_t>(legs));
+}
 
 constexpr bool crosses(Crosses legs, base::Side side) {
   const auto bit = side == base::Side::client ? Crosses::client : Crosses::server;

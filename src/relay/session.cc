@@ -87,6 +87,7 @@ void Session::dial(const std::vector<base::Address>& servers) {
     take(Side::server, std::move(server));
     return relay(announcement());
   }
+  dialing_since_ = now();
   dialer_ = std::make_unique<net::Dialer>(
       table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
       static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
@@ -95,6 +96,7 @@ void Session::dial(const std::vector<base::Address>& servers) {
 }
 
 void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
+  table_->note_dial(*this, now() - dialing_since_);
   // With the client's own address a connection of ours looks like the client's next one.
   if (route_->intercept != Intercept::none && route_->source.kind != Source::Kind::client) {
     const base::Address from = net::local_address(fd.get());
@@ -127,6 +129,7 @@ void Session::relay(const std::string& header) {
 
 // R5: the client never sees a clean end of nothing.
 void Session::on_dial_failed(base::Error error, bool unresolved) {
+  table_->note_dial(*this, now() - dialing_since_);
   log_dial_failure(*this, error, unresolved);
   abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
 }
@@ -256,6 +259,7 @@ void Session::apply(const core::Actions& actions) {
   for (const Flow flow : both_flows) {
     if (actions.hold[base::index(flow)] && flow == first_end_) {
       holding_ = true;
+      was_held_ = true;
       held_since_ = now();
     }
     if (!actions.send_fin[base::index(base::sink_of(flow))]) continue;
@@ -404,6 +408,7 @@ void Session::retire() {
   phase_ = Phase::retired;
   disarm();
   if (holding_) held_ms_ = now() - held_since_;
+  holding_ = false;
   duration_ms_ = now() - started_at_;
   for (FlowMover& mover : movers_) mover.release(table_->scratch());
   table_->gone_watch().remove(*this);

@@ -23,6 +23,7 @@
 #include "net/timers.h"
 #include "relay/flow_mover.h"
 #include "relay/route.h"
+#include "relay/session_report.h"
 #include "relay/tcp_leg.h"
 
 namespace finhold::relay {
@@ -83,6 +84,9 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
  private:
   friend class SessionTable;
   friend class GoneWatch;
+  friend void count_done(const Session& session, RouteCounts& counts);
+  friend void count_now(const Session& session, RouteCounts& counts);
+  friend SessionState state_of(const Session& session, net::Instant now);
   static constexpr std::uint32_t unwatched = ~std::uint32_t{0};
   enum class Phase : std::uint8_t { announcing, dialing, relaying, closing, retired };
 
@@ -132,6 +136,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::unique_ptr<base::Address> via_;   // if it announced a client
   core::Instant started_at_;
   std::array<int, 2> queued_in_kernel_{};  // by flow, at the last note_deliveries()
+  core::Instant dialing_since_ = 0;
   core::Instant held_since_ = 0;
   core::Instant held_ms_ = 0;             // how long the FIN of the first end was held
   core::Instant duration_ms_ = 0;         // set when retired
@@ -146,6 +151,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::uint16_t own_port_ = 0;  // of the server leg, if it is in the table's own_dials()
   bool any_end_ = false;
   bool holding_ = false;
+  bool was_held_ = false;  // and perhaps is still
   bool announced_ = false;
   bool server_known_ = false;
   bool queued_ = false;  // in the table's queue of sessions with more to do

@@ -16,11 +16,6 @@ using base::Flow;
 
 namespace {
 
-std::string server_text(const Session& session) {
-  if (session.server() != nullptr) return session.server()->text();
-  return session.route().intercept == Intercept::none ? session.route().server.text() : "none";
-}
-
 // What can be done about a dial that failed for reasons of our own machine.
 std::string cure(const base::Error& error, const Route& route) {
   const bool as_client = route.source.kind == Source::Kind::client;
@@ -50,6 +45,11 @@ void write(log::Line& line, std::uint64_t left_out) {
 }
 
 }  // namespace
+
+std::string server_text(const Session& session) {
+  if (session.server() != nullptr) return session.server()->text();
+  return session.route().intercept == Intercept::none ? session.route().server.text() : "none";
+}
 
 void log_ending(const Session& session) {
   if (!log::enabled(log::Level::info)) return;

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/error.h"
 
 namespace finhold::relay {
 
 class Session;
+
+// Where the session goes, as far as is known: the address that is reached, or the route's server.
+std::string server_text(const Session& session);
 
 // session=4711 route=orders client=127.0.0.1:40112 server=10.0.0.5:7000 ending=finished
 // first_fin=client held=118.2s released=server-ended gone=none to_server=104857600 to_client=512

@@ -1,6 +1,7 @@
 #include "relay/session_table.h"
 
 #include <algorithm>
+#include <array>
 
 #include "relay/session_log.h"
 
@@ -54,8 +55,38 @@ void SessionTable::queue(Session& session) {
 
 void SessionTable::retire(Session& session) {
   log_ending(session);
+  RouteCounts& counts = done_[session.route().name];
+  count_done(session, counts);
+  ++counts.endings[static_cast<std::size_t>(session.ending())];
   quota_.give_back();
   retired_.push_back(&session);
+}
+
+void SessionTable::note_dial(const Session& session, net::Instant took_ms) {
+  done_[session.route().name].dials.add(took_ms);
+}
+
+SessionReport SessionTable::report() const {
+  SessionReport report{.routes = done_, .sessions = {}};
+  // Sessions of one route mostly come one after another.
+  RouteCounts* counts = nullptr;
+  const Route* of = nullptr;
+  std::array<std::size_t, 2> listed{};  // others, half-closed ones
+  for (const auto& session : sessions_) {
+    if (session->retired()) continue;  // done_ has it
+    if (of != &session->route()) {
+      of = &session->route();
+      counts = &report.routes[of->name];
+    }
+    count_done(*session, *counts);
+    const std::uint64_t half_closed = counts->half_closed;
+    count_now(*session, *counts);
+    std::size_t& kind = listed[counts->half_closed > half_closed ? 1 : 0];
+    if (kind == most_listed) continue;
+    ++kind;
+    report.sessions.push_back(state_of(*session, loop_.now()));
+  }
+  return report;
 }
 
 bool SessionTable::turn_end() {
