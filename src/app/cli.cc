@@ -22,6 +22,9 @@ namespace {
 
 constexpr int bad_usage = 2;
 
+// The port at which OpenTelemetry's exporters wait for Prometheus, too.
+const std::string default_admin = "127.0.0.1:9464";
+
 constexpr const char* either_form =
     "  finhold run --config FILE\n"
     "  finhold run --listen ADDRESS:PORT --server HOST:PORT\n";
@@ -83,6 +86,7 @@ class CommandLine {
   Command run();
   Command check();
   Command rules();
+  Command status();
   Command no_rules_needed() {
     return refuse(printable(config_path_) +
                   " needs no rules; write intercept and catch in each route that is to have some");
@@ -110,9 +114,13 @@ class CommandLine {
   CLI::App* run_ = nullptr;
   CLI::App* check_ = nullptr;
   CLI::App* rules_ = nullptr;
-  std::array<CLI::App*, 3> commands_{};  // all of them
+  CLI::App* status_ = nullptr;
+  std::array<CLI::App*, 4> commands_{};  // all of them
   bool remove_ = false;
   bool apply_rules_ = false;
+  bool watch_ = false;
+  bool json_ = false;
+  std::string admin_;
   std::string config_path_;
   std::array<std::string, flags.size()> values_;
   std::array<CLI::Option*, flags.size()> options_{};
@@ -166,7 +174,20 @@ CommandLine::CommandLine(std::ostream& out, std::ostream& err) : out_(out), err_
       "Examples:\n"
       "  finhold rules --config /etc/finhold.toml | sh\n"
       "  finhold rules --config /etc/finhold.toml --remove | sh");
-  commands_ = {run_, check_, rules_};
+
+  status_ = app_.add_subcommand("status", "show how a running finhold fares");
+  status_->allow_extras();
+  status_->add_option("--admin", admin_, "where its [admin] listens [" + default_admin + "]")
+      ->type_name("ADDRESS:PORT");
+  status_->add_option("--config", config_path_, "or its configuration file, which says where")
+      ->type_name("FILE");
+  status_->add_flag("--watch", watch_, "again every 2s, with rates");
+  status_->add_flag("--json", json_, "for scripts: what /status.json says");
+  status_->footer(
+      "The exit code is 0 if finhold answers and is well, 1 if not: it serves as a health "
+      "check.\n\n"
+      "Example:\n  finhold status --watch");
+  commands_ = {run_, check_, rules_, status_};
 }
 
 Command CommandLine::parse(int argc, const char* const* argv) {
@@ -194,6 +215,7 @@ Command CommandLine::parse(int argc, const char* const* argv) {
   if (run_->parsed()) return run();
   if (check_->parsed()) return check();
   if (rules_->parsed()) return rules();
+  if (status_->parsed()) return status();
   return refuse("say what to do, as in finhold run; finhold --help lists what it can");
 }
 
@@ -281,6 +303,37 @@ Command CommandLine::rules() {
   return {};
 }
 
+// Which address to call: what listens at every address of a machine is called at its loopback.
+base::Address reached_at(const base::Address& address) {
+  if (!address.is_any()) return address;
+  const std::string host = address.unmapped().family() == AF_INET ? "127.0.0.1:" : "[::1]:";
+  return base::Address::parse(host + std::to_string(address.port())).value();
+}
+
+Command CommandLine::status() {
+  if (!admin_.empty() && !config_path_.empty()) {
+    return refuse("--admin and --config exclude each other; the file says where [admin] listens");
+  }
+  Command command{.kind = Command::Kind::status};
+  command.status.watch = watch_;
+  command.status.json = json_;
+  if (!config_path_.empty()) {
+    const auto config = load();
+    if (!config) return {.exit_code = bad_usage};
+    if (!config->admin.listen) {
+      return refuse(printable(config_path_) +
+                    " has no [admin] with listen, so nobody can ask; add " +
+                    "[admin] and listen = " + in_quotes(default_admin));
+    }
+    command.status.admin = reached_at(*config->admin.listen);
+    return command;
+  }
+  const auto address = base::Address::parse(admin_.empty() ? default_admin : admin_);
+  if (!address.ok()) return refuse("--admin: " + address.error().text);
+  command.status.admin = reached_at(address.value());
+  return command;
+}
+
 std::optional<Config> CommandLine::load() {
   auto loaded = load_config_file(config_path_);
   if (loaded.ok()) return std::move(loaded.value());
@@ -322,10 +375,10 @@ Command CommandLine::bad_words(const std::vector<std::string>& words) {
   if (word.starts_with('-')) return refuse(about_flag(command, word.substr(0, word.find('='))));
   if (command == nullptr) {
     const auto nearest =
-        nearest_name(word, std::array<std::string_view, 3>{"run", "check", "rules"});
+        nearest_name(word, std::array<std::string_view, 4>{"run", "check", "rules", "status"});
     return refuse("unknown command " + in_quotes(word) +
                   (nearest ? "; did you mean " + in_quotes(*nearest) + "?"
-                           : "; the known commands are run, check and rules"));
+                           : "; the known commands are run, check, rules and status"));
   }
   const bool is_path = word.find('/') != std::string::npos || word.ends_with(".toml");
   return refuse(command->get_name() + " takes flags only, not " + in_quotes(word) + "; " +
@@ -336,9 +389,9 @@ Command CommandLine::bad_words(const std::vector<std::string>& words) {
 // What is wrong with a flag that stands behind that command (null: behind none).
 std::string CommandLine::about_flag(const CLI::App* behind, const std::string& name) const {
   const CLI::App* taker = nullptr;  // a command that knows the flag, that one first
-  for (const CLI::App* command :
-       {behind, static_cast<const CLI::App*>(commands_[0]),
-        static_cast<const CLI::App*>(commands_[1]), static_cast<const CLI::App*>(commands_[2])}) {
+  std::vector<const CLI::App*> takers{behind};
+  takers.insert(takers.end(), commands_.begin(), commands_.end());
+  for (const CLI::App* command : takers) {
     if (taker == nullptr && command != nullptr && command->get_option_no_throw(name) != nullptr) {
       taker = command;
     }

@@ -45,10 +45,15 @@ struct FarConfig {
   Place tls;
 };
 
+struct Admin {
+  std::optional<base::Address> listen;  // of the status page; nothing: nothing listens
+};
+
 struct Config {
   std::optional<User> user;  // to run as, once the listeners stand; nothing: who started it
   LogSettings log;
   Limits limits;
+  Admin admin;
   // At least one route or far end. Names and listen addresses are unique among both.
   std::vector<relay::Route> routes;
   std::vector<FarConfig> fars;

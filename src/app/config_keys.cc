@@ -28,9 +28,10 @@ constexpr std::uint64_t one_second = 1'000;
 
 constexpr std::string_view keepalive_example = R"({ idle = "30s", interval = "10s", probes = 6 })";
 
-constexpr std::array<Table, 10> tables{{
+constexpr std::array<Table, 11> tables{{
     {"log", "[log]", "", "log"},
     {"limits", "[limits]", "", "limits"},
+    {"admin", "[admin]", "", "admin"},
     {.path = "route",
      .heading = "[[route]]",
      .parent = "",
@@ -69,7 +70,7 @@ constexpr std::array<Table, 10> tables{{
      .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
 }};
 
-const std::array<Key, 31> keys{{
+const std::array<Key, 32> keys{{
     {.table = "",
      .name = "user",
      .kind = Kind::user,
@@ -267,6 +268,16 @@ const std::array<Key, 31> keys{{
      .meaning = "a half-closed session is reset this long after its first end",
      .lowest = 1,
      .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_total = v.duration; }},
+
+    {.table = "admin",
+     .name = "listen",
+     .kind = Kind::listen_or_not,
+     .example = R"("")",
+     .meaning = "status page, metrics and health at http://this; empty: nothing listens",
+     .store =
+         [](const Value& v, Target& to) {
+           if (v.number != 0) to.config.admin.listen = v.address;
+         }},
 }};
 
 }  // namespace

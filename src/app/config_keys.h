@@ -29,6 +29,7 @@ enum class Kind : std::uint8_t {
   whole_seconds,  // a duration that the kernel takes in seconds
   limit,          // a duration, or "never"
   listen,         // a numeric address and a port
+  listen_or_not,  // the same, or ""
   server,         // a name or a numeric address, and a port
   source,         // "self", "client" or a numeric address
   networks,       // a list of "10.0.0.0/8"; it may be empty
@@ -53,7 +54,7 @@ struct Value {
   std::uint64_t number = 0;       // truth, counts, size; the index of a choice, or of source
   base::Limit duration = {};      // duration, whole_seconds, limit
   std::string text = {};          // name, tunnel, host, path, secret
-  base::Address address = {};     // listen, source
+  base::Address address = {};     // listen, listen_or_not, source
   base::HostPort host_port = {};  // server
   std::optional<base::Network> network = {};  // networks: one of them
   std::optional<User> user = {};              // user

@@ -117,7 +117,7 @@ ValueResult parse_choice(const Key& key, std::string_view text) {
 ValueResult parse_listen(std::string_view text) {
   const auto address = base::Address::parse(text);
   if (!address.ok()) return explained(text, address.error());
-  return Value{.address = address.value()};
+  return Value{.number = 1, .address = address.value()};
 }
 
 ValueResult parse_server(std::string_view text) {
@@ -214,6 +214,8 @@ std::string allowed(const Key& key) {
       return "a duration of " + shown_duration(key, key.lowest) + " or more" + or_never;
     case Kind::listen:
       return R"(an address and a port such as "127.0.0.1:7000" or "[::]:7000")";
+    case Kind::listen_or_not:
+      return R"(an address and a port such as "127.0.0.1:9464", or "")";
     case Kind::server:
       return R"(a host and a port such as "example.net:7000" or "10.0.0.5:7000")";
     case Kind::source:
@@ -270,6 +272,8 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       return parse_duration(key, text);
     case Kind::listen:
       return parse_listen(text);
+    case Kind::listen_or_not:
+      return text.empty() ? Value{} : parse_listen(text);
     case Kind::server:
       return parse_server(text);
     case Kind::source:

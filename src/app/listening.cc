@@ -128,4 +128,19 @@ std::optional<std::vector<net::Descriptor>> listen(const Listens& who,
   return all;
 }
 
+std::optional<net::Descriptor> listen_admin(const base::Address& address) {
+  auto socket = net::listen_tcp(address, true, {});
+  if (!socket.ok()) {
+    log::Line("cannot listen for [admin]: " + advice(socket.error()))
+        .add("address", address.text())
+        .add("error", socket.error().text())
+        .write(log::Level::error);
+    return std::nullopt;
+  }
+  log::Line("status page")
+      .add("address", net::local_address(socket.value().get()).text())
+      .write(log::Level::info);
+  return std::move(socket.value());
+}
+
 }  // namespace finhold::app

@@ -26,4 +26,7 @@ std::optional<std::vector<net::Descriptor>> listen(const Listens& who,
                                                    std::vector<PassedSocket> passed,
                                                    std::uint32_t workers);
 
+// That of [admin]; nothing, and a line in the log, if it cannot be had. On the main thread.
+std::optional<net::Descriptor> listen_admin(const base::Address& address);
+
 }  // namespace finhold::app

@@ -27,6 +27,9 @@ int main(int argc, char** argv) {
   try {
     const finhold::app::Command command =
         finhold::app::parse_command_line(argc, argv, std::cout, std::cerr);
+    if (command.kind == finhold::app::Command::Kind::status) {
+      return finhold::app::show_status(command.status, std::cout, std::cerr);
+    }
     if (command.kind != finhold::app::Command::Kind::run) return command.exit_code;
     return finhold::app::serve(command.config, command.apply_rules);
   } catch (const std::exception& failure) {

@@ -4,11 +4,14 @@
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 
+#include "admin/service.h"
+#include "app/admin_facts.h"
 #include "app/catch_mistakes.h"
 #include "app/certificates.h"
 #include "app/dial_check.h"
@@ -19,6 +22,7 @@
 #include "app/privileges.h"
 #include "app/rules_keeper.h"
 #include "app/worker.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "net/loop.h"
 #include "net/poller.h"
@@ -39,6 +43,7 @@ namespace {
 constexpr rlim_t descriptors_per_session = 2;
 constexpr rlim_t descriptors_per_worker = 48;
 constexpr rlim_t descriptors_of_process = 64;
+constexpr rlim_t descriptors_of_admin = admin::HttpServer::most_connections + 8;
 
 std::uint32_t usable_cpus() {
   cpu_set_t cpus;
@@ -59,7 +64,8 @@ std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t wo
   rlim_t of_worker = descriptors_per_worker + config.routes.size();
   for (const TunnelConfig& tunnel : config.tunnels) of_worker += tunnel.settings.connections;
   for (const FarConfig& far : config.fars) of_worker += far.settings.connections + 1;
-  const rlim_t besides = descriptors_of_process + workers * of_worker;
+  const rlim_t besides = descriptors_of_process + (config.admin.listen ? descriptors_of_admin : 0) +
+                         workers * of_worker;
   const rlim_t needed = wanted * descriptors_per_session + besides;
   if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed) return wanted;
   // Under a very low limit half of it goes to sessions, come what may.
@@ -220,7 +226,8 @@ class Server final : private net::Wake::Listener,
                      private net::Timer {
  public:
   Server(const Config& config, const Certificates& certificates, Bound bound,
-         std::optional<RulesKeeper>& rules, net::Loop& loop, net::Timers& timers)
+         std::optional<net::Descriptor> admin, std::optional<RulesKeeper>& rules, net::Loop& loop,
+         net::Timers& timers)
       : net::Timer(timers),
         config_(config),
         rules_(rules),
@@ -232,9 +239,14 @@ class Server final : private net::Wake::Listener,
         poller_(loop),
         notify_(loop, timers, quota_, workers_) {
     if (rules_) tell("cannot watch the rules", watch(rules_->socket()));
+    if (admin) {
+      admin_.emplace(facts_of(config_, bound, quota_.most()), *std::move(admin), loop, poller_,
+                     timers);
+    }
     for (auto& sockets : bound) {
       workers_.push_back(
           std::make_unique<Worker>(config_, certificates, quota_, std::move(sockets)));
+      if (admin_) workers_.back()->report_to(admin_->collector());
     }
   }
 
@@ -250,15 +262,18 @@ class Server final : private net::Wake::Listener,
     for (const auto& worker : workers_) {
       running_.fetch_add(1);
       threads_.emplace_back([this, &worker = *worker] {
+        pthread_setname_np(pthread_self(), "worker");
         worker.run();
         running_.fetch_sub(1);
         wake_.call();
       });
     }
+    if (admin_) FINHOLD_CHECK(admin_->start().code == 0);
     log::Line("ready").add("workers", workers_.size()).write(log::Level::info);
     notify_.ready();
     poller_.run();
     join();
+    admin_.reset();
   }
 
  private:
@@ -269,6 +284,7 @@ class Server final : private net::Wake::Listener,
     }
     if (!stopping_) {
       stopping_ = true;
+      if (admin_) admin_->stop();
       log::Line("stopping: no new connections; sessions may finish, a second signal resets them")
           .add("sessions", quota_.open())
           .add("drain", base::format_duration(config_.limits.drain))
@@ -328,6 +344,7 @@ class Server final : private net::Wake::Listener,
   net::Wake wake_;
   net::Signals signals_;
   net::Poller poller_;
+  std::optional<admin::Service> admin_;  // outlives the workers' threads
   std::vector<std::unique_ptr<Worker>> workers_;
   Notify notify_;
   std::vector<std::thread> threads_;
@@ -354,6 +371,11 @@ int serve(const Config& config, bool apply_rules) {
   if (!certificates) return 1;
   auto bound = bind_all(config, config.limits.workers == 0 ? usable_cpus() : config.limits.workers);
   if (!bound) return 1;
+  std::optional<net::Descriptor> admin;
+  if (config.admin.listen) {
+    admin = listen_admin(*config.admin.listen);
+    if (!admin) return 1;
+  }
   if (tell("cannot give up privileges", drop_privileges(config))) return 1;
   if (!can_dial_all(config)) return 1;
   // Last: nothing else can fail now, and what is diverted already waits to be accepted.
@@ -366,7 +388,7 @@ int serve(const Config& config, bool apply_rules) {
   {
     net::Loop loop;
     net::Timers timers(loop);
-    Server server(config, *certificates, *std::move(bound), rules, loop, timers);
+    Server server(config, *certificates, *std::move(bound), std::move(admin), rules, loop, timers);
     server.run();
     // The rules had to stay for the sessions.
     if (rules && !tell("cannot remove the rules", rules->remove())) log::info("rules removed");

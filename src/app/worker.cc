@@ -121,6 +121,26 @@ void Worker::run() {
   for (const auto& door : doors_) FINHOLD_CHECK(door->open().code == 0);
   poller_.run();
   life_.store(Life::over);
+  if (collector_ != nullptr) collector_->take(place_, report(), true);
+}
+
+void Worker::report_to(admin::Collector& collector) {
+  collector_ = &collector;
+  place_ = collector.add(*this);
+}
+
+admin::WorkerReport Worker::report() const {
+  admin::WorkerReport report{.sessions = table_.report(), .tunnels = {}, .fars = {}};
+  for (const auto& near : nears_) {
+    if (near) report.tunnels[near->name()] += {near->connections(), near->streams()};
+  }
+  for (const auto& far : fars_) report.fars[far->name()] += {far->connections(), far->streams()};
+  return report;
+}
+
+void Worker::ask_report() {
+  report_wanted_.store(true, std::memory_order_relaxed);
+  wake_.call();
 }
 
 void Worker::ask() {
@@ -140,6 +160,9 @@ void Worker::order(Order order) {
 void Worker::on_wake() {
   Life asked = Life::asked;
   life_.compare_exchange_strong(asked, Life::answered);
+  if (report_wanted_.exchange(false, std::memory_order_relaxed)) {
+    collector_->take(place_, report(), false);
+  }
   const Order order = order_.load(std::memory_order_relaxed);
   if (order == Order::none) return;
   if (!draining_) {

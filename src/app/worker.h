@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "admin/collector.h"
 #include "app/certificates.h"
 #include "app/config.h"
 #include "net/descriptor.h"
@@ -41,7 +42,8 @@ struct BoundSockets {
 class Worker final : private net::Wake::Listener,
                      private net::Timer,
                      private relay::SessionTable::Owner,
-                     private tunnel::ConnectionTable::Owner {
+                     private tunnel::ConnectionTable::Owner,
+                     private admin::Reporter {
  public:
   // On any thread, before run(). All that is referred to outlives the worker.
   Worker(const Config& config, const Certificates& certificates, relay::SessionQuota& quota,
@@ -54,6 +56,9 @@ class Worker final : private net::Wake::Listener,
   // are closed: as long as their other ends take what was written to them. On the thread of the
   // worker; destroy it after this has returned.
   void run();
+
+  // Before run(). Whoever asks that collector is told of this worker's sessions.
+  void report_to(admin::Collector& collector);
 
   // Any thread. Accepts what waits in sockets of its own, closes all listening ones, lets the
   // sessions finish.
@@ -77,13 +82,18 @@ class Worker final : private net::Wake::Listener,
   void on_empty() override;
   void on_no_connections() override;
   std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override;
+  void ask_report() override;
   void stop_if_over();
+  [[nodiscard]] admin::WorkerReport report() const;
 
   // A connection of a tunnel that was cut may take that long to part.
   static constexpr net::Instant parting_ms = 2000;
 
   std::atomic<Order> order_{Order::none};
   std::atomic<Life> life_{Life::answered};
+  std::atomic<bool> report_wanted_{false};
+  admin::Collector* collector_ = nullptr;
+  std::size_t place_ = 0;  // at the collector
   bool draining_ = false;
   net::Loop loop_;
   net::Wake wake_;

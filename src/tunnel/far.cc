@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <numeric>
 #include <utility>
 
 #include "net/own_addresses.h"
@@ -61,6 +62,12 @@ base::Error Far::start() { return listener_.start(); }
 void Far::drain() {
   listener_.leave();
   for (const auto& near_end : near_ends_) near_end->drain();
+}
+
+std::size_t Far::streams() const {
+  return std::accumulate(
+      near_ends_.begin(), near_ends_.end(), std::size_t{0},
+      [](std::size_t sum, const auto& near_end) { return sum + near_end->open_streams(); });
 }
 
 bool Far::may_accept() { return near_ends_.size() < settings_.connections; }

@@ -55,6 +55,9 @@ class Far final : private net::Listener::Owner,
 
   // Connections of near ends, also those that are not ready.
   [[nodiscard]] std::size_t connections() const { return near_ends_.size(); }
+  // On all of them.
+  [[nodiscard]] std::size_t streams() const;
+  [[nodiscard]] const std::string& name() const { return settings_.route.name; }
 
  private:
   bool may_accept() override;

@@ -56,6 +56,8 @@ class FarNearEnd final : private Connection::Owner {
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
+  // That are open.
+  [[nodiscard]] std::size_t open_streams() const { return connection_->streams(); }
   // That it has opened.
   [[nodiscard]] std::uint64_t streams() const { return streams_; }
 

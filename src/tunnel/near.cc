@@ -81,6 +81,14 @@ void Near::serve() {
   }
 }
 
+std::size_t Near::streams() const {
+  std::size_t sum = 0;
+  for (const auto& link : links_) {
+    if (link->connection() != nullptr) sum += link->connection()->streams();
+  }
+  return sum;
+}
+
 NearLink* Near::least_loaded() {
   NearLink* best = nullptr;
   std::size_t least = 0;

@@ -54,6 +54,9 @@ class Near final : private NearLink::Owner {
 
   // Connections that are ready, or were and still have sessions.
   [[nodiscard]] std::size_t connections() const { return ready_; }
+  // On all of them.
+  [[nodiscard]] std::size_t streams() const;
+  [[nodiscard]] const std::string& name() const { return settings_.name; }
 
  private:
   // A deadline of its own.

@@ -2,7 +2,7 @@
 
 A layer may include itself and the layers below it:
 
-    base <- core <- relay <- tunnel <- app
+    base <- core <- relay <- tunnel <- admin <- app
     base <- net  <- relay
 
 Only net/ may include libuv and socket headers, and each heavy library stays in one file.
@@ -18,17 +18,21 @@ BELOW = {
     "net": {"base", "net"},
     "relay": {"base", "core", "net", "relay"},
     "tunnel": {"base", "core", "net", "relay", "tunnel"},
-    "app": {"base", "core", "net", "relay", "tunnel", "app"},
+    "admin": {"base", "core", "net", "relay", "tunnel", "admin"},
+    "app": {"base", "core", "net", "relay", "tunnel", "admin", "app"},
 }
 
 # A system header, and the files that may include it.
 ONLY_IN = [
     (re.compile(r"uv\.h|sys/epoll\.h|netinet/tcp\.h|linux/tcp\.h"), re.compile(r"net/")),
-    (re.compile(r"sys/socket\.h|netinet/in\.h"), re.compile(r"net/|base/address\.|relay/tcp_leg\.cc|tunnel/connection\.cc|app/listen_overlap\.cc")),
+    (re.compile(r"sys/socket\.h|netinet/in\.h"), re.compile(r"net/|base/address\.|relay/tcp_leg\.cc|tunnel/connection\.cc|admin/http_(server|client)\.cc|app/listen_overlap\.cc")),
     (re.compile(r"spdlog/"), re.compile(r"base/log\.cc")),
     (re.compile(r"nghttp2/"), re.compile(r"tunnel/http2[a-z_]*\.cc|tunnel/http2_callbacks\.h")),
     (re.compile(r"openssl/"), re.compile(r"tunnel/tls[a-z_]*\.cc")),
     (re.compile(r"systemd/"), re.compile(r"app/notify\.cc|app/passed_sockets\.cc")),
+    (re.compile(r"boost/"), re.compile(r"admin/http\.cc")),
+    (re.compile(r"nlohmann/"), re.compile(r"admin/status_(json|text)\.cc")),
+    (re.compile(r"prometheus/"), re.compile(r"admin/metrics\.cc")),
     (re.compile(r"CLI/"), re.compile(r"app/cli\.cc")),
     (re.compile(r"toml\+\+/"), re.compile(r"app/config_reader\.cc")),
 ]

@@ -200,11 +200,39 @@ TEST_CASE("run needs a file or one route, and not both") {
         "described in the file\n");
 }
 
+TEST_CASE("status asks where it is told to, and at loopback by itself") {
+  const auto asked = [](const std::vector<const char*>& words) {
+    const Outcome outcome = parse(words);
+    REQUIRE(outcome.command.kind == Command::Kind::status);
+    return outcome.command.status;
+  };
+  CHECK(asked({"status"}).admin.text() == "127.0.0.1:9464");
+  CHECK_FALSE(asked({"status"}).watch);
+  CHECK(asked({"status", "--watch", "--json"}).watch);
+  CHECK(asked({"status", "--watch", "--json"}).json);
+  CHECK(asked({"status", "--admin", "10.0.0.5:80"}).admin.text() == "10.0.0.5:80");
+  // Where something listens that listens everywhere.
+  CHECK(asked({"status", "--admin", "0.0.0.0:80"}).admin.text() == "127.0.0.1:80");
+  CHECK(asked({"status", "--admin", "[::]:80"}).admin.text() == "[::1]:80");
+
+  CHECK(refused({"status", "--admin", "9464"}) ==
+        "finhold: --admin: \"9464\" is not an address and a port; write it as "
+        "\"127.0.0.1:7000\" or \"[::1]:7000\"\n");
+  CHECK(refused({"status", "--config", sample})
+            .ends_with(" has no [admin] with listen, so nobody can ask; add [admin] and listen = "
+                       "\"127.0.0.1:9464\"\n"));
+  CHECK(refused({"status", "--admin", "127.0.0.1:1", "--config", sample}) ==
+        "finhold: --admin and --config exclude each other; the file says where [admin] listens\n");
+  CHECK(refused({"status", "--wach"}) ==
+        "finhold: unknown flag \"--wach\"; did you mean \"--watch\"?\n");
+}
+
 TEST_CASE("an unknown command gets the nearest, or the list") {
   CHECK(refused({"rnu"}) == "finhold: unknown command \"rnu\"; did you mean \"run\"?\n");
   CHECK(refused({"Check"}) == "finhold: unknown command \"Check\"; did you mean \"check\"?\n");
-  CHECK(refused({"start"}) ==
-        "finhold: unknown command \"start\"; the known commands are run, check and rules\n");
+  CHECK(
+      refused({"start"}) ==
+      "finhold: unknown command \"start\"; the known commands are run, check, rules and status\n");
   CHECK(refused({}) ==
         "finhold: say what to do, as in finhold run; finhold --help lists what it can\n");
   CHECK(refused({"run", "check"}) == "finhold: run and check exclude each other\n");
@@ -251,9 +279,9 @@ TEST_CASE("a flag has its value once, and nothing that looks like a flag") {
 }
 
 TEST_CASE("what is shown cannot paint the terminal") {
-  CHECK(
-      refused({"\x1b[31mred"}) ==
-      "finhold: unknown command \"\\u001B[31mred\"; the known commands are run, check and rules\n");
+  CHECK(refused({"\x1b[31mred"}) ==
+        "finhold: unknown command \"\\u001B[31mred\"; the known commands are run, check, rules and "
+        "status\n");
   CHECK(refused({"run", "--listen", "\x1b[31mred", "--server", "db:1"}) ==
         "finhold: --listen: \"\\u001B[31mred\": \"\\u001B[31mred\" is not an address and a port; "
         "write it as \"127.0.0.1:7000\" or \"[::1]:7000\"\n");

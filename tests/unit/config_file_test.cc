@@ -143,6 +143,7 @@ void check_same(const Config& one, const Config& two) {
   CHECK(one.limits.workers == two.limits.workers);
   CHECK(one.limits.drain == two.limits.drain);
   CHECK(one.limits.tunnel_window == two.limits.tunnel_window);
+  CHECK(one.admin.listen == two.admin.listen);
   check_same(one.routes, two.routes);
   check_same(one.fars, two.fars);
   check_same(one.tunnels, two.tunnels);
@@ -233,6 +234,8 @@ streams_per_connection = 6
 listen = "127.0.0.1:8444"
 tls = "off"
 allow = ["127.0.0.1:514"]
+[admin]
+listen = "[::1]:9464"
 )");
   REQUIRE(config.user.has_value());
   CHECK(config.user->name == "root");
@@ -244,6 +247,8 @@ allow = ["127.0.0.1:514"]
   CHECK(config.limits.workers == 3);
   CHECK(config.limits.drain == 0ms);
   CHECK(config.limits.tunnel_window == 4 * 1024 * 1024);
+  REQUIRE(config.admin.listen.has_value());
+  CHECK(config.admin.listen->text() == "[::1]:9464");
   REQUIRE(config.routes.size() == 5);
   const auto& a = config.routes[0];
   CHECK(a.name == "a");
@@ -520,8 +525,9 @@ TEST_CASE("a line that is too long is refused, also one that would exhaust the p
   CHECK(said(dots + "b = 1") == words);
   CHECK(said("#" + std::string(4095, '#') + "\n" + good_route) == "ok\n");
   CHECK(said(good_route + "[" + dots.substr(1, 4000) + "b]\n") ==
-        "5:2: unknown table \"a\"; there may be user, [log], [limits], [[route]], [[tunnel]] and "
-        "[[far]]\n");
+        "5:2: unknown table \"a\"; there may be user, [log], [limits], [admin], [[route]], "
+        "[[tunnel]] "
+        "and [[far]]\n");
 }
 
 TEST_CASE("a byte order mark, CRLF and a missing last line end do not matter") {

@@ -51,8 +51,9 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
-        "1:1: unknown key \"color\"; there may be user, [log], [limits], [[route]], [[tunnel]] and "
-        "[[far]]\n");
+        "1:1: unknown key \"color\"; there may be user, [log], [limits], [admin], [[route]], "
+        "[[tunnel]] "
+        "and [[far]]\n");
   CHECK(
       said("[log]\nuser = \"root\"\n" + good_route) ==
       "2:1: unknown key \"user\" in [log]; it belongs in the first lines of the file, above every "
@@ -65,8 +66,9 @@ TEST_CASE("a missing key is not told of where it is only misspelt") {
 }
 
 TEST_CASE("an unknown table gets the nearest table, its right place, or the list") {
-  CHECK(said("[admin]\nlisten = \"127.0.0.1:9464\"\n" + good_route) ==
-        "1:2: unknown table \"admin\"; there may be user, [log], [limits], [[route]], [[tunnel]] "
+  CHECK(said("[other]\nlisten = \"127.0.0.1:9464\"\n" + good_route) ==
+        "1:2: unknown table \"other\"; there may be user, [log], [limits], [admin], [[route]], "
+        "[[tunnel]] "
         "and [[far]]\n");
   CHECK(said("[limit]\nsessions = 0\n" + good_route) ==
         "1:2: unknown table \"limit\"; did you mean [limits]?\n"

@@ -1,0 +1,27 @@
+// What is known of a finhold before anybody asks how it fares.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace finhold::admin {
+
+struct RouteFacts {
+  std::string name;
+  std::string listen = {};   // where it really listens
+  std::string server = {};   // empty: where each client was going, or what near ends ask for
+  std::string tunnel = {};   // empty: none
+  bool is_far = false;       // a [[far]], and no [[route]]
+  std::string crosses = {};  // as a file has it
+};
+
+struct Facts {
+  std::string version;
+  std::chrono::system_clock::time_point started;
+  std::uint32_t most_sessions = 0;
+  std::vector<RouteFacts> routes;  // in the order of the configuration
+};
+
+}  // namespace finhold::admin

@@ -1,0 +1,56 @@
+// Answers HTTP on one listening socket, one request for each connection. Whoever is slow, silent or
+// long-winded is dropped, and there are few connections at a time: nobody who may connect can make
+// finhold give it more than that.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "admin/collector.h"
+#include "admin/site.h"
+#include "net/descriptor.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/poller.h"
+#include "net/timers.h"
+
+namespace finhold::admin {
+
+// On the loop's thread.
+class HttpServer final : private net::Listener::Owner {
+ public:
+  static constexpr std::size_t most_connections = 64;
+  static constexpr net::Instant request_within_ms = 5'000;  // the whole of it
+  static constexpr net::Instant answer_within_ms = 20'000;  // taken by the other side
+  static constexpr net::Instant goodbye_within_ms = 2'000;
+
+  // Everything referred to outlives it. `listening` is non-blocking and has leg options.
+  HttpServer(const Site& site, Collector& collector, net::Loop& loop, net::Poller& poller,
+             net::Timers& timers, net::Descriptor listening);
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+  ~HttpServer();
+
+  // code 0: it answers from now on.
+  base::Error start() { return listener_.start(); }
+
+ private:
+  class Connection;
+
+  bool may_accept() override { return connections_.size() < most_connections; }
+  void on_accepted(net::Descriptor fd, const base::Address& client) override;
+  void on_paused(const base::Error& error) override;
+  void on_recovered() override {}
+  void remove(const Connection& connection);
+
+  const Site& site_;
+  Collector& collector_;
+  net::Loop& loop_;
+  net::Poller& poller_;
+  net::Timers& timers_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  net::Listener listener_;
+};
+
+}  // namespace finhold::admin
