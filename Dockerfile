@@ -37,5 +37,8 @@ EXPOSE 7000
 # No new sessions from then on, and open ones have limits.drain (30 s) to finish: whoever stops the container must wait
 # longer than that before killing it.
 STOPSIGNAL SIGTERM
+# Without [admin] in the file nobody can be asked (exit code 2): then that it runs has to do.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s \
+    CMD finhold status --config /etc/finhold/finhold.toml > /dev/null || [ $? -eq 2 ]
 ENTRYPOINT ["/usr/sbin/finhold"]
 CMD ["run", "--config", "/etc/finhold/finhold.toml"]
