@@ -16,6 +16,9 @@ namespace {
 // Dials at a time, for legs that wait.
 constexpr std::size_t most_starting = 64;
 
+// That a failure which stays the same is logged again.
+constexpr net::Instant say_again_after_ms = 60'000;
+
 constexpr std::size_t no_place = ~std::size_t{0};
 
 }  // namespace
@@ -127,6 +130,7 @@ void Near::fill() {
 void Near::on_link_ready(NearLink& link) {
   --starting_;
   back_off_.succeeded();
+  failure_.clear();
   log::Line line(ready_ == 0 ? "tunnel is open" : "tunnel has one more connection");
   line.add("tunnel", settings_.name)
       .add("far", settings_.far.text())
@@ -217,6 +221,17 @@ void Near::on_link_over(NearLink& link, const std::string& why) {
   settle();
 }
 
+// A far end that stays away fails every attempt alike, for hours.
+bool Near::said_lately(const std::string& why) {
+  if (why == failure_ && loop_.now() < say_again_at_) {
+    ++unsaid_;
+    return true;
+  }
+  failure_ = why;
+  say_again_at_ = loop_.now() + say_again_after_ms;
+  return false;
+}
+
 void Near::log_over(const NearLink& link, const std::string& why) {
   // One that was told to go takes nothing with it but sessions.
   if (why.empty() || (link.dismissed && link.resets == 0)) {
@@ -226,8 +241,10 @@ void Near::log_over(const NearLink& link, const std::string& why) {
         .write(log::Level::debug);
     return;
   }
-  const auto left_out = lines_.take(loop_.now());
+  if (!link.was_ready() && said_lately(why)) return;
+  auto left_out = lines_.take(loop_.now());
   if (!left_out) return;
+  *left_out += std::exchange(unsaid_, 0);
   log::Line line(link.was_ready() ? "tunnel has lost a connection" : "tunnel cannot be opened");
   line.add("tunnel", settings_.name).add("far", settings_.far.text()).add("error", why);
   if (link.was_ready()) line.add("sessions", link.resets);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -90,6 +91,7 @@ class Near final : private NearLink::Owner {
   [[nodiscard]] std::size_t wanted() const;
   void note_room(NearLink& link);
   void note_load(NearLink& link);
+  [[nodiscard]] bool said_lately(const std::string& why);
   void log_over(const NearLink& link, const std::string& why);
 
   const TunnelSettings& settings_;
@@ -98,8 +100,11 @@ class Near final : private NearLink::Owner {
   NearLink::Shared shared_;
   BackOff back_off_;
   relay::LineLimit lines_;  // about failures
-  Alarm redial_;            // armed: nothing is dialed until then
-  Alarm surplus_;           // when a connection may have been unused for long
+  std::string failure_;     // of the attempts since the last one that succeeded
+  net::Instant say_again_at_ = 0;
+  std::uint64_t unsaid_ = 0;  // attempts that failed, and were not logged
+  Alarm redial_;              // armed: nothing is dialed until then
+  Alarm surplus_;             // when a connection may have been unused for long
   NearQueue waiting_;
   std::vector<std::unique_ptr<NearLink>> links_;
   std::vector<NearLink*> with_room_;

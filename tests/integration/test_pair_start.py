@@ -40,6 +40,32 @@ def test_a_certificate_that_cannot_be_read_keeps_the_far_end_from_starting(tmp_p
     assert line["error"].startswith('certificate \\"far.pem\\" cannot be read: No such file or directory')
 
 
+def test_a_far_end_that_stays_away_is_warned_of_once_not_at_every_attempt(tmp_path):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen: every attempt is refused
+        near = run(tmp_path, f"""
+[[tunnel]]
+name = "t"
+far = "127.0.0.1:{nobody.getsockname()[1]}"
+tls = "off"
+[[route]]
+name = "main"
+listen = "127.0.0.1:0"
+server = "127.0.0.1:9"
+tunnel = "t"
+connect_timeout = "2s"
+""")
+        with socket.create_connection(near.address()):
+            near.ending(ending="no-tunnel")  # after several attempts: the pauses begin at 100 ms, and double
+        assert len(near.found("tunnel cannot be opened")) == 1
+        # Another failure is told at once.
+        nobody.listen()
+        peer, _ = nobody.accept()
+        peer.close()
+        near.await_events("tunnel cannot be opened", 2)
+    near.stop()
+
+
 def test_the_keys_are_read_before_the_user_is_changed(tmp_path, certificate, server):
     """Which one may not read them."""
     far = run(tmp_path, f'user = "{USER}"\n' + FAR)
