@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -75,12 +77,22 @@ Mistake wrong(std::string_view role, const std::string& path, const std::string&
   return {std::string(role) + " \"" + path + "\" " + why};
 }
 
+// A service starts in another directory than the one where the file was tried out.
+std::string looked_for(const std::string& path) {
+  if (path.starts_with('/')) return {};
+  std::error_code none;
+  const auto directory = std::filesystem::current_path(none);
+  if (none) return {};
+  return "; finhold was started in \"" + directory.string() + "\", write the whole path";
+}
+
 std::optional<Mistake> read_file(std::string_view role, const std::string& path,
                                  Contents& contents) {
   const int error = contents.read(path);
   if (error == 0) return std::nullopt;
   std::string why = "cannot be read: " + base::errno_text(error);
   if (error == EACCES) why += "; let the user that finhold runs as read it";
+  if (error == ENOENT) why += looked_for(path);
   return wrong(role, path, why);
 }
 
@@ -160,8 +172,8 @@ std::optional<Mistake> use_certificate(SSL_CTX& context, const std::string& cert
     return wrong("key", key,
                  "does not belong to the first certificate of \"" + certificate + "\" (\"" +
                      words_of(X509_get_subject_name(chain.front().get())) +
-                     "\"); the server's certificate stands first, those that it was issued by "
-                     "follow");
+                     "\"); this end's own certificate stands first, those that it was issued "
+                     "by follow");
   }
   for (const auto& one : chain) warn_if_not_valid(certificate, one.get(), warnings);
   bool used = SSL_CTX_use_certificate(&context, chain.front().get()) == 1 &&

@@ -623,7 +623,7 @@ TEST_CASE("tls: files that cannot be used are named, with what is wrong and the 
   CHECK(said_of({good.certificate, other.key, {}}) ==
         "key \"" + other.key + "\" does not belong to the first certificate of \"" +
             good.certificate +
-            "\" (\"CN=far\"); the server's certificate stands first, those that it was issued by "
+            "\" (\"CN=far\"); this end's own certificate stands first, those that it was issued by "
             "follow");
 
   const auto encrypted = Authority::encrypted(good.key);
