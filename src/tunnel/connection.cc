@@ -85,6 +85,8 @@ void Connection::begin(bool registered) {
 Http2Stream* Connection::open(const ConnectRequest& request, Http2Stream::Events& events) {
   if (!can_open()) return nullptr;
   Http2Stream* const stream = http2_.open(request, events);
+  // One that goes before the turn has ended leaves room too, of which the owner is to be told.
+  room_streams_ = streams();
   touch();
   return stream;
 }

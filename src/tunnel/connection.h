@@ -164,7 +164,7 @@ class Connection final : public Carrier,
   net::Instant ready_within_ms_;
   net::Instant goodbye_ms_;
   net::Instant heard_at_;         // when something was received
-  std::size_t room_streams_ = 0;  // streams() when tell_room() last looked
+  std::size_t room_streams_ = 0;  // streams() at the last open() or tell_room()
   int unacknowledged_ = 0;        // bytes, when goodbye_ms began
   int send_error_ = 0;            // what was received before it is still read
   Http2Code goaway_ = Http2Code::no_error;

@@ -576,6 +576,18 @@ TEST_CASE("connection: there is room when the other side allows more streams") {
   CHECK(world.near.connection->can_open());
 }
 
+TEST_CASE("connection: there is room again when the last stream goes in the turn it came in") {
+  World world;
+  world.options.http2.max_streams = 1;
+  world.join();
+  const int before = world.near.rooms;
+  End& end = world.near.open();
+  CHECK_FALSE(world.near.connection->can_open());
+  end.forget();
+  world.until([&] { return world.near.rooms > before; });
+  CHECK(world.near.connection->can_open());
+}
+
 TEST_CASE("connection: those that were refused and do not go are bounded") {
   const auto descriptors = [] {
     const std::filesystem::directory_iterator all("/proc/self/fd");
