@@ -129,6 +129,15 @@ void Near::fill() {
 
 void Near::on_link_ready(NearLink& link) {
   --starting_;
+  // To dial another at once, and another, would help nobody. Nor is it kept: there would be ever
+  // more of them.
+  if (!link.connection()->can_open()) {
+    ++ready_;
+    hold_off();
+    log_useless();
+    link.dismiss();
+    return on_link_changed(link);
+  }
   back_off_.succeeded();
   failure_.clear();
   log::Line line(ready_ == 0 ? "tunnel is open" : "tunnel has one more connection");
@@ -230,6 +239,18 @@ bool Near::said_lately(const std::string& why) {
   failure_ = why;
   say_again_at_ = loop_.now() + say_again_after_ms;
   return false;
+}
+
+void Near::log_useless() {
+  const std::string why = "the far end allows no stream (SETTINGS_MAX_CONCURRENT_STREAMS is 0)";
+  if (said_lately(why)) return;
+  auto left_out = lines_.take(loop_.now());
+  if (!left_out) return;
+  *left_out += std::exchange(unsaid_, 0);
+  log::Line line("tunnel cannot be used");
+  line.add("tunnel", settings_.name).add("far", settings_.far.text()).add("error", why);
+  if (*left_out > 0) line.add("left_out", *left_out);
+  line.write(log::Level::warning);
 }
 
 void Near::log_over(const NearLink& link, const std::string& why) {

@@ -92,6 +92,7 @@ class Near final : private NearLink::Owner {
   void note_room(NearLink& link);
   void note_load(NearLink& link);
   [[nodiscard]] bool said_lately(const std::string& why);
+  void log_useless();
   void log_over(const NearLink& link, const std::string& why);
 
   const TunnelSettings& settings_;

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "http2_pair.h"
 #include "tunnel_world.h"
 
 namespace finhold::tests {
@@ -439,6 +440,30 @@ TEST_CASE("far: the server is told who the client is") {
   expect(
       world, accepted.get(),
       "PROXY TCP4 192.0.2.7 127.0.0.1 4711 " + std::to_string(server.address.port()) + "\r\nhello");
+}
+
+TEST_CASE("near: a far end that allows no streams is asked ever more rarely") {
+  World world;
+  const Listening far;
+  world.near_settings.far = {"127.0.0.1", far.address.port()};
+  world.start_near();
+  std::vector<net::Descriptor> accepted;
+  std::string first;
+  const net::Instant begin = world.loop.now();
+  world.until([&] {
+    net::Descriptor next = far.accept();
+    if (next.valid()) {
+      send_text(next.get(), http2_pair::frame(http2_pair::SETTINGS, 0, 0,
+                                              std::string("\0\3", 2) + http2_pair::number(0)));
+      accepted.push_back(std::move(next));
+    }
+    if (accepted.empty()) return false;
+    first += receive(accepted.front().get());
+    return accepted.size() == 4;
+  });
+  CHECK(world.loop.now() - begin >= 50 + 100 + 200);  // back-off, at its shortest
+  CHECK(first.ends_with('.'));
+  CHECK(world.near->connections() <= 1);
 }
 
 TEST_CASE("far: at most so many connections") {
