@@ -16,6 +16,9 @@ namespace {
 
 constexpr net::Instant own_addresses_for_ms = 5000;
 
+// TCP, TLS and SETTINGS of a near end far away are sooner.
+constexpr net::Instant slow_after_ms = 1000;
+
 constexpr const char* bad_authority =
     "the authority is not host:port, or its address is not written in full";
 
@@ -70,10 +73,39 @@ std::size_t Far::streams() const {
       [](std::size_t sum, const auto& near_end) { return sum + near_end->open_streams(); });
 }
 
-bool Far::may_accept() { return near_ends_.size() < settings_.connections; }
+bool Far::may_accept() {
+  return near_ends_.size() < settings_.connections || that_makes_room() != nullptr;
+}
+
+// Of those that are not ready, the one that has been slow for longest: whoever merely connects, and
+// connects again, shall not keep out those who are let in.
+FarNearEnd* Far::that_makes_room() const {
+  FarNearEnd* oldest = nullptr;
+  for (const auto& near_end : near_ends_) {
+    if (near_end->was_ready() || near_end->is_cut()) continue;
+    if (oldest == nullptr || near_end->accepted_at() < oldest->accepted_at()) {
+      oldest = near_end.get();
+    }
+  }
+  const bool is_slow = oldest != nullptr && loop_.now() >= oldest->accepted_at() + slow_after_ms;
+  return is_slow ? oldest : nullptr;
+}
+
+void Far::make_room() {
+  FarNearEnd* const near_end = that_makes_room();
+  if (near_end == nullptr) return;
+  near_end->cut();
+  const auto left_out = lines_.take(loop_.now());
+  if (!left_out) return;
+  log::Line line = line_about("refused a connection", *near_end);
+  line.add("error", "it was not ready when others came, and connections of [[far]] was reached");
+  write_limited(line, *left_out);
+}
 
 void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
-  near_ends_.push_back(std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this), near));
+  if (near_ends_.size() >= settings_.connections) make_room();
+  near_ends_.push_back(
+      std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this), near, loop_.now()));
   ConnectionOptions options;
   options.role = Http2::Role::far;
   options.http2.max_streams = settings_.streams_per_connection;

@@ -77,6 +77,8 @@ class Far final : private net::Listener::Owner,
             std::span<const base::Address> found);
   void refuse(const FarAsker& asker, Answer answer, const std::string& reason);
   [[nodiscard]] bool has_room() const;
+  [[nodiscard]] FarNearEnd* that_makes_room() const;
+  void make_room();
   // Those of this host. Nothing: they are not known.
   [[nodiscard]] const std::vector<base::Address>* own_addresses();
   [[nodiscard]] base::log::Line line_about(std::string_view message,

@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "net/descriptor.h"
+#include "net/loop.h"
 #include "tunnel/connection.h"
 #include "tunnel/connection_table.h"
 
@@ -41,7 +42,8 @@ class FarNearEnd final : private Connection::Owner {
   };
 
   // `owner` outlives it.
-  FarNearEnd(Owner& owner, const base::Address& address) : owner_(owner), address_(address) {}
+  FarNearEnd(Owner& owner, const base::Address& address, net::Instant now)
+      : owner_(owner), address_(address), accepted_at_(now) {}
   FarNearEnd(const FarNearEnd&) = delete;
   FarNearEnd& operator=(const FarNearEnd&) = delete;
   ~FarNearEnd() = default;
@@ -53,6 +55,14 @@ class FarNearEnd final : private Connection::Owner {
   void drain() { connection_->drain(); }
 
   [[nodiscard]] const base::Address& address() const { return address_; }
+  // Before it was ready: the connection is closed, and that is told as any other end.
+  void cut() {
+    connection_->cut();
+    is_cut_ = true;
+  }
+  [[nodiscard]] bool is_cut() const { return is_cut_; }
+  [[nodiscard]] net::Instant accepted_at() const { return accepted_at_; }
+
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
@@ -75,7 +85,9 @@ class FarNearEnd final : private Connection::Owner {
   Connection* connection_ = nullptr;
   std::string identity_;
   std::uint64_t streams_ = 0;
+  net::Instant accepted_at_;
   bool was_ready_ = false;
+  bool is_cut_ = false;
 };
 
 }  // namespace finhold::tunnel

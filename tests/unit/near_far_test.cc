@@ -466,6 +466,24 @@ TEST_CASE("near: a far end that allows no streams is asked ever more rarely") {
   CHECK(world.near->connections() <= 1);
 }
 
+TEST_CASE("far: who connects and says nothing makes room for others") {
+  World world;
+  world.far_settings.connections = 2;
+  world.start_far();
+  std::vector<net::Descriptor> silent;
+  for (int i = 0; i < 2; ++i) {
+    silent.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const base::Address& to = world.far_settings.route.listen;
+    REQUIRE(connect(silent.back().get(), to.raw(), to.length()) == 0);
+  }
+  world.until([&] { return world.far->connections() == 2; });
+  const net::Instant begin = world.loop.now();
+  world.start_near();
+  world.until([&] { return world.near->connections() == 1; });
+  CHECK(world.loop.now() - begin < 5000);  // half of the time that the silent ones have
+  CHECK(world.far->connections() == 2);
+}
+
 TEST_CASE("far: at most so many connections") {
   World world;
   world.far_settings.connections = 1;
