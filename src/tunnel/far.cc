@@ -25,6 +25,9 @@ constexpr const char* bad_authority =
 // Of what a near end may write as it likes.
 constexpr std::size_t longest_in_log = 300;
 
+// Look-ups cannot be stopped, and all routes share a few threads for them.
+constexpr std::size_t most_look_ups = 256;
+
 net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
 
 // A warning that strangers cause.
@@ -171,6 +174,9 @@ void Far::on_request(const FarAsker& asker, std::string_view token) {
   if (!allow_.may_look_up(*destination)) {
     return refuse(asker, Answer::not_allowed, "the name is not in allow");
   }
+  if (requests_.size() >= most_look_ups) {
+    return refuse(asker, Answer::busy, "too many names are being looked up");
+  }
   requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
                                                    sessions_.resolver(), asker, *destination));
   requests_.back()->start(loop_.now() + in_ms(settings_.route.connect_timeout));
@@ -233,7 +239,7 @@ void Far::refuse(const FarAsker& asker, Answer answer, const std::string& reason
     line.add("far", settings_.route.name)
         .add("near", asker.near.text())
         .add("client", asker.client.text())
-        .add("authority", asker.authority)
+        .add("authority", std::string_view(asker.authority).substr(0, longest_in_log))
         .add("reason", reason);
     write_limited(line, *left_out);
   }

@@ -76,7 +76,7 @@ struct Http2Callbacks {
       if (!incoming.forwarded.empty()) incoming.forwarded += ", ";
       incoming.forwarded += value;
     } else if (name == "proxy-authorization") {
-      incoming.token_twice = !incoming.token.empty();
+      incoming.token_twice = incoming.token_twice || !incoming.token.empty();
       incoming.token = bearer_token(value);
     }
     return 0;
