@@ -515,22 +515,14 @@ def test_padding_of_far_is_not_content(scripted):
     near.ending(ending="finished", to_client="30000")
 
 
-def test_a_refused_stream_is_tried_again(scripted, server):
-    """REFUSED_STREAM: nothing was processed (RFC 9113 section 8.7), so the session may have another."""
+def test_a_refused_stream_is_a_reset(scripted, server):
+    """REFUSED_STREAM: nothing was processed, but finhold has not kept what it sent. Never an end."""
     near, script = scripted()
     client = connect_client(near.address())
     first = script.accept()
     script.reset(first, REFUSED_STREAM)
-    again = background(script.accept)
-    try:
-        stream = again.result(3)
-    except TimeoutError:
-        client.expect_reset(LOST)  # also allowed: it is a reset, and not an end
-        return
-    script.respond(stream)
-    script.send(stream, from_server(10), end=True)
-    client.expect_end(10)
-    client.close()
+    client.expect_reset(LOST)
+    near.ending(ending="tunnel-lost")
 
 
 def test_fewer_streams_than_finhold_wants(scripted, server):
