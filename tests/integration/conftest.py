@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 from ends import Server, Session, reserved
-from finhold import Finhold, config_text, route_to
+from finhold import Finhold, config_text, lean_environment, route_to
 from pair import OVER, Pair, start_pair
 
 LIMIT = 40  # seconds for one test; nearly all take less than two
@@ -99,12 +99,6 @@ def pair(start, server, authority):
         return start_pair(start, server.address, authority if over == "tls" else None, **options)
 
     return pair_one
-
-
-def lean_environment() -> dict:
-    """For tests that measure memory: AddressSanitizer keeps little of what was freed."""
-    options = os.environ.get("ASAN_OPTIONS", "")
-    return {"env": {**os.environ, "ASAN_OPTIONS": f"{options}:quarantine_size_mb=1"}}
 
 
 @pytest.fixture

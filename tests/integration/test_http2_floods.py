@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 from ends import End, connect, text_of
+from finhold import lean_environment
 from pair import far_table
 from scripted import ScriptedNear
 
@@ -57,7 +58,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_ends_only_its_own_connection(start, server, flood):
-    far = start(far=[far_table([server.address])], limits={"workers": 1})
+    far = start(far=[far_table([server.address])], limits={"workers": 1}, popen=lean_environment())
     authority = text_of(server.address)
     other = ScriptedNear(connect(far.address("far")))
     stream = other.open(authority)
@@ -111,7 +112,7 @@ def drained(sock: socket.socket) -> bool:
 
 def test_a_flood_of_answers_that_nobody_reads_is_dropped(start, server):
     """PING within its limit, and a client that never reads: what is to be sent to it is bounded."""
-    far = start(far=[far_table([server.address])], limits={"workers": 1})
+    far = start(far=[far_table([server.address])], limits={"workers": 1}, popen=lean_environment())
     near = ScriptedNear(connect(far.address("far"), receive_buffer=4096))
     stream = near.open(text_of(server.address))
     accepted = End(server.accept(), "server")
