@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "tunnel/tls_words.h"
 
@@ -17,6 +18,10 @@ namespace finhold::tunnel {
 namespace {
 
 using base::Mistake;
+
+// OpenSSL keeps what a certificate's extensions say in the certificate, when it first needs that.
+// All workers share it, so it is done here (with -1 that is all that the call does).
+void make_shareable(X509& certificate) { X509_check_purpose(&certificate, -1, 0); }
 
 constexpr std::size_t longest_file = std::size_t{4}
                                      << 20U;  // the system's authorities have 0.2 MiB
@@ -175,7 +180,10 @@ std::optional<Mistake> use_certificate(SSL_CTX& context, const std::string& cert
                      "\"); this end's own certificate stands first, those that it was issued "
                      "by follow");
   }
-  for (const auto& one : chain) warn_if_not_valid(certificate, one.get(), warnings);
+  for (const auto& one : chain) {
+    warn_if_not_valid(certificate, one.get(), warnings);
+    make_shareable(*one);
+  }
   bool used = SSL_CTX_use_certificate(&context, chain.front().get()) == 1 &&
               SSL_CTX_use_PrivateKey(&context, secret.get()) == 1;
   for (std::size_t i = 1; used && i < chain.size(); ++i) {
@@ -193,6 +201,7 @@ std::optional<Mistake> believe(SSL_CTX& context, std::string_view role, const st
   if (auto mistake = read_certificates(role, path, certificates)) return mistake;
   X509_STORE* store = SSL_CTX_get_cert_store(&context);
   for (const auto& one : certificates) {
+    make_shareable(*one);
     if (X509_STORE_add_cert(store, one.get()) != 1 ||
         (announce && SSL_CTX_add_client_CA(&context, one.get()) != 1)) {
       auto mistake = wrong(role, path, "cannot be used: " + why_failed());
