@@ -1,4 +1,4 @@
-"""The README's pair: its commands are run as they are written, and its files are right and do what it says."""
+"""The pair of docs/pair.md: its commands are run as they are written, and its files are right and do what it says."""
 
 import subprocess
 from pathlib import Path
@@ -8,8 +8,8 @@ from finhold import BINARY, ROOT, Finhold
 
 
 def block(begin: str, end: str) -> str:
-    """The README from the line that begins so, up to one that does, without the indentation."""
-    text = (ROOT / "README.md").read_text().split("    " + begin)[1].split("\n" + end)[0]
+    """That page from the line that begins so, up to one that does, without the indentation."""
+    text = (ROOT / "docs" / "pair.md").read_text().split("    " + begin)[1].split("\n" + end)[0]
     return "\n".join(line.removeprefix("    ") for line in (begin + text).splitlines()) + "\n"
 
 
@@ -19,7 +19,7 @@ def make_files(directory: Path) -> tuple[str, str]:
     return block("# far.toml", "\n    # near.toml"), block("# near.toml", "\nAn authority")
 
 
-def test_the_pair_of_the_readme_is_right(tmp_path):
+def test_the_pair_of_the_documents_is_right(tmp_path):
     for text, count in zip(make_files(tmp_path), ("1 far end", "1 route and 1 tunnel")):
         (tmp_path / "c.toml").write_text(text)
         checked = subprocess.run([BINARY, "check", "--config", "c.toml"], cwd=tmp_path, capture_output=True, text=True)
@@ -27,7 +27,7 @@ def test_the_pair_of_the_readme_is_right(tmp_path):
         assert checked.stdout == f"c.toml: ok, {count}\n"
 
 
-def test_the_pair_of_the_readme_works(tmp_path, server):
+def test_the_pair_of_the_documents_works(tmp_path, server):
     """With addresses of this machine, and the name that its certificate has."""
     far_text, near_text = make_files(tmp_path)
     (tmp_path / "far.toml").write_text(

@@ -1,0 +1,38 @@
+"""The documents lead somewhere, and leave out no ending."""
+
+import re
+from pathlib import Path
+
+from finhold import ROOT
+
+# What git would list; there are copies of Debian's own below build.
+DOCUMENTS = [path for path in ROOT.rglob("*.md") if "build" not in path.relative_to(ROOT).parts]
+
+
+def anchors(document: Path) -> set[str]:
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#+ +(.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_somewhere():
+    found = 0
+    for document in DOCUMENTS:
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", document.read_text()):
+            path, _, anchor = link.partition("#")
+            target = document.parent / path if path else document
+            assert target.exists(), (document, link)
+            assert not anchor or anchor in anchors(target), (document, link)
+            found += 1
+    assert found > 20
+
+
+def test_every_word_of_an_ending_line_is_explained():
+    first_cells = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs" / "log.md").read_text(), re.MULTILINE)
+    explained = {word for cell in first_cells for word in re.findall(r"`([a-z-]+)`", cell)}
+    core = ROOT / "src" / "core"
+    sources = (core / "ending.cc").read_text() + (core / "fin_policy.cc").read_text().split("name(Release ")[1]
+    words = re.findall(r'\breturn "([a-z-]+)";', sources)
+    assert {"finished", "local-closed", "quiet"} < set(words)
+    for word in [*words, "server-ended", "client-ended"]:
+        assert word in explained, word
