@@ -1,4 +1,5 @@
-// Prints finhold.toml(5): every key that a configuration file may have, in roff (man(7)).
+// Prints every key that a configuration file may have: finhold.toml(5), in roff (man(7)), or with
+// --markdown docs/configuration.md.
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -25,29 +26,40 @@ std::string escaped(std::string_view text) {
   return line.starts_with('.') || line.starts_with('\'') ? "\\&" + line : line;
 }
 
-void print(const Key& key) {
+std::string_view condition_of(const Key& key) {
+  return key.table == "route" && key.name == "server" ? ", unless the route intercepts" : "";
+}
+
+void print_roff(const Key& key) {
   std::cout << ".TP\n.B " << escaped(key.name) << "\n"
             << escaped(key.meaning) << ".\n"
             << (finhold::app::is_list(key.kind) ? "A list; each item: " : "Value: ")
             << escaped(finhold::app::allowed(key)) << ".\n";
   if (key.required) {
-    const bool or_intercept = key.table == "route" && key.name == "server";
-    std::cout << "Required" << (or_intercept ? ", unless the route intercepts" : "")
-              << "; for example " << escaped(key.example) << ".\n";
+    std::cout << "Required" << condition_of(key) << "; for example " << escaped(key.example)
+              << ".\n";
   } else {
     std::cout << "Default: " << escaped(key.example) << ".\n";
   }
 }
 
-void print_keys_of(std::string_view table) {
+void print_markdown(const Key& key) {
+  std::cout << "| `" << key.name << "` | " << key.meaning << " | "
+            << (finhold::app::is_list(key.kind) ? "a list; each item: " : "")
+            << finhold::app::allowed(key) << " | ";
+  if (key.required) {
+    std::cout << "required" << condition_of(key) << "; such as ";
+  }
+  std::cout << "`" << key.example << "` |\n";
+}
+
+void print_keys_of(std::string_view table, void (*print)(const Key&)) {
   for (const Key& key : finhold::app::known_keys()) {
     if (key.table == table) print(key);
   }
 }
 
-}  // namespace
-
-int main() {
+void print_roff() {
   std::cout << R"(.TH FINHOLD.TOML 5 "" "finhold )" << FINHOLD_VERSION << R"(" "finhold"
 .SH NAME
 finhold.toml \- configuration of finhold
@@ -64,7 +76,7 @@ Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as
 .SH KEYS
 .SS Above all tables
 )";
-  print_keys_of("");
+  print_keys_of("", print_roff);
   for (const auto& table : finhold::app::known_tables()) {
     std::cout << ".SS " << escaped(table.heading) << "\n";
     if (!table.example.empty()) {
@@ -72,7 +84,7 @@ Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as
       if (!table.or_text.empty()) std::cout << ", or \"" << escaped(table.or_text) << "\"";
       std::cout << ".\n";
     }
-    print_keys_of(table.path);
+    print_keys_of(table.path, print_roff);
   }
   std::cout << R"(.SH EXAMPLE
 .EX
@@ -92,5 +104,43 @@ A sample with every key, and whole examples of transparent routes.
 .SH SEE ALSO
 .BR finhold (8)
 )";
+}
+
+void print_markdown() {
+  constexpr std::string_view head = "\n| key | what | value | default |\n|---|---|---|---|\n";
+  std::cout << R"(# The configuration file
+Every key, as `finhold check` knows it. Made by `toml_manual --markdown`, as finhold.toml(5) is by the same program: change
+the tables in `src/app/config_keys*.cc`. A sample with comments and whole examples is
+[conf/finhold.toml](../conf/finhold.toml).
+
+Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as "256KiB".
+
+## Above all tables
+)" << head;
+  print_keys_of("", print_markdown);
+  for (const auto& table : finhold::app::known_tables()) {
+    std::cout << "\n## `" << table.heading << "`\n";
+    if (!table.example.empty()) {
+      std::cout << "For example `" << table.name << " = " << table.example << "`";
+      if (!table.or_text.empty()) std::cout << ", or `\"" << table.or_text << "\"`";
+      std::cout << ".\n";
+    }
+    std::cout << head;
+    print_keys_of(table.path, print_markdown);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && argv[1] == std::string_view("--markdown")) {
+    print_markdown();
+    return 0;
+  }
+  if (argc != 1) {
+    std::cerr << "usage: toml_manual [--markdown]\n";
+    return 2;
+  }
+  print_roff();
   return 0;
 }

@@ -1,9 +1,10 @@
-"""The documents lead somewhere, and leave out no ending."""
+"""The documents lead somewhere, and leave out no key and no ending."""
 
 import re
+import subprocess
 from pathlib import Path
 
-from finhold import ROOT
+from finhold import BINARY, ROOT
 
 # What git would list; there are copies of Debian's own below build.
 DOCUMENTS = [path for path in ROOT.rglob("*.md") if "build" not in path.relative_to(ROOT).parts]
@@ -36,3 +37,9 @@ def test_every_word_of_an_ending_line_is_explained():
     assert {"finished", "local-closed", "quiet"} < set(words)
     for word in [*words, "server-ended", "client-ended"]:
         assert word in explained, word
+
+
+def test_the_reference_of_the_configuration_is_the_programs_own():
+    program = Path(BINARY).parent / "toml_manual"
+    printed = subprocess.run([program, "--markdown"], capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs" / "configuration.md").read_text() == printed, f"{program} --markdown > docs/configuration.md"
