@@ -20,6 +20,8 @@ struct RouteFacts {
 struct Facts {
   std::string version;
   std::chrono::system_clock::time_point started;
+  std::chrono::system_clock::time_point configured;  // read what it runs with
+  bool reload_failed = false;                        // the last one, so there is a newer file
   std::uint32_t most_sessions = 0;
   std::vector<RouteFacts> routes;  // in the order of the configuration
 };

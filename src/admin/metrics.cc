@@ -182,6 +182,13 @@ std::string metrics_text(const Facts& facts, const Reports& reports,
           std::optional(static_cast<std::uint64_t>(reports.workers)));
   add_one(families, "finhold_sessions_limit", "Sessions that may be open.", MetricType::Gauge,
           std::optional(static_cast<std::uint64_t>(facts.most_sessions)));
+  add_one(families, "finhold_config_last_reload_successful",
+          "1 if finhold runs with the file as it was when it was last told to read it, else 0.",
+          MetricType::Gauge, std::optional(facts.reload_failed ? 0.0 : 1.0));
+  const std::chrono::duration<double> configured = facts.configured.time_since_epoch();
+  add_one(families, "finhold_config_last_reload_success_timestamp_seconds",
+          "When the configuration that it runs with was read, since 1970.", MetricType::Gauge,
+          std::optional(configured.count()));
   add_routes(families, facts, reports);
   add_ends(families, reports);
   add_process(families, facts, process);

@@ -1,6 +1,8 @@
 // [admin] as a whole: what is listened on, asked and answered.
 #pragma once
 
+#include <utility>
+
 #include "admin/collector.h"
 #include "admin/facts.h"
 #include "admin/http_server.h"
@@ -25,6 +27,9 @@ class Service {
 
   // code 0: it answers from now on.
   base::Error start() { return server_.start(); }
+
+  // The configuration has changed.
+  void tell(Facts facts) { site_.tell(std::move(facts)); }
 
   // finhold was told to stop: it is not ready any more.
   void stop() { site_.stop(); }

@@ -29,6 +29,9 @@ class Site {
 
   void stop() { stopping_ = true; }
 
+  // From now on these.
+  void tell(Facts facts) { facts_ = std::move(facts); }
+
  private:
   [[nodiscard]] std::optional<Answer> refusal(const Request& request) const;
 

@@ -1,65 +1,41 @@
 #include "app/admin_facts.h"
 
-#include <chrono>
-#include <set>
 #include <string>
 
-#include "net/socket.h"
+#include "base/check.h"
 
 namespace finhold::app {
 namespace {
 
 // Several, if systemd has passed several sockets for one listener.
-class Addresses {
- public:
-  void add(const net::Descriptor& socket) {
-    texts_.insert(net::local_address(socket.get()).text());
-  }
-  [[nodiscard]] std::string text() const {
-    std::string all;
-    for (const std::string& one : texts_) all += (all.empty() ? "" : ", ") + one;
-    return all;
-  }
-
- private:
-  std::set<std::string> texts_;
-};
+std::string text_of(const std::vector<base::Address>& addresses) {
+  std::string all;
+  for (const base::Address& one : addresses) all += (all.empty() ? "" : ", ") + one.text();
+  return all;
+}
 
 }  // namespace
 
-admin::Facts facts_of(const Config& config, std::span<const BoundSockets> bound,
-                      std::uint32_t most_sessions) {
-  admin::Facts facts{.version = FINHOLD_VERSION,
-                     .started = std::chrono::system_clock::now(),
-                     .most_sessions = most_sessions,
-                     .routes = {}};
+admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& places) {
+  FINHOLD_CHECK(places.size() == config.routes.size() + config.fars.size());
+  admin::Facts facts;
+  facts.version = FINHOLD_VERSION;
+  auto place = places.begin();
   for (const relay::Route& route : config.routes) {
-    Addresses addresses;
-    for (const BoundSockets& worker : bound) {
-      for (const BoundRoute& one : worker.routes) {
-        if (one.route == &route) addresses.add(one.socket);
-      }
-    }
     const bool intercepts = route.intercept != relay::Intercept::none;
     admin::RouteFacts& told = facts.routes.emplace_back();
     told.name = route.name;
-    told.listen = addresses.text();
+    told.listen = text_of((place++)->bound);
     if (!intercepts) told.server = route.server.text();
     if (route.tunnel >= 0) {
       told.tunnel = config.tunnels[static_cast<std::size_t>(route.tunnel)].settings.name;
     }
     told.crosses = core::name(route.fin.crosses);
   }
-  for (std::size_t i = 0; i < config.fars.size(); ++i) {
-    const relay::Route& route = config.fars[i].settings.route;
-    Addresses addresses;
-    for (const BoundSockets& worker : bound) {
-      for (const BoundFar& one : worker.fars) {
-        if (one.far == i) addresses.add(one.socket);
-      }
-    }
+  for (const FarConfig& far : config.fars) {
+    const relay::Route& route = far.settings.route;
     facts.routes.push_back({.name = route.name,
-                            .listen = addresses.text(),
+                            .listen = text_of((place++)->bound),
                             .is_far = true,
                             .crosses = core::name(route.fin.crosses)});
   }

@@ -1,17 +1,15 @@
 // What [admin] tells of a finhold besides what its workers report.
 #pragma once
 
-#include <cstdint>
-#include <span>
+#include <vector>
 
 #include "admin/facts.h"
 #include "app/config.h"
-#include "app/worker.h"
+#include "app/listen_plan.h"
 
 namespace finhold::app {
 
-// `bound`: for each worker.
-admin::Facts facts_of(const Config& config, std::span<const BoundSockets> bound,
-                      std::uint32_t most_sessions);
+// Version and routes. `places`: as listen_places() of the config, bound.
+admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& places);
 
 }  // namespace finhold::app

@@ -24,6 +24,12 @@ struct Command {
   StatusRequest status = {};     // of status
 };
 
+// As main() has them: valid as long as the process.
+struct CommandWords {
+  int count = 0;
+  const char* const* words = nullptr;
+};
+
 // Help, the version and the verdict of "finhold check" go to out; what is wrong with the flags or
 // the configuration file goes to err.
 Command parse_command_line(int argc, const char* const* argv, std::ostream& out, std::ostream& err);

@@ -72,9 +72,9 @@ Sockets listen_alone(const Listens& who, std::uint32_t workers) {
   std::vector<net::Descriptor> sockets;
   base::Address address = route.listen;
   for (std::uint32_t i = 0; i < workers; ++i) {
-    auto socket =
-        net::listen_tcp(address, i == 0, relay::keepalive_options(route, base::Side::client),
-                        route.intercept == relay::Intercept::tproxy);
+    auto socket = net::listen_tcp(address, i == 0 && !who.beside_ours,
+                                  relay::keepalive_options(route, base::Side::client),
+                                  route.intercept == relay::Intercept::tproxy);
     if (!socket.ok()) {
       tell_not_listening(who, address, socket.error());
       return std::nullopt;

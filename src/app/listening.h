@@ -17,6 +17,8 @@ struct Listens {
   const relay::Route& route;
   bool is_far = false;
   std::string tunnel = {};  // of a route; empty: it has none
+  // There may already be a listener of this process that its address overlaps with.
+  bool beside_ours = false;
 };
 
 // One socket for each worker in turn, as often as there are `passed` sockets; if there are none,

@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
       return finhold::app::show_status(command.status, std::cout, std::cerr);
     }
     if (command.kind != finhold::app::Command::Kind::run) return command.exit_code;
-    return finhold::app::serve(command.config, command.apply_rules);
+    return finhold::app::serve(command.config, command.apply_rules, {argc, argv});
   } catch (const std::exception& failure) {
     // Out of memory, or no thread can be had, at the start: nothing else throws.
     std::cerr << "finhold: cannot start: " << failure.what() << '\n';

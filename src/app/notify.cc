@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <string>
 #include <systemd/sd-daemon.h>
 
@@ -33,6 +34,20 @@ void Notify::ready() {
   if (!wanted_) return;
   tell("READY=1\n");
   wait();
+}
+
+// systemd wants the time, to tell this from an answer to an earlier reload.
+void Notify::reloading() {
+  if (!wanted_) return;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto microseconds = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+                            static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+  tell(("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds) + "\n").c_str());
+}
+
+void Notify::reloaded() {
+  if (wanted_) tell("READY=1\n");
 }
 
 void Notify::stopping(base::Milliseconds drain) {

@@ -26,6 +26,10 @@ class Notify final : private net::Timer {
   // unit has WatchdogSec=, systemd is told in good time that this loop and each worker's turn.
   void ready();
 
+  // The configuration is read again; then, whatever came of it, that this is over.
+  void reloading();
+  void reloaded();
+
   // Sessions may take that long to finish: systemd waits for it, whatever TimeoutStopSec= says.
   void stopping(base::Milliseconds drain);
 

@@ -12,6 +12,8 @@ struct User {
   std::string name;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;  // the user's own group
+
+  friend bool operator==(const User&, const User&) = default;
 };
 
 // The user of that name, from /etc/passwd or whatever the machine asks (nsswitch.conf); nothing if

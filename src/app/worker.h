@@ -4,39 +4,26 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "admin/collector.h"
-#include "app/certificates.h"
-#include "app/config.h"
-#include "net/descriptor.h"
+#include "app/doors.h"
+#include "app/eras.h"
+#include "app/generation.h"
 #include "net/loop.h"
 #include "net/poller.h"
-#include "net/resolver.h"
 #include "net/timers.h"
 #include "relay/session_table.h"
 #include "tunnel/connection_table.h"
-#include "tunnel/far.h"
-#include "tunnel/near.h"
 
 namespace finhold::app {
 
-// A listening socket, and what is to be done with its connections. The route outlives the worker.
-struct BoundRoute {
-  const relay::Route* route;
-  net::Descriptor socket;
-  bool kept = false;  // by systemd: what waits to be accepted when finhold ends is left to the next
-};
-
-// The same for a far end: one of Config::fars.
-struct BoundFar {
-  std::size_t far;
-  net::Descriptor socket;
-};
-
-struct BoundSockets {
-  std::vector<BoundRoute> routes;
-  std::vector<BoundFar> fars;
+// What a worker is to serve from now on.
+struct WorkOrder {
+  GenerationRef generation;
+  std::vector<Sockets> sockets;  // as listen_places()
 };
 
 class Worker final : private net::Wake::Listener,
@@ -45,9 +32,9 @@ class Worker final : private net::Wake::Listener,
                      private tunnel::ConnectionTable::Owner,
                      private admin::Reporter {
  public:
-  // On any thread, before run(). All that is referred to outlives the worker.
-  Worker(const Config& config, const Certificates& certificates, relay::SessionQuota& quota,
-         BoundSockets sockets);
+  // On any thread, before run(). `first` takes over no sockets. `main` is called when a later order
+  // is carried out. All that is referred to outlives the worker.
+  Worker(WorkOrder first, relay::SessionQuota& quota, net::Wake& main);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -59,6 +46,11 @@ class Worker final : private net::Wake::Listener,
 
   // Before run(). Whoever asks that collector is told of this worker's sessions.
   void report_to(admin::Collector& collector);
+
+  // Any thread, if the one before is carried out. What listens for the old order and the new one is
+  // not closed, and running sessions go on as they began.
+  void change(WorkOrder order);
+  [[nodiscard]] bool is_changing() const { return changing_.load(); }
 
   // Any thread. Accepts what waits in sockets of its own, closes all listening ones, lets the
   // sessions finish.
@@ -72,7 +64,6 @@ class Worker final : private net::Wake::Listener,
   [[nodiscard]] bool has_answered() const { return life_.load() != Life::asked; }
 
  private:
-  class Door;
   enum class Order : std::uint8_t { none, drain, cut };
   enum class Life : std::uint8_t { answered, asked, over };
 
@@ -85,7 +76,11 @@ class Worker final : private net::Wake::Listener,
   void ask_report() override;
   void stop_if_over();
   [[nodiscard]] admin::WorkerReport report() const;
+  void begin(WorkOrder order);
+  void forget_former();
 
+  // How often what is left of earlier orders is looked after.
+  static constexpr net::Instant forget_every_ms = 1000;
   // A connection of a tunnel that was cut may take that long to part.
   static constexpr net::Instant parting_ms = 2000;
 
@@ -99,12 +94,17 @@ class Worker final : private net::Wake::Listener,
   net::Wake wake_;
   net::Poller poller_;
   net::Timers timers_;
-  net::Resolver resolver_;  // of the nears, which outlive the table and its own
   tunnel::ConnectionTable connections_;
-  std::vector<std::unique_ptr<tunnel::Near>> nears_;  // as Config::tunnels; nothing: not used
+  bool connects_ = false;  // connections_ has begun
+  Eras eras_;
   relay::SessionTable table_;
-  std::vector<std::unique_ptr<tunnel::Far>> fars_;
-  std::vector<std::unique_ptr<Door>> doors_;
+  Door::Shared door_;
+  Doors doors_;
+  net::Wake& main_;
+  WorkOrder first_;  // until run()
+  std::mutex mutex_;
+  std::optional<WorkOrder> order_to_begin_;  // under mutex_
+  std::atomic<bool> changing_{false};
 };
 
 }  // namespace finhold::app

@@ -142,6 +142,11 @@ void configure(Level level, Format format) {
   chosen_level = level;
 }
 
+void set_level(Level level) {
+  chosen_level = level;
+  if (logger != nullptr) logger->set_level(in_spdlog(level));
+}
+
 void start() {
   FINHOLD_CHECK(logger == nullptr);
   const Format format = chosen_format;

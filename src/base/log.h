@@ -18,6 +18,9 @@ enum class Format : std::uint8_t { text, json };
 // What is written, and how; at first level info and above, as text. Not while other threads log.
 void configure(Level level, Format format);
 
+// The level alone, at any time.
+void set_level(Level level);
+
 // Starts the thread; before it, lines are written at once. Not while other threads log.
 void start();
 

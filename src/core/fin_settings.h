@@ -40,6 +40,8 @@ struct FinSettings {
   // long in all, counted from the first end.
   base::Limit half_closed_idle;
   base::Limit half_closed_total;
+
+  friend bool operator==(const FinSettings&, const FinSettings&) = default;
 };
 
 }  // namespace finhold::core

@@ -91,10 +91,12 @@ void Listener::stop() {
   leave();
 }
 
-void Listener::leave() {
+void Listener::leave() { release().close(); }
+
+Descriptor Listener::release() {
   disarm();
   if (fd_.valid()) poller_.remove(fd_.get(), *this);
-  fd_.close();
+  return std::move(fd_);
 }
 
 }  // namespace finhold::net

@@ -45,6 +45,11 @@ class Listener final : private Watcher, private Timer {
   // listens next.
   void leave();
 
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+  // The socket for another one, which accepts what waits in it. Nothing is accepted here any more.
+  Descriptor release();
+
  private:
   void on_ready(std::uint32_t events) override;
   void on_time() override;

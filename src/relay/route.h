@@ -21,6 +21,8 @@ struct Keepalive {
   int probes = 6;                                          // 1 to 127
 
   [[nodiscard]] base::Milliseconds vanished_after() const { return idle + interval * probes; }
+
+  friend bool operator==(const Keepalive&, const Keepalive&) = default;
 };
 
 // How connections come to the listener: the clients name it (none), or rules of the kernel divert
@@ -40,6 +42,8 @@ struct Source {
   };
   Kind kind = Kind::self;
   base::Address address;  // of Kind::address; its port is 0: the kernel chooses one
+
+  friend bool operator==(const Source&, const Source&) = default;
 };
 
 // The header of the PROXY protocol (net/proxy_protocol.h) that goes ahead of a session's bytes.
@@ -71,6 +75,8 @@ struct Route {
   [[nodiscard]] std::uint32_t own_mark() const {
     return intercept == Intercept::redirect || always_marks ? mark : 0;
   }
+
+  friend bool operator==(const Route&, const Route&) = default;
 };
 
 }  // namespace finhold::relay

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "relay/session_log.h"
 
@@ -122,6 +123,17 @@ void SessionTable::reap() {
 void SessionTable::on_time() {
   for (const auto& session : sessions_) session->check_answers();
   if (!sessions_.empty()) arm(loop_.now() + check_every_ms_);
+}
+
+std::vector<const Route*> SessionTable::routes_in_use() const {
+  std::vector<const Route*> routes;
+  for (const auto& session : sessions_) {
+    // Sessions of one route are often neighbours.
+    if (routes.empty() || routes.back() != &session->route()) routes.push_back(&session->route());
+  }
+  std::sort(routes.begin(), routes.end(), std::less<>());
+  routes.erase(std::unique(routes.begin(), routes.end()), routes.end());
+  return routes;
 }
 
 void SessionTable::cut_all() {

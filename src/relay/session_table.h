@@ -35,11 +35,13 @@ class SessionQuota {
 
   // Whether there is room; another worker may take it first, so the bound is not exact to the last
   // session.
-  [[nodiscard]] bool room() const { return open_.load(std::memory_order_relaxed) < most_; }
+  [[nodiscard]] bool room() const { return open_.load(std::memory_order_relaxed) < most(); }
   void take() { open_.fetch_add(1, std::memory_order_relaxed); }
   void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint32_t most() const { return most_; }
+  [[nodiscard]] std::uint32_t most() const { return most_.load(std::memory_order_relaxed); }
+  // Sessions beyond it stay; no new one begins until there is room again.
+  void set_most(std::uint32_t most) { most_.store(most, std::memory_order_relaxed); }
 
   // Listeners that have paused for want of room, descriptors or memory: all of these concern the
   // whole process, so only the first to pause and the last to recover say so.
@@ -49,11 +51,15 @@ class SessionQuota {
   // A number for a session, unique in the process.
   std::uint64_t next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed) + 1; }
 
+  // From now on some route intercepts. Before any worker knows one that does.
+  void note_interception() {
+    if (!own_dials_) own_dials_ = std::make_unique<OwnDials>();
+  }
   // Requires a route that intercepts.
   [[nodiscard]] OwnDials& own_dials() { return *own_dials_; }
 
  private:
-  std::uint32_t most_;
+  std::atomic<std::uint32_t> most_;
   std::unique_ptr<OwnDials> own_dials_;  // nothing if no route intercepts
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> paused_{0};
@@ -98,6 +104,9 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   void open(const Route& route, std::unique_ptr<Leg> client, const base::Address& client_address,
             const std::vector<base::Address>& servers, const base::Address& via);
   void cut_all();
+  void check_every(net::Instant milliseconds) { check_every_ms_ = milliseconds; }
+  // Each once, in no order that means anything.
+  [[nodiscard]] std::vector<const Route*> routes_in_use() const;
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
 
   // Looks at every session: some 50 ns each.

@@ -65,9 +65,13 @@ Far::~Far() = default;
 
 base::Error Far::start() { return listener_.start(); }
 
-void Far::drain() {
-  listener_.leave();
+void Far::drain() { hand_over().close(); }
+
+net::Descriptor Far::hand_over() {
+  draining_ = true;
+  net::Descriptor listening = listener_.release();
   for (const auto& near_end : near_ends_) near_end->drain();
+  return listening;
 }
 
 std::size_t Far::streams() const {

@@ -53,6 +53,15 @@ class Far final : private net::Listener::Owner,
   // session.
   void drain();
 
+  // The same, but for the listening socket, in which near ends may wait: it is for the one who
+  // takes its place.
+  net::Descriptor hand_over();
+
+  // Drained, and nothing of it is left but sessions, which do without.
+  [[nodiscard]] bool is_over() const {
+    return draining_ && near_ends_.empty() && requests_.empty();
+  }
+
   // Connections of near ends, also those that are not ready.
   [[nodiscard]] std::size_t connections() const { return near_ends_.size(); }
   // On all of them.
@@ -98,6 +107,7 @@ class Far final : private net::Listener::Owner,
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
   std::vector<std::unique_ptr<FarRequest>> requests_;
   net::Listener listener_;
+  bool draining_ = false;
 };
 
 }  // namespace finhold::tunnel

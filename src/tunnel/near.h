@@ -53,6 +53,9 @@ class Near final : private NearLink::Owner {
   // closed.
   void close_unused_after(net::Instant milliseconds) { unused_for_ms_ = milliseconds; }
 
+  // Drained, and no connection is left. Requires that its legs are gone before it is destroyed.
+  [[nodiscard]] bool is_over() const { return draining_ && links_.empty(); }
+
   // Connections that are ready, or were and still have sessions.
   [[nodiscard]] std::size_t connections() const { return ready_; }
   // On all of them.

@@ -18,6 +18,8 @@ namespace finhold::tunnel {
 struct LifeSigns {
   base::Milliseconds ping_every = std::chrono::seconds(15);    // without anything received
   base::Milliseconds ping_timeout = std::chrono::seconds(10);  // then it is lost
+
+  friend bool operator==(const LifeSigns&, const LifeSigns&) = default;
 };
 
 // [[tunnel]]: the near end.
@@ -32,6 +34,8 @@ struct TunnelSettings {
   std::uint32_t streams_per_connection = 100;  // 1 to 1000
   bool optimistic_data = true;                 // bytes follow the request before its answer
   std::uint32_t mark = 0;                      // SO_MARK, so that rules spare it; 0: none
+
+  friend bool operator==(const TunnelSettings&, const TunnelSettings&) = default;
 };
 
 // [[far]]: the far end.
@@ -44,6 +48,8 @@ struct FarSettings {
   LifeSigns life;
   std::uint32_t connections = 1000;             // of near ends, in each worker
   std::uint32_t streams_per_connection = 1000;  // 1 to 1000
+
+  friend bool operator==(const FarSettings&, const FarSettings&) = default;
 };
 
 }  // namespace finhold::tunnel

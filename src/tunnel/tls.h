@@ -22,12 +22,16 @@ struct TlsNearSettings {
   std::string certificate;  // shown to the far end, with what it was issued by; empty: none
   std::string key;          // of the certificate
   std::string server_name;  // the name, or the IP address, that the far end's certificate must have
+
+  friend bool operator==(const TlsNearSettings&, const TlsNearSettings&) = default;
 };
 
 struct TlsFarSettings {
   std::string certificate;
   std::string key;
   std::string client_ca;  // who issues near ends' certificates; empty: none is asked for
+
+  friend bool operator==(const TlsFarSettings&, const TlsFarSettings&) = default;
 };
 
 // What the connections of one end have in common: certificates, and whom to believe. Immutable, so
@@ -43,6 +47,10 @@ class TlsContext {
 
   // What the other side will not like, of what was loaded: sentences for the log.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+  // A digest of the files: as long as it is the same they are. The authorities that the system
+  // knows do not count, since each connection asks for those of today.
+  [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
 
   // Records written before the sending key is renewed. AES-GCM allows 2^24.5 (RFC 8446 section
   // 5.5), which a tunnel reaches in some hundred GB; OpenSSL does not count.
@@ -61,6 +69,7 @@ class TlsContext {
   std::string server_name_;      // empty: this is the far end
   bool announces_name_ = false;  // an IP address is no server_name of RFC 6066 section 3
   std::vector<std::string> warnings_;
+  std::string fingerprint_;
   std::uint64_t records_per_key_ = std::uint64_t{1} << 24U;
 };
 

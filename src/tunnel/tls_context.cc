@@ -72,6 +72,8 @@ ContextResult TlsContext::load(const TlsNearSettings& settings) {
   std::string name = settings.server_name;
   if (name.ends_with('.')) name.pop_back();
   TlsContext loaded(new_context(TLS_client_method()), name);
+  // First: a file that is replaced now makes the next fingerprint another one.
+  loaded.fingerprint_ = digest_of({settings.ca, settings.certificate, settings.key});
   SSL_CTX& context = *loaded.context_;
   if (auto mistake = expect_server(context, name, loaded.announces_name_))
     return *std::move(mistake);
@@ -93,6 +95,7 @@ ContextResult TlsContext::load(const TlsNearSettings& settings) {
 
 ContextResult TlsContext::load(const TlsFarSettings& settings) {
   TlsContext loaded(new_context(TLS_server_method()), {});
+  loaded.fingerprint_ = digest_of({settings.certificate, settings.key, settings.client_ca});
   SSL_CTX& context = *loaded.context_;
   if (auto mistake =
           use_certificate(context, settings.certificate, settings.key, loaded.warnings_)) {

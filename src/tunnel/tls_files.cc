@@ -1,13 +1,16 @@
 #include "tunnel/tls_files.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <system_error>
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -59,6 +62,8 @@ class Contents {
     size_ = size;
     return 0;
   }
+
+  [[nodiscard]] std::span<const char> bytes() const { return {bytes_.data(), size_}; }
 
   // Valid as long as this is.
   [[nodiscard]] Memory as_bio() const {
@@ -212,6 +217,21 @@ std::optional<Mistake> believe(SSL_CTX& context, std::string_view role, const st
   // What the user has written into the file is believed, whoever issued it.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(&context), X509_V_FLAG_PARTIAL_CHAIN);
   return std::nullopt;
+}
+
+std::string digest_of(std::initializer_list<std::string> paths) {
+  std::string digests;
+  for (const std::string& path : paths) {
+    digests += '.';
+    Contents contents;
+    if (path.empty() || contents.read(path) != 0) continue;
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    const std::span<const char> bytes = contents.bytes();
+    EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
+    digests.append(reinterpret_cast<const char*>(digest.data()), size);
+  }
+  return digests;
 }
 
 }  // namespace finhold::tunnel

@@ -1,6 +1,7 @@
 // Certificates and keys from files. Private to tunnel/tls*.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,5 +23,8 @@ std::optional<base::Mistake> use_certificate(ssl_ctx_st& context, const std::str
 // `announce`: clients are told their names.
 std::optional<base::Mistake> believe(ssl_ctx_st& context, std::string_view role,
                                      const std::string& path, bool announce);
+
+// Of what is in these files; "" for a path, and a file that cannot be read, count as empty.
+std::string digest_of(std::initializer_list<std::string> paths);
 
 }  // namespace finhold::tunnel

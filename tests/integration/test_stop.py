@@ -164,13 +164,3 @@ def test_sigkill_while_half_closed_is_a_reset_on_both_sides(relay, flow, crosses
     finhold.kill()
     source.expect_reset()
     sink.expect_reset()
-
-
-def test_sighup_does_not_end_it(relay):
-    finhold, session = relay()
-    finhold.signal(signal.SIGHUP)
-    finhold.await_event("SIGHUP is ignored")
-    session.client.send(10)
-    session.server.receive(10)
-    session.close()
-    finhold.ending(ending="finished")

@@ -32,6 +32,8 @@ bool contains(const std::string& text, const std::string& part) {
 Facts some_facts() {
   return {.version = "1.2.3",
           .started = std::chrono::system_clock::now(),
+          .configured = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000)),
+          .reload_failed = true,
           .most_sessions = 100,
           .routes = {{.name = "orders",
                       .listen = "127.0.0.1:7000",
@@ -118,6 +120,8 @@ TEST_CASE("metrics have every series from the start, and what was counted") {
   for (const char* const line :
        {"finhold_build_info{version=\"1.2.3\"} 1\n",
         "finhold_workers 2\n",
+        "finhold_config_last_reload_successful 0\n",
+        "finhold_config_last_reload_success_timestamp_seconds 1800000000\n",
         "finhold_sessions{route=\"orders\"} 1\n",
         "finhold_sessions{route=\"side\"} 0\n",
         "finhold_sessions_total{route=\"orders\",ending=\"finished\"} 41\n",

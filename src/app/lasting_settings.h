@@ -1,0 +1,15 @@
+// What a reload of the configuration cannot change. Pure.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "app/config.h"
+
+namespace finhold::app {
+
+// Gives `next` the values of the running config in all that lasts as long as the process. Returns
+// the keys that were to be other ones, in the order of the file's documentation.
+std::vector<std::string_view> keep_lasting_settings(const Config& running, Config& next);
+
+}  // namespace finhold::app

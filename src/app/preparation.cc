@@ -1,0 +1,235 @@
+#include "app/preparation.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <utility>
+
+#include "admin/http_server.h"
+#include "app/catch_mistakes.h"
+#include "app/dial_check.h"
+#include "app/listening.h"
+#include "app/nft_rules.h"
+#include "app/passed_sockets.h"
+#include "base/log.h"
+#include "net/socket.h"
+#include "net/socket_owner.h"
+
+namespace finhold::app {
+
+namespace log = base::log;
+
+namespace {
+
+// Descriptors of a session (two legs; where one is a stream, a connection of the tunnel may be its
+// own), of a worker besides (loop, poller, pipes), and of the
+// process (standard streams, signals, look-ups of names).
+constexpr rlim_t descriptors_per_session = 2;
+constexpr rlim_t descriptors_per_worker = 48;
+constexpr rlim_t descriptors_of_process = 64;
+constexpr rlim_t descriptors_of_admin = admin::HttpServer::most_connections + 8;
+
+std::uint32_t usable_cpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return static_cast<std::uint32_t>(std::max(CPU_COUNT(&cpus), 1));
+}
+
+// Whether a program on this machine that has closed its connection can be told from one that has
+// half-closed it: a line in the log if not, for finhold goes on without.
+void try_socket_owner(const base::Address& listening) {
+  net::SocketOwner kernel;
+  const base::Error error = kernel.try_with_listener(listening);
+  if (error.code == 0) return;
+  const char* cure = error.code == ENOENT
+                         ? "\"modprobe tcp_diag\" loads what is missing"
+                         : "it would need a netlink socket (systemd forbids that if "
+                           "RestrictAddressFamilies lacks AF_NETLINK)";
+  log::Line(std::string("cannot tell whether a local program has closed its connection or only "
+                        "half-closed it, so its FIN is held in both cases; ") +
+            cure)
+      .add("error", error.text())
+      .write(log::Level::info);
+}
+
+// All that listens: routes, then far ends.
+std::vector<Listens> listeners_of(const Config& config) {
+  std::vector<Listens> all;
+  for (const relay::Route& route : config.routes) {
+    all.push_back({.route = route});
+    if (route.tunnel < 0) continue;
+    all.back().tunnel = config.tunnels[static_cast<std::size_t>(route.tunnel)].settings.name;
+  }
+  for (const FarConfig& far : config.fars) {
+    all.push_back({.route = far.settings.route, .is_far = true});
+  }
+  return all;
+}
+
+// Opens those of one place, and deals them out to the workers.
+bool open(const Listens& who, std::vector<PassedSocket> passed, std::size_t place,
+          Listening& listening) {
+  auto& workers = listening.sockets;
+  const bool is_kept = !passed.empty();
+  auto sockets = listen(who, std::move(passed), static_cast<std::uint32_t>(workers.size()));
+  if (!sockets) return false;
+  listening.places[place].kept_by_systemd = is_kept;
+  auto& bound = listening.places[place].bound;
+  for (const net::Descriptor& socket : *sockets) {
+    const base::Address address = net::local_address(socket.get());
+    // Workers have the same ones.
+    if (std::find(bound.begin(), bound.end(), address) == bound.end()) bound.push_back(address);
+  }
+  for (std::size_t i = 0; i < sockets->size(); ++i) {
+    Sockets& its = workers[i % workers.size()][place];
+    its.kept = is_kept;
+    its.opened.push_back(std::move((*sockets)[i]));
+  }
+  return true;
+}
+
+Listening nothing_yet(const Config& config, std::uint32_t workers) {
+  Listening listening{listen_places(config), std::vector<std::vector<Sockets>>(workers)};
+  for (auto& worker : listening.sockets) worker.resize(listening.places.size());
+  return listening;
+}
+
+}  // namespace
+
+bool tell(const std::string& what, const std::optional<base::Mistake>& mistake) {
+  if (mistake) log::Line(what).add("error", mistake->text).write(log::Level::error);
+  return mistake.has_value();
+}
+
+bool passes_its_own_rules(const Config& config) {
+  for (const relay::Route& route : config.routes) {
+    // With config.user this has been checked when the file was read.
+    if (route.intercept != relay::Intercept::redirect || !wants_rules(route) || config.user ||
+        lets_finhold_pass(route, geteuid())) {
+      continue;
+    }
+    log::Line(
+        "finhold would catch the connections that it opens itself: write a mark other than 0, "
+        "or spare = [\"user:NAME\"] with the user that it runs as")
+        .add("route", route.name)
+        .add("user", geteuid())
+        .write(log::Level::error);
+    return false;
+  }
+  return true;
+}
+
+std::optional<Certificates> certificates_of(const Config& config) {
+  auto certificates = load_certificates(config);
+  if (!certificates.ok()) {
+    for (const EndRemark& mistake : certificates.error()) {
+      log::Line("cannot use the certificates of a pair")
+          .add(mistake.end, mistake.name)
+          .add("error", mistake.what)
+          .write(log::Level::error);
+    }
+    return std::nullopt;
+  }
+  for (const EndRemark& warning : warnings_about_pairs(config, certificates.value())) {
+    log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
+  }
+  return std::move(certificates.value());
+}
+
+bool can_dial_all(const Config& config) {
+  for (const relay::Route& route : config.routes) {
+    if (route.tunnel < 0 && !can_dial(route)) return false;
+  }
+  for (const TunnelConfig& tunnel : config.tunnels) {
+    if (!can_dial(tunnel.settings)) return false;
+  }
+  for (const FarConfig& far : config.fars) {
+    if (!can_dial(far.settings.route)) return false;
+  }
+  return true;
+}
+
+std::uint32_t workers_of(const Config& config) {
+  return config.limits.workers == 0 ? usable_cpus() : config.limits.workers;
+}
+
+std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t workers,
+                                          std::uint32_t told) {
+  const std::uint32_t wanted = config.limits.sessions;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+  rlim_t of_worker = descriptors_per_worker + config.routes.size();
+  for (const TunnelConfig& tunnel : config.tunnels) of_worker += tunnel.settings.connections;
+  for (const FarConfig& far : config.fars) of_worker += far.settings.connections + 1;
+  const rlim_t besides = descriptors_of_process + (config.admin.listen ? descriptors_of_admin : 0) +
+                         workers * of_worker;
+  const rlim_t needed = wanted * descriptors_per_session + besides;
+  if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed) return wanted;
+  // Under a very low limit half of it goes to sessions, come what may.
+  const rlim_t rest = limit.rlim_max - std::min(besides, limit.rlim_max / 2);
+  const auto sessions =
+      static_cast<std::uint32_t>(std::max<rlim_t>(rest / descriptors_per_session, 1));
+  if (sessions == told) return sessions;
+  log::Line(
+      "the limit of file descriptors allows fewer sessions than limits.sessions; raise it "
+      "(LimitNOFILE= in systemd, ulimit -Hn in a shell) if they are needed")
+      .add("sessions", sessions)
+      .add("wanted", wanted)
+      .add("descriptors", limit.rlim_max)
+      .add("needed", needed)
+      .write(log::Level::info);
+  return sessions;
+}
+
+std::optional<Listening> listen_first(const Config& config, std::uint32_t workers) {
+  const std::vector<Listens> listeners = listeners_of(config);
+  std::vector<std::string> names;
+  names.reserve(listeners.size());
+  for (const Listens& who : listeners) names.push_back(who.route.name);
+  auto passed = PassedSockets::from_systemd(std::move(names));
+  std::vector<std::vector<PassedSocket>> kept;  // for each of them
+  if (passed.ok()) {
+    for (const Listens& who : listeners) {
+      kept.push_back(passed.value().take(who.route.name, who.route.listen));
+    }
+  }
+  if (tell("cannot use the sockets that systemd has passed",
+           passed.ok() ? passed.value().left() : passed.error())) {
+    return std::nullopt;
+  }
+
+  Listening listening = nothing_yet(config, workers);
+  bool tried = false;
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    if (!open(listeners[i], std::move(kept[i]), i, listening)) return std::nullopt;
+    if (tried || listeners[i].route.fin.crosses == core::Crosses::none) continue;
+    try_socket_owner(net::local_address(listening.sockets.front()[i].opened.front().get()));
+    tried = true;
+  }
+  return listening;
+}
+
+std::optional<Listening> listen_next(const std::vector<ListenPlace>& now, const Config& next,
+                                     std::uint32_t workers) {
+  std::vector<Listens> listeners = listeners_of(next);
+  Listening listening = nothing_yet(next, workers);
+  const std::vector<ListenStep> steps = plan_listening(now, listening.places);
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    if (const auto from = steps[i].from) {
+      listening.places[i].kept_by_systemd = now[*from].kept_by_systemd;
+      listening.places[i].bound = now[*from].bound;
+      for (auto& worker : listening.sockets) worker[i].from = from;
+      continue;
+    }
+    listeners[i].beside_ours = steps[i].beside_ours;
+    if (!open(listeners[i], {}, i, listening)) return std::nullopt;
+  }
+  return listening;
+}
+
+}  // namespace finhold::app

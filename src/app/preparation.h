@@ -1,0 +1,50 @@
+// What must be had before finhold serves with a configuration, at the start and at each reload.
+// Whatever fails has a line in the log with the reason and what to do. On the main thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/certificates.h"
+#include "app/config.h"
+#include "app/doors.h"
+#include "app/listen_plan.h"
+#include "base/result.h"
+
+namespace finhold::app {
+
+// Writes a line if there is a mistake, and says whether there is.
+bool tell(const std::string& what, const std::optional<base::Mistake>& mistake);
+
+// False: connections that finhold opens would lead back to it, whoever loads the rules.
+bool passes_its_own_rules(const Config& config);
+
+std::optional<Certificates> certificates_of(const Config& config);
+
+// Whether all that sessions need can be dialed with the privileges that are left.
+bool can_dial_all(const Config& config);
+
+// How many workers it asks for.
+std::uint32_t workers_of(const Config& config);
+
+// How many sessions there are descriptors for, after asking for all that this process may have: at
+// most limits.sessions, and fewer with a line in the log, unless it comes to `told`. Accepting
+// pauses there, before the dials of accepted clients would find none.
+std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t workers,
+                                          std::uint32_t told = 0);
+
+struct Listening {
+  std::vector<ListenPlace> places;
+  std::vector<std::vector<Sockets>> sockets;  // for each worker, as the places
+};
+
+// All sockets of the config: those that systemd has passed, and new ones.
+std::optional<Listening> listen_first(const Config& config, std::uint32_t workers);
+
+// The same for another config, while those of `now` listen.
+std::optional<Listening> listen_next(const std::vector<ListenPlace>& now, const Config& next,
+                                     std::uint32_t workers);
+
+}  // namespace finhold::app

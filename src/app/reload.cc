@@ -1,0 +1,95 @@
+#include "app/reload.h"
+
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "app/config_file.h"
+#include "app/lasting_settings.h"
+#include "app/nft_rules.h"
+#include "base/log.h"
+
+namespace finhold::app {
+
+namespace log = base::log;
+
+namespace {
+
+void refuse(const std::string& why) {
+  log::Line("cannot reload").add("error", why).write(log::Level::error);
+}
+
+// The file, and the flags that win over it, read as at the start.
+std::optional<Command> read_again(const CommandWords& words) {
+  std::ostringstream out;
+  std::ostringstream err;
+  Command command = parse_command_line(words.count, words.words, out, err);
+  if (command.kind != Command::Kind::run) {
+    std::istringstream lines(err.str());
+    for (std::string line; std::getline(lines, line);) refuse(line);
+    return std::nullopt;
+  }
+  if (command.config_path.empty()) {
+    refuse("finhold was started without a file; start it with --config FILE");
+    return std::nullopt;
+  }
+  return command;
+}
+
+// Those that the kernel should have.
+std::string rules_of(const Config& config) {
+  return any_wants_rules(config) ? as_script(programs_that_load(config), "") : "";
+}
+
+// As "finhold check" tells them.
+std::optional<Certificates> read_certificates(const Config& config, const std::string& path) {
+  auto certificates = load_certificates(config);
+  if (certificates.ok()) return std::move(certificates.value());
+  for (const EndRemark& mistake : certificates.error()) {
+    refuse(path + ":" + std::to_string(mistake.place.line) + ":" +
+           std::to_string(mistake.place.column) + ": tls: " + mistake.what);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Reload> prepare_reload(const Running& running) {
+  auto command = read_again(running.words);
+  if (!command) return std::nullopt;
+  auto next = std::make_shared<Generation>();
+  next->config = std::move(command->config);
+  const std::string& path = command->config_path;
+  const auto kept = keep_lasting_settings(running.generation.config, next->config);
+  if (!passes_its_own_rules(next->config)) return std::nullopt;
+  auto certificates = read_certificates(next->config, path);
+  if (!certificates || !can_dial_all(next->config)) return std::nullopt;
+  next->certificates = *std::move(certificates);
+  const bool other_rules = rules_of(running.generation.config) != rules_of(next->config);
+  if (other_rules && running.keeps_rules) {
+    // The process that keeps them takes none from this one, which reads what strangers send.
+    refuse("the rules that --apply-rules has loaded would be others; restart finhold for that");
+    return std::nullopt;
+  }
+  for (const EndRemark& warning : warnings_about_pairs(next->config, next->certificates)) {
+    log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
+  }
+  // Last, so that nobody connects to a socket that goes again.
+  auto listening = listen_next(running.places, next->config, running.workers);
+  if (!listening) return std::nullopt;
+  for (const std::string_view key : kept) {
+    log::Line("not changed by a reload; restart finhold for it")
+        .add("key", key)
+        .write(log::Level::warning);
+  }
+  if (other_rules) {
+    const char* how = any_wants_rules(next->config) ? " | sh" : " --remove | sh";
+    log::Line("the rules of this configuration are others; load them")
+        .add("command", "finhold rules --config " + path + how)
+        .write(log::Level::warning);
+  }
+  return Reload{std::move(next), *std::move(listening)};
+}
+
+}  // namespace finhold::app
