@@ -85,6 +85,8 @@ class Connection final : public Carrier,
   // Streams that were not forgotten, or have still bytes to send.
   [[nodiscard]] std::size_t streams() const { return http2_.streams(); }
   [[nodiscard]] bool ready() const { return ready_; }
+  // The other side has said GOAWAY.
+  [[nodiscard]] bool sent_away() const { return goaway_received_; }
 
   // Something was written to, consumed from, or done with one of its streams: what that makes goes
   // out at the end of the turn. After Http2Stream::respond, write, wrote, finish, reset, consumed

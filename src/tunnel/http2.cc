@@ -255,7 +255,7 @@ void Http2::put(std::span<const std::byte> bytes) {
 // `all`: nothing more can be sent now, so what still waits before a RST_STREAM was offered.
 bool Http2::submit_resets(bool all) {
   const auto goes = [&](Http2Stream* stream) {
-    if (!all && !stream->out_.empty()) return false;
+    if (!all && stream->unsent() > 0) return false;
     note(nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id_,
                                    static_cast<std::uint32_t>(*stream->reset_code_)));
     return true;
@@ -317,7 +317,8 @@ void Http2::closed(Http2Stream& stream, Http2Code code) {
   if (stream.closed_) return;
   stream.closed_ = true;
   --open_;
-  stream.out_.clear();
+  const bool may_be_tried_again = code == Http2Code::refused_stream && stream.keeps_written();
+  if (!may_be_tried_again) stream.drop_written();
   if (stream.reset_code_) std::erase(resetting_, &stream);
   if (stream.forgotten_) discard(stream);
   const bool in_order = stream.remote_ended_ && stream.end_sent_ && code == Http2Code::no_error;

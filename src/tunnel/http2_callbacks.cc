@@ -136,9 +136,12 @@ struct Http2Callbacks {
     if (status < 200) return false;  // an interim answer
     stream.status_ = status;
     http2.due(stream, Http2Stream::answer);
-    if (status < 300) return true;  // RFC 9110 section 9.3.6: any 2xx
+    if (status < 300) {  // RFC 9110 section 9.3.6: any 2xx
+      stream.was_answered();
+      return true;
+    }
     stream.refused_ = true;
-    stream.out_.clear();
+    stream.drop_written();
     http2.note(
         nghttp2_submit_rst_stream(http2.session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_CANCEL));
     return false;
@@ -220,7 +223,7 @@ struct Http2Callbacks {
                            nghttp2_data_source* source, void* user_data) {
     Http2& http2 = of(user_data);
     Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
-    const std::size_t waiting = stream.out_.size();
+    const std::size_t waiting = stream.unsent();
     if (waiting == 0 && !stream.finished_) {
       stream.deferred_ = true;
       return NGHTTP2_ERR_DEFERRED;
@@ -240,22 +243,19 @@ struct Http2Callbacks {
                        void* user_data) {
     Http2& http2 = of(user_data);
     Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
-    FINHOLD_CHECK(http2.space() >= frame_header + size && stream.out_.size() >= size);
+    FINHOLD_CHECK(http2.space() >= frame_header + size && stream.unsent() >= size);
     http2.put(std::as_bytes(std::span(header, frame_header)));
     for (std::size_t left = size; left > 0;) {
-      const auto piece = stream.out_.front().first(std::min(left, stream.out_.front().size()));
+      const auto there = stream.out_.front(stream.kept_);
+      const auto piece = there.first(std::min(left, there.size()));
       http2.put(piece);
-      stream.out_.pop(piece.size());
+      stream.are_sent(piece.size());
       left -= piece.size();
     }
     http2.guard_.sent_data(size);
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
       stream.end_sent_ = true;
       http2.due(stream, Http2Stream::sent);
-    }
-    if (stream.short_ && stream.out_.free() >= stream.out_.capacity() / 2) {
-      stream.short_ = false;
-      http2.due(stream, Http2Stream::room_again);
     }
     return 0;
   }

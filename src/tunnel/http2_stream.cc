@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include <nghttp2/nghttp2.h>
 
@@ -37,7 +38,7 @@ void Http2Stream::respond(int status) {
   due_ = 0;
   in_.clear();
   direct_ = {};
-  out_.clear();
+  drop_written();
   http2_->note(
       nghttp2_submit_response(http2_->session_, id_, fields.data(), fields.size(), nullptr));
 }
@@ -62,6 +63,50 @@ void Http2Stream::wrote(std::size_t count) {
   if (!takes()) return;
   out_.push(count);
   if (count > 0) resume();
+}
+
+bool Http2Stream::keeps_written() const {
+  return http2_->role_ == Http2::Role::near && !answered();
+}
+
+Ring Http2Stream::take_written() {
+  FINHOLD_CHECK(closed_ && keeps_written());
+  kept_ = 0;
+  return std::move(out_);
+}
+
+void Http2Stream::write_again(Ring written) {
+  FINHOLD_CHECK(out_.empty() && kept_ == 0 && written.capacity() == out_.capacity());
+  if (!takes()) return;
+  out_ = std::move(written);
+  if (!out_.empty()) resume();
+}
+
+// That many of the bytes which were not are on their way.
+void Http2Stream::are_sent(std::size_t count) {
+  if (keeps_written()) {
+    kept_ += count;
+  } else {
+    out_.pop(count);
+  }
+  tell_room();
+}
+
+// By 200 to 299.
+void Http2Stream::was_answered() {
+  out_.pop(std::exchange(kept_, 0));
+  tell_room();
+}
+
+void Http2Stream::tell_room() {
+  if (!short_ || out_.free() < out_.capacity() / 2) return;
+  short_ = false;
+  http2_->due(*this, room_again);
+}
+
+void Http2Stream::drop_written() {
+  out_.clear();
+  kept_ = 0;
 }
 
 void Http2Stream::finish() {

@@ -35,7 +35,8 @@ class Http2Stream {
     // arrived before it can still be read. Where `code` is
     //   no_error: the other side had ended in order, and takes nothing more (RFC 9113 section 8.1);
     //             only then; RST_STREAM(NO_ERROR) without an end is told as cancel
-    //   refused_stream: nothing was processed, it may be tried on another connection
+    //   refused_stream: unless answered(), nothing was processed, and it may be tried on another
+    //             connection, with take_written() and write_again()
     //   connect_error: a RST at the other side; or the connection was lost
     virtual void on_reset(Http2Code code) = 0;
 
@@ -62,6 +63,14 @@ class Http2Stream {
   // Whether write() would take anything.
   [[nodiscard]] bool writable() const { return takes() && out_.free() > 0; }
 
+  // Near. What was written is kept until the answer, also what is on its way: that bounds it by the
+  // buffer, and lets it go to another stream if this one is refused.
+  [[nodiscard]] bool answered() const { return status_ != 0; }
+  // In on_reset(refused_stream), unless answered(): all that was written, without the end.
+  [[nodiscard]] Ring take_written();
+  // Right after Http2::open(): what another stream gave, of a connection with the same pool.
+  void write_again(Ring written);
+
   // The end, after all that was written: END_STREAM, with the last bytes if they are still here.
   void finish();
 
@@ -70,7 +79,7 @@ class Http2Stream {
   void reset(Http2Code code);
 
   // Bytes that were written and are not on their way.
-  [[nodiscard]] std::size_t unsent() const { return out_.size(); }
+  [[nodiscard]] std::size_t unsent() const { return out_.size() - kept_; }
 
   // Bytes that have arrived; the first of them, if they do not lie in one piece. Valid until
   // consumed() or the end of the event.
@@ -104,6 +113,12 @@ class Http2Stream {
   }
   // Whether what arrives is dropped.
   [[nodiscard]] bool deaf() const { return closed_ || refused_ || reset_code_ || forgotten_; }
+  // Of near, not answered() yet.
+  [[nodiscard]] bool keeps_written() const;
+  void are_sent(std::size_t count);
+  void was_answered();
+  void tell_room();
+  void drop_written();
   void resume();
   void arrived(std::span<const std::byte> bytes);
 
@@ -117,6 +132,7 @@ class Http2Stream {
   std::int32_t id_ = 0;
   int status_ = 0;  // of the answer; 0: none yet
   unsigned due_ = 0;
+  std::size_t kept_ = 0;       // the first of out_: on their way already
   std::size_t index_ = 0;      // in Http2::streams_
   bool refused_ = false;       // the answer was not 200 to 299
   bool finished_ = false;      // finish() was called

@@ -21,6 +21,9 @@ constexpr net::Instant say_again_after_ms = 60'000;
 
 constexpr std::size_t no_place = ~std::size_t{0};
 
+// More streams than a connection has.
+constexpr std::size_t last_of_all = 1'000'000;
+
 }  // namespace
 
 Near::Near(const TunnelSettings& settings, const TlsContext* tls, ConnectionTable& connections,
@@ -40,7 +43,8 @@ void Near::start() { fill(); }
 std::unique_ptr<relay::Leg> Near::leg(const std::string& authority, const base::Address& client,
                                       base::Milliseconds connect_timeout) {
   const net::Instant until = loop_.now() + static_cast<net::Instant>(connect_timeout.count());
-  auto leg = std::make_unique<NearLeg>(settings_, waiting_, timers_, authority, client, until);
+  auto leg = std::make_unique<NearLeg>(settings_, waiting_, static_cast<NearLeg::Owner&>(*this),
+                                       timers_, authority, client, until);
   settle();
   return leg;
 }
@@ -74,13 +78,13 @@ void Near::dismiss_all() {
 // Who waits longest goes first.
 void Near::serve() {
   while (!waiting_.empty()) {
-    NearLink* const link = least_loaded();
+    NearLink* const link = least_loaded(waiting_.front()->refused_by());
     if (link == nullptr) return;
     const bool opened = waiting_.front()->open_on(*link->connection(), link->resets);
     if (opened) link->idle_since = 0;
     note_room(*link);
-    // It has said that it can, and could not: nothing that more tries would help.
-    if (!opened) return;
+    // It says that it can, and could not: nothing that more tries would help.
+    if (!opened && link->place_with_room != no_place) return;
   }
 }
 
@@ -92,14 +96,16 @@ std::size_t Near::streams() const {
   return sum;
 }
 
-NearLink* Near::least_loaded() {
+// `last` only if there is no other.
+NearLink* Near::least_loaded(const Connection* last) {
   NearLink* best = nullptr;
   std::size_t least = 0;
   // From the back: among those without a session the one that was used last, so that the others
   // grow old.
   for (std::size_t i = with_room_.size(); i > 0 && (best == nullptr || least > 0); --i) {
     NearLink* const link = with_room_[i - 1];
-    const std::size_t load = link->connection()->streams();
+    std::size_t load = link->connection()->streams();
+    if (link->connection() == last) load += last_of_all;
     if (best != nullptr && load >= least) continue;
     best = link;
     least = load;

@@ -28,7 +28,7 @@
 namespace finhold::tunnel {
 
 // On the worker's thread. Outlives its legs, and is outlived by the connections' table.
-class Near final : private NearLink::Owner {
+class Near final : private NearLink::Owner, private NearLeg::Owner {
  public:
   // Everything referred to outlives it; `tls` is null if settings.tls is nothing.
   Near(const TunnelSettings& settings, const TlsContext* tls, ConnectionTable& connections,
@@ -53,8 +53,8 @@ class Near final : private NearLink::Owner {
   // closed.
   void close_unused_after(net::Instant milliseconds) { unused_for_ms_ = milliseconds; }
 
-  // Drained, and no connection is left. Requires that its legs are gone before it is destroyed.
-  [[nodiscard]] bool is_over() const { return draining_ && links_.empty(); }
+  // Drained, and nothing is left of it.
+  [[nodiscard]] bool is_over() const { return draining_ && links_.empty() && waiting_.empty(); }
 
   // Connections that are ready, or were and still have sessions.
   [[nodiscard]] std::size_t connections() const { return ready_; }
@@ -83,6 +83,7 @@ class Near final : private NearLink::Owner {
   void on_link_changed(NearLink& link) override;
   void on_link_retired(NearLink& link) override;
   void on_link_over(NearLink& link, const std::string& why) override;
+  void on_leg_back() override { settle(); }
 
   void settle();
   void serve();
@@ -90,7 +91,7 @@ class Near final : private NearLink::Owner {
   void dismiss_all();
   void close_unused();
   void hold_off();
-  [[nodiscard]] NearLink* least_loaded();
+  [[nodiscard]] NearLink* least_loaded(const Connection* last);
   [[nodiscard]] std::size_t wanted() const;
   void note_room(NearLink& link);
   void note_load(NearLink& link);

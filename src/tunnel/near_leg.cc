@@ -11,6 +11,10 @@ using core::Ending;
 
 namespace {
 
+// Streams after the first, for a session of which nothing was processed. A far end that refuses
+// everything is not to be asked for ever.
+constexpr int most_tries_more = 5;
+
 // What a far end says no by. Other proxies have other reasons for the same numbers; these are the
 // nearest.
 Ending ending_of_answer(int status) {
@@ -21,14 +25,17 @@ Ending ending_of_answer(int status) {
 
 }  // namespace
 
-NearLeg::NearLeg(const TunnelSettings& settings, NearQueue& queue, net::Timers& timers,
-                 std::string authority, const base::Address& client, net::Instant until)
+NearLeg::NearLeg(const TunnelSettings& settings, NearQueue& queue, Owner& owner,
+                 net::Timers& timers, std::string authority, const base::Address& client,
+                 net::Instant until)
     : net::Timer(timers),
       settings_(settings),
       queue_(queue),
+      owner_(owner),
       place_(queue.insert(queue.end(), this)),
       authority_(std::move(authority)),
-      client_(client) {
+      client_(client),
+      tries_left_(most_tries_more) {
   arm(until);
 }
 
@@ -43,7 +50,7 @@ bool NearLeg::open_on(Connection& connection, std::size_t& resets) {
   Http2Stream* const stream = connection.open({authority_, forwarded, settings_.token}, *this);
   if (stream == nullptr) return false;
   leave_queue();
-  carrier_ = &connection;
+  connection_ = &connection;
   resets_ = &resets;
   carry(connection, *stream);
   if (settings_.optimistic_data) {
@@ -62,9 +69,24 @@ void NearLeg::on_answer(int status) {
 }
 
 void NearLeg::on_reset(Http2Code code) {
+  if (code == Http2Code::refused_stream && !stream()->answered()) return try_again();
   disarm();
-  if (carrier_->lost()) ++*resets_;
+  if (connection_->lost()) ++*resets_;
   StreamLeg::on_reset(code);
+}
+
+// RFC 9113 section 8.7: a stream above the last one of a GOAWAY, or reset by REFUSED_STREAM, was
+// not processed, so that nothing happens twice.
+void NearLeg::try_again() {
+  if (tries_left_ == 0) {
+    const bool leaves = connection_->sent_away() || connection_->lost();
+    return give_up(ECONNREFUSED, leaves ? Ending::tunnel_lost : Ending::far_busy);
+  }
+  --tries_left_;
+  refused_by_ = std::exchange(connection_, nullptr);
+  step_back();
+  place_ = queue_.insert(queue_.begin(), this);
+  owner_.on_leg_back();
 }
 
 void NearLeg::on_time() {

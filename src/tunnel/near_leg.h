@@ -20,9 +20,19 @@ using NearQueue = std::list<NearLeg*>;
 // On the worker's thread.
 class NearLeg final : public StreamLeg, private net::Timer {
  public:
+  class Owner {
+   public:
+    // A leg's stream was refused before anything of it was processed: it stands in the queue again,
+    // as the first.
+    virtual void on_leg_back() = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
   // Stands in `queue` from now on; leaves it when it has a stream, has failed or is closed. Fails
   // unless the far end has answered by `until`. What is referred to outlives it.
-  NearLeg(const TunnelSettings& settings, NearQueue& queue, net::Timers& timers,
+  NearLeg(const TunnelSettings& settings, NearQueue& queue, Owner& owner, net::Timers& timers,
           std::string authority, const base::Address& client, net::Instant until);
   NearLeg(const NearLeg&) = delete;
   NearLeg& operator=(const NearLeg&) = delete;
@@ -33,21 +43,28 @@ class NearLeg final : public StreamLeg, private net::Timer {
   // connection opens none now.
   bool open_on(Connection& connection, std::size_t& resets);
 
+  // The connection of the last stream that was refused; it may be gone.
+  [[nodiscard]] const Connection* refused_by() const { return refused_by_; }
+
  private:
   void on_answer(int status) override;
   void on_reset(Http2Code code) override;
   void on_closed() override;
   void on_time() override;
+  void try_again();
   void leave_queue();
   void give_up(int code, core::Ending why);
 
   const TunnelSettings& settings_;
   NearQueue& queue_;
+  Owner& owner_;
   NearQueue::iterator place_;  // queue_.end(): it has left
   std::string authority_;
   base::Address client_;
-  const Carrier* carrier_ = nullptr;
+  const Connection* connection_ = nullptr;
+  const Connection* refused_by_ = nullptr;
   std::size_t* resets_ = nullptr;
+  int tries_left_;
 };
 
 }  // namespace finhold::tunnel

@@ -8,15 +8,33 @@
 
 namespace finhold::tunnel {
 
-std::span<const std::byte> Ring::front() const {
-  if (size_ == 0) return {};
-  return {block_.get() + begin_, std::min(size_, capacity() - begin_)};
+Ring::Ring(Ring&& other) noexcept
+    : pool_(other.pool_),
+      block_(std::move(other.block_)),
+      begin_(std::exchange(other.begin_, 0)),
+      size_(std::exchange(other.size_, 0)) {}
+
+Ring& Ring::operator=(Ring&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(block_, other.block_);
+  std::swap(begin_, other.begin_);
+  std::swap(size_, other.size_);
+  other.clear();
+  return *this;
+}
+
+std::span<const std::byte> Ring::front(std::size_t skip) const {
+  FINHOLD_CHECK(skip <= size_);
+  if (skip == size_) return {};
+  std::size_t from = begin_ + skip;
+  if (from >= capacity()) from -= capacity();
+  return {block_.get() + from, std::min(size_ - skip, capacity() - from)};
 }
 
 void Ring::pop(std::size_t count) {
-  FINHOLD_CHECK(count <= front().size());
+  FINHOLD_CHECK(count <= size_);
   begin_ += count;
-  if (begin_ == capacity()) begin_ = 0;
+  if (begin_ >= capacity()) begin_ -= capacity();
   size_ -= count;
   if (size_ == 0) clear();
 }

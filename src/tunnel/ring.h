@@ -12,6 +12,9 @@ namespace finhold::tunnel {
 class Ring {
  public:
   explicit Ring(BlockPool& pool) : pool_(&pool) {}
+  // What was moved from is empty.
+  Ring(Ring&& other) noexcept;
+  Ring& operator=(Ring&& other) noexcept;
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
   ~Ring() { clear(); }
@@ -21,9 +24,10 @@ class Ring {
   [[nodiscard]] std::size_t capacity() const { return pool_->block_size(); }
   [[nodiscard]] std::size_t free() const { return capacity() - size_; }
 
-  // The first of the bytes: all of them, or those before the memory wraps. Valid until pop().
-  [[nodiscard]] std::span<const std::byte> front() const;
-  // Requires count <= front().size().
+  // The first of the bytes after `skip` of them: all, or those before the memory wraps. Valid until
+  // pop(). Requires skip <= size().
+  [[nodiscard]] std::span<const std::byte> front(std::size_t skip = 0) const;
+  // Requires count <= size().
   void pop(std::size_t count);
 
   // Memory for the next bytes: all that is free, or what lies before the memory wraps. To be

@@ -24,7 +24,15 @@ void StreamLeg::carry(Carrier& carrier, Http2Stream& stream) {
   carrier_ = &carrier;
   stream_ = &stream;
   readable_ = !stream.readable().empty() || stream.ended();
+  if (written_) stream.write_again(*std::exchange(written_, std::nullopt));
   carrier.touch();
+}
+
+void StreamLeg::step_back() {
+  Ring written = stream_->take_written();
+  let_go();
+  written_ = std::move(written);
+  way_in_ = sent_ = writable_ = false;
 }
 
 void StreamLeg::open_way_in() {
@@ -42,6 +50,7 @@ void StreamLeg::fail(int code, Ending why) {
 }
 
 void StreamLeg::let_go() {
+  written_.reset();
   if (stream_ == nullptr) return;
   std::exchange(stream_, nullptr)->forget();
   carrier_->touch();
@@ -104,8 +113,10 @@ void StreamLeg::finish() {
 }
 
 int StreamLeg::unacknowledged() const {
-  if (stream_ == nullptr) return 0;
-  return static_cast<int>(std::min<std::size_t>(stream_->unsent(), INT_MAX));
+  std::size_t unsent = 0;
+  if (stream_ != nullptr) unsent = stream_->unsent();
+  if (written_) unsent = written_->size();
+  return static_cast<int>(std::min<std::size_t>(unsent, INT_MAX));
 }
 
 bool StreamLeg::delivered() const { return error_ == 0 && unacknowledged() == 0; }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/ending.h"
@@ -37,10 +38,14 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
   // Open, but without a stream: it neither gives nor takes anything.
   StreamLeg() { open_ = true; }
 
-  // From now on it is this stream, which may have got bytes already. `carrier` outlives it.
+  // From now on it is this stream, which may have got bytes already. `carrier` outlives it. What
+  // step_back() has kept is written to it.
   void carry(Carrier& carrier, Http2Stream& stream);
   // Bytes may be written, and the end be sent.
   void open_way_in();
+  // Without a stream again, as before carry(): what was written, and the end, is for the next one.
+  // Requires what Http2Stream::take_written() does.
+  void step_back();
   // Fails without a word of the stream's; its owner is not told.
   void fail(int code, core::Ending why);
   // The stream is not wanted any more, as Http2Stream::forget().
@@ -66,6 +71,7 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
 
   Carrier* carrier_ = nullptr;
   Http2Stream* stream_ = nullptr;
+  std::optional<Ring> written_;  // between step_back() and carry()
   core::Ending why_failed_ = core::Ending::tunnel_lost;
   bool failed_by_reset_ = false;      // by the other side's; then why_failed_ says nothing
   bool way_in_ = false;               // open_way_in() was called

@@ -515,14 +515,44 @@ def test_padding_of_far_is_not_content(scripted):
     near.ending(ending="finished", to_client="30000")
 
 
-def test_a_refused_stream_is_a_reset(scripted, server):
-    """REFUSED_STREAM: nothing was processed, but finhold has not kept what it sent. Never an end."""
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_refused_stream_is_asked_for_again(scripted, ended):
+    """RFC 9113 section 8.7: nothing of it was processed. All that the client has sent comes again, its end too."""
     near, script = scripted()
     client = connect_client(near.address())
+    client.send(20_000)
+    if ended:
+        client.finish()
     first = script.accept()
+    assert script.read(first, 20_000) == from_client(0, 20_000)
+    if ended:
+        script.await_end(first)
     script.reset(first, REFUSED_STREAM)
+    second = script.accept()
+    assert script.read(second, 20_000) == from_client(0, 20_000)
+    script.respond(second)
+    if not ended:
+        sending = background(lambda: client.send(MEGABYTE))
+        assert script.read(second, MEGABYTE) == from_client(20_000, MEGABYTE)
+        sending.result()
+        client.finish()
+    script.await_end(second)
+    script.send(second, from_server(100), end=True)
+    client.expect_end(100)
+    near.ending(ending="finished")
+
+
+def test_a_far_end_that_refuses_every_stream_is_busy(scripted):
+    near, script = scripted()
+    client = connect_client(near.address())
+    client.send(100)
+    for _ in range(6):
+        stream = script.accept()
+        assert script.read(stream, 100) == from_client(0, 100)
+        script.reset(stream, REFUSED_STREAM)
     client.expect_reset(LOST)
-    near.ending(ending="tunnel-lost")
+    near.ending(ending="far-busy")
+    assert script.alive()
 
 
 def test_fewer_streams_than_finhold_wants(scripted, server):

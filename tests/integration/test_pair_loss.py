@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from ends import End, Server, background, connect_client, expect_refusal, seconds_of, text_of
+from ends import End, Server, background, connect_client, expect_refusal, pattern, seconds_of, text_of
 from finhold import wait_until
 from pair import LIFE_SIGNS, LOST, await_tunnels, far_table, start_pair, through_tunnel, tunnel_table
 from private_network import private_network
@@ -443,19 +443,19 @@ def test_a_connection_that_ends_without_goaway_resets_the_server(start, server, 
     near.close()
 
 
-def test_a_goaway_lets_what_was_processed_go_on_and_nothing_else(start, server, authority):
-    """The stream above the last one was not processed: a reset. The next session uses another connection."""
+def test_a_goaway_lets_what_was_processed_go_on_and_the_rest_begin_again(start, server, authority):
+    """The stream above the last one was not processed: its session, and the next one, use another connection."""
     near, far, listening = scripted_pair(start, authority, "plain", server)
     accepting = background(listening.accept)
     kept = connect_client(near.address())
     first = far.accept()
     left = connect_client(near.address())
+    left.send(100)
     second = far.accept()
+    far.read(second, 100)
     far.respond(first)
     assert second > first
     far.go_away(first)
-    left.expect_reset(LOST)
-    near.ending(ending="tunnel-lost")
     kept.send(1000)
     kept.finish()
     assert len(far.read(first, 1000)) == 1000
@@ -464,11 +464,15 @@ def test_a_goaway_lets_what_was_processed_go_on_and_nothing_else(start, server, 
     kept.expect_end(0)
     near.ending(ending="finished")
     again = accepting.result()
+    moved = again.accept()
+    again.respond(moved)
+    assert again.read(moved, 100) == pattern("client", 0, 100)
     client = connect_client(near.address())
     again.respond(again.accept())
     for each in (again, far, listening):
         each.close()
-    client.expect_reset(LOST)
+    for each in (client, left):
+        each.expect_reset(LOST)
 
 
 def test_a_goaway_with_an_error_is_a_loss(start, server, authority):

@@ -170,3 +170,41 @@ def test_a_far_end_becomes_a_route_and_a_far_end_again(world, server):
     world.far.finhold.await_events("near end connected", 2 * WORKERS)
     exchange(world.session(server))
     exchange(old)
+
+
+def test_reloads_of_both_ends_under_load_lose_nothing(start, public_path):
+    responder = Responder()
+    with closing(responder.server):
+        world = World(start, public_path, [responder.server.address])
+        host, _, port = world.listen.rpartition(":")
+        renewed = [world.authority.far, world.authority.issue("renewed")]
+        begun = [0, 0]
+        over = []
+
+        def sessions(thread: int, length: int) -> None:
+            while not over:
+                begun[thread] += 1
+                one_session((host, int(port)), length)
+
+        loads = [background(lambda: sessions(0, 100)), background(lambda: sessions(1, 1_000_000))]
+        for number in range(60):
+            if number % 3 == 0:
+                world.use("far", renewed[number % 2])
+                reloaded(world.far)
+            elif number % 3 == 1:
+                world.write_near(connections=1 + number % 2)
+                reloaded(world.near)
+            else:
+                world.write_far(connect_timeout=f"{number + 1}s")
+                reloaded(world.far)
+            for load in loads:
+                assert not load.done() or load.result()
+        over.append(True)
+        for load in loads:
+            load.result()
+        assert not responder.problems
+        endings = world.near.finhold.endings(sum(begun))
+        assert {ending["ending"] for ending in endings} == {"finished"}
+        assert len(endings) == sum(begun)
+        wait_until(lambda: responder.served == sum(begun))
+        world.settle()

@@ -74,11 +74,11 @@ struct Machine {
   net::Resolver resolver{loop};
 };
 
-class World final : public Machine,
-                    private relay::SessionTable::Owner,
-                    private tunnel::ConnectionTable::Owner,
-                    private net::TurnEnd,
-                    private net::Timer {
+class World : public Machine,
+              private relay::SessionTable::Owner,
+              private tunnel::ConnectionTable::Owner,
+              private net::TurnEnd,
+              private net::Timer {
  public:
   World();
   World(const World&) = delete;
