@@ -63,15 +63,15 @@ class Network:
         return process
 
     def listen(self, port: int, steps: list[str], address: str = SERVER, side: str = "s", **options: Any) -> Traffic:
-        server = self._traffic(side, "listen", address, port, steps, **options)
+        server = self.traffic(side, "listen", address, port, steps, **options)
         server.wait_for_lines("^listening$", START_LIMIT)
         return server
 
     def connect(self, side: str, address: str, steps: list[str], **options: Any) -> Traffic:
         host, _, port = address.rpartition(":")
-        return self._traffic(side, "connect", host.strip("[]"), int(port), steps, **options)
+        return self.traffic(side, "connect", host.strip("[]"), int(port), steps, **options)
 
-    def _traffic(self, side: str, role: str, address: str, port: int, steps: list[str],
+    def traffic(self, side: str, role: str, address: str, port: int, steps: list[str],
                  patience: float = 15, own_port: int = 0) -> Traffic:
         command = [sys.executable, str(HERE / "traffic.py"), role, address, str(port), "--patience", str(patience)]
         command += ["--from", str(own_port)] if own_port else []

@@ -8,6 +8,8 @@ steps   send:N      N bytes, then the next step
         read-end    everything up to the end of the other side
         end         half-close: shutdown(SHUT_WR)
         wait:S      do nothing for S seconds, but notice a reset
+        say:WORD    print WORD
+        reset       close by a RST
 
 The bytes of each direction are numbered records ("c00000000000042" and a newline from the side that
 connects, "s..." from the one that listens), and what arrives is compared with them by content: a byte lost,
@@ -19,6 +21,7 @@ import json
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -67,6 +70,11 @@ class End:
             self.connection.shutdown(socket.SHUT_WR)
         elif name == "wait":
             self.wait(float(value))
+        elif name == "say":
+            print(value, flush=True)
+        elif name == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
         else:
             raise SystemExit(f"traffic.py: unknown step '{step}'")
 
