@@ -17,8 +17,12 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Row = std::vector<std::string>;
 
+// Throws, as all of Json does: whatever answers may say -1 or 1e300, which are no counts.
+std::uint64_t number(const Json& value) { return value.get_ref<const Json::number_unsigned_t&>(); }
+
 // "9.5s", "2m5s", "2h4m".
 std::string span(double seconds) {
+  seconds = std::clamp(seconds, 0.0, 1e9);
   if (seconds < 60) {
     std::array<char, 32> text{};
     static_cast<void>(std::snprintf(text.data(), text.size(), "%.1fs", seconds));
@@ -40,12 +44,15 @@ std::string size(double bytes) {
   return text.data();
 }
 
-// Text of a configuration, or of whatever answers: it must not paint the terminal.
+// Text of a configuration, or of whatever answers: it must not paint the terminal. Besides those of
+// ASCII there are the control characters U+0080 to U+009F, which some terminals obey in UTF-8 too.
 std::string shown(const std::string& text) {
   std::string plain;
   for (const char c : text) {
-    const bool control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    plain += control ? '?' : c;
+    const auto byte = static_cast<unsigned char>(c);
+    const bool second = byte < 0xa0 && !plain.empty() && plain.back() == '\xc2';
+    if (second) plain.pop_back();
+    plain += byte < 0x20 || byte == 0x7f || second ? '?' : c;
   }
   return plain;
 }
@@ -79,7 +86,7 @@ std::string table(const std::vector<Row>& rows, std::string_view right) {
 // "41 finished, 2 client-reset", the most frequent first.
 std::string counts(const Json& named) {
   std::vector<std::pair<std::uint64_t, std::string>> all;
-  for (const auto& [name, count] : named.items()) all.emplace_back(count, shown(name));
+  for (const auto& [name, count] : named.items()) all.emplace_back(number(count), shown(name));
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& one, const auto& two) { return one.first > two.first; });
   std::string text;
@@ -132,13 +139,13 @@ class Rates {
 };
 
 std::string heading(const Json& status) {
-  const auto workers = status.at("workers").get<std::uint64_t>();
+  const auto workers = number(status.at("workers"));
   return "finhold " + shown(status.at("version").get<std::string>()) + ": " +
          shown(status.at("state").get<std::string>()) + ", up " +
          span(status.at("uptime_seconds").get<double>()) + ", " + std::to_string(workers) +
          (workers == 1 ? " worker, " : " workers, ") +
-         std::to_string(status.at("sessions").get<std::uint64_t>()) + " of at most " +
-         std::to_string(status.at("sessions_limit").get<std::uint64_t>()) + " sessions open\n";
+         std::to_string(number(status.at("sessions"))) + " of at most " +
+         std::to_string(number(status.at("sessions_limit"))) + " sessions open\n";
 }
 
 std::string routes(const Json& status, std::string_view before) {
@@ -146,17 +153,14 @@ std::string routes(const Json& status, std::string_view before) {
   std::vector<Row> rows{
       {"ROUTE", "OPEN", "DIALING", "HALF-CLOSED", "FINS HELD", "TO SERVER", "TO CLIENT", "ENDED"}};
   for (const Json& route : status.at("routes")) {
-    const auto number = [&](const char* key) {
-      return std::to_string(route.at(key).get<std::uint64_t>());
-    };
+    const auto count = [&](const char* key) { return std::to_string(number(route.at(key))); };
     const auto bytes = [&](const char* flow) {
       return rates.known() ? rates.of(route, flow) : size(route.at("bytes").at(flow).get<double>());
     };
     const Json& held = route.at("held_fins");
-    rows.push_back({shown(route.at("name").get<std::string>()), number("sessions"),
-                    number("dialing"), number("half_closed"),
-                    std::to_string(held.at("to_server").get<std::uint64_t>() +
-                                   held.at("to_client").get<std::uint64_t>()),
+    rows.push_back({shown(route.at("name").get<std::string>()), count("sessions"), count("dialing"),
+                    count("half_closed"),
+                    std::to_string(number(held.at("to_server")) + number(held.at("to_client"))),
                     bytes("to_server"), bytes("to_client"), counts(route.at("endings"))});
   }
   return table(rows, "lrrrrrrl");
@@ -168,8 +172,8 @@ std::string ends(const Json& status) {
   for (const char* const kind : {"tunnels", "fars"}) {
     for (const Json& end : status.at(kind)) {
       text += (kind[0] == 't' ? "tunnel " : "far end ") + shown(end.at("name").get<std::string>()) +
-              ": connections " + std::to_string(end.at("connections").get<std::uint64_t>()) +
-              ", streams " + std::to_string(end.at("streams").get<std::uint64_t>()) + "\n";
+              ": connections " + std::to_string(number(end.at("connections"))) + ", streams " +
+              std::to_string(number(end.at("streams"))) + "\n";
     }
   }
   return text.empty() ? text : text + "\n";
@@ -181,7 +185,7 @@ std::string sessions(const Json& status) {
     std::string server = shown(session.at("server").get<std::string>());
     const auto phase = session.at("phase").get<std::string>();
     if (phase != "relaying") server += " (" + shown(phase) + ")";
-    rows.push_back({std::to_string(session.at("id").get<std::uint64_t>()),
+    rows.push_back({std::to_string(number(session.at("id"))),
                     shown(session.at("route").get<std::string>()),
                     shown(session.at("client").get<std::string>()), server,
                     span(session.at("age_seconds").get<double>()),
@@ -189,7 +193,7 @@ std::string sessions(const Json& status) {
   }
   if (rows.size() == 1) return "no session is open\n";
   std::string text = table(rows, "rlllrll");
-  const std::uint64_t left = status.at("sessions").get<std::uint64_t>();
+  const std::uint64_t left = number(status.at("sessions"));
   if (left > rows.size() - 1) {
     text += "... and " + std::to_string(left - (rows.size() - 1)) + " more\n";
   }

@@ -217,6 +217,27 @@ TEST_CASE("what is not finhold's JSON is told from it, and paints no terminal") 
   const auto text = finhold::admin::status_text(
       finhold::admin::status_json(facts, some_reports(), false), "", 0, 0);
   CHECK(contains(*text, "finhold ?[31m: ready"));
+  facts.version =
+      "\xc2\x9b"
+      "31m, \xc3\xa9";  // the same in one character, and one that is none
+  const auto one = finhold::admin::status_text(
+      finhold::admin::status_json(facts, some_reports(), false), "", 0, 0);
+  CHECK(contains(*one, "finhold ?31m, \xc3\xa9: ready"));
+}
+
+TEST_CASE("numbers that are none of finhold's are told from those, or shown within bounds") {
+  const std::string well = finhold::admin::status_json(some_facts(), some_reports(), false);
+  const auto with = [&](const std::string& key, const std::string& value) {
+    const auto at = well.find(key) + key.size();
+    const auto text = well.substr(0, at) + value + well.substr(well.find_first_of(",}", at));
+    return finhold::admin::status_text(text, "", 0, 0);
+  };
+  REQUIRE(with("\"id\":", "7").has_value());
+  for (const char* const value : {"-1", "1e300", "\"7\"", "7.5"}) {
+    CHECK_FALSE(with("\"id\":", value).has_value());
+  }
+  CHECK(contains(with("\"age_seconds\":", "1e300").value_or(""), "277777h46m"));
+  CHECK(contains(with("\"age_seconds\":", "-1e300").value_or(""), "0.0s"));
 }
 
 TEST_CASE("requests: the path without a query, the host without a port") {
@@ -292,4 +313,9 @@ TEST_CASE("answers are read back, and those that were cut off are not") {
   CHECK_FALSE(finhold::admin::parse_answer(wire.substr(0, wire.size() - 1)).has_value());
   CHECK_FALSE(finhold::admin::parse_answer("").has_value());
   CHECK_FALSE(finhold::admin::parse_answer("SSH-2.0-OpenSSH\r\n").has_value());
+  const std::string length = "HTTP/1.1 200 OK\r\nContent-Length: ";
+  CHECK(finhold::admin::parse_answer(length + "0\r\n\r\n")->body.empty());
+  // It is believed before its bytes are there, and so has a limit.
+  CHECK_FALSE(finhold::admin::parse_answer(length + "7766279631452241920\r\n\r\n{}").has_value());
+  CHECK(finhold::admin::parse_answer("HTTP/1.1 200 OK\r\n\r\n{}")->body == "{}");
 }
