@@ -30,10 +30,11 @@ constexpr std::size_t most_look_ups = 256;
 
 net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
 
-// A warning that strangers cause.
-void write_limited(log::Line& line, std::uint64_t left_out) {
+// A line that strangers cause.
+void write_limited(log::Line& line, std::uint64_t left_out,
+                   log::Level level = log::Level::warning) {
   if (left_out > 0) line.add("left_out", left_out);
-  line.write(log::Level::warning);
+  line.write(level);
 }
 
 template <typename Thing>
@@ -139,8 +140,15 @@ log::Line Far::line_about(std::string_view message, const FarNearEnd& near_end) 
   return line;
 }
 
+// Whoever has shown a certificate of client_ca is no stranger, and each of its lines is written.
+void Far::tell_arrival(log::Line line) {
+  if (settings_.tls && !settings_.tls->client_ca.empty()) return line.write(log::Level::info);
+  const auto left_out = arrivals_.take(loop_.now());
+  if (left_out) write_limited(line, *left_out, log::Level::info);
+}
+
 void Far::on_near_end_ready(FarNearEnd& near_end) {
-  line_about("near end connected", near_end).write(log::Level::info);
+  tell_arrival(line_about("near end connected", near_end));
 }
 
 void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
@@ -148,7 +156,7 @@ void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
     log::Line line = line_about("near end gone", near_end);
     line.add("streams", near_end.streams());
     if (why.empty()) {
-      line.write(log::Level::info);
+      tell_arrival(std::move(line));
     } else if (const auto left_out = lines_.take(loop_.now())) {
       write_limited(line.add("error", why), *left_out);
     }

@@ -92,6 +92,7 @@ class Far final : private net::Listener::Owner,
   [[nodiscard]] const std::vector<base::Address>* own_addresses();
   [[nodiscard]] base::log::Line line_about(std::string_view message,
                                            const FarNearEnd& near_end) const;
+  void tell_arrival(base::log::Line line);
 
   const FarSettings& settings_;
   const TlsContext* tls_;
@@ -101,7 +102,8 @@ class Far final : private net::Listener::Owner,
   net::Loop& loop_;
   net::Timers& timers_;
   AllowList allow_;
-  relay::LineLimit lines_;  // about refusals
+  relay::LineLimit lines_;     // about refusals
+  relay::LineLimit arrivals_;  // about near ends that anybody may be, coming and going in order
   std::vector<base::Address> own_;
   net::Instant own_until_ = 0;  // when they are to be asked for again
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;

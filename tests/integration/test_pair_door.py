@@ -6,6 +6,7 @@ import ssl
 import pytest
 from certificates import FAR, Authority
 from ends import LIMIT, Server, connect, expect_refusal, text_of
+from finhold import wait_until
 from pair import await_tunnels, far_table, start_pair, through_tunnel, tunnel_table
 from private_network import private_network, with_files
 from scripted import ScriptedNear
@@ -150,6 +151,37 @@ def test_a_silent_client_is_dropped(start, server, authority):
     for sock in socks:
         expect_over(sock)
     assert len(far.await_events("refused", 4)) == 4
+
+
+def come_and_go(address, over: ssl.SSLContext | None = None):
+    """A near end that is ready, and leaves in order."""
+    sock = connect(address)
+    near = ScriptedNear(over.wrap_socket(sock, server_hostname=FAR) if over else sock)
+    near.wait(lambda: near.ready, "SETTINGS")
+    near.go_away(0)
+    near.flush()
+    assert near.await_over() == "end"
+    near.close()
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["anybody", "by client_ca"])
+def test_near_ends_that_anybody_may_be_cannot_fill_the_log(start, server, authority, known):
+    """They come and go in order; who has shown a certificate has each of its lines."""
+    far = start(far=[far_table([server.address], authority if known else None)], limits={"workers": 1})
+    context = None
+    if known:
+        context = ssl.create_default_context(cafile=authority.certificate)
+        context.load_cert_chain(authority.near.certificate, authority.near.key)
+        context.set_alpn_protocols(["h2"])
+    for _ in range(250):
+        come_and_go(far.address("far"), context)
+    lines = len(far.found("near end connected")) + len(far.found("near end gone"))
+    if known:
+        far.await_events("near end gone", 250)
+    else:
+        assert lines < 500, lines
+        wait_until(lambda: not come_and_go(far.address("far")) and any(
+            "left_out" in event.fields for event in far.found("near end")), far.log)
 
 
 # The token.
