@@ -95,9 +95,8 @@ bool Connection::can_open() const {
   return state_ == State::open && ready_ && !lost_ && !draining_ && !to_cut_ && http2_.can_open();
 }
 
-void Connection::touch() {
-  if (state_ != State::closed) table_.queue(*this);
-}
+// Also of one that is closed: it may have been its last stream.
+void Connection::touch() { table_.queue(*this); }
 
 void Connection::drain() {
   if (state_ != State::open || draining_) return;
@@ -130,7 +129,7 @@ void Connection::on_ready(std::uint32_t events) {
   receive();
 }
 
-// What the end of a turn is for. A connection that is closed comes here too, once.
+// What the end of a turn is for. A connection that is closed comes here too.
 void Connection::turn() {
   if (state_ == State::closed) return;
   const std::uint64_t told = http2_.told();
@@ -437,7 +436,7 @@ void Connection::close(bool in_order) {
   kept_ = {};
   table_.poller_.forget(*this);
   fd_.close();
-  table_.closed_.push_back(this);
+  table_.queue(*this);
 }
 
 void Connection::tell_closed(const std::string& why) {

@@ -170,6 +170,7 @@ class Connection final : public Carrier,
   int unacknowledged_ = 0;        // bytes, when goodbye_ms began
   int send_error_ = 0;            // what was received before it is still read
   Http2Code goaway_ = Http2Code::no_error;
+  std::size_t slot_ = 0;  // in the table
   State state_ = State::open;
   bool goaway_received_ = false;
   bool ready_ = false;

@@ -1,7 +1,5 @@
 #include "tunnel/connection_table.h"
 
-#include <algorithm>
-
 namespace finhold::tunnel {
 
 ConnectionTable::ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
@@ -22,6 +20,7 @@ Connection& ConnectionTable::start(net::Descriptor socket, bool registered,
   connections_.push_back(std::unique_ptr<Connection>(
       new Connection(*this, std::move(socket), other_end, options, owner)));
   Connection& connection = *connections_.back();
+  connection.slot_ = connections_.size() - 1;
   connection.begin(registered);
   return connection;
 }
@@ -52,21 +51,28 @@ bool ConnectionTable::turn_end() {
     connection->queued_ = false;
     connection->turn();
   }
-  running_.clear();
   reap();
+  running_.clear();
   return !queue_.empty() || told_;
 }
 
+// Of those that had a turn: a connection that is over has one after its close, and another when the
+// last stream is forgotten.
 void ConnectionTable::reap() {
-  const auto is_over = [](const Connection& connection) {
-    return connection.state_ == Connection::State::closed && connection.streams() == 0 &&
-           !connection.queued_;
-  };
-  const auto gone =
-      std::erase_if(closed_, [&](const Connection* connection) { return is_over(*connection); });
-  if (gone == 0) return;
-  std::erase_if(connections_, [&](const auto& connection) { return is_over(*connection); });
-  if (!connections_.empty()) return;
+  bool any = false;
+  for (const Connection* connection : running_) {
+    const bool is_over = connection->state_ == Connection::State::closed &&
+                         connection->streams() == 0 && !connection->queued_;
+    if (!is_over) continue;
+    any = true;
+    const std::size_t slot = connection->slot_;
+    if (slot + 1 != connections_.size()) {
+      connections_[slot].swap(connections_.back());
+      connections_[slot]->slot_ = slot;
+    }
+    connections_.pop_back();
+  }
+  if (!any || !connections_.empty()) return;
   pool_.trim();
   owner_.on_no_connections();
 }

@@ -84,7 +84,6 @@ class ConnectionTable final : private net::TurnEnd {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> queue_;    // have something to do at the end of the turn
   std::vector<Connection*> running_;  // queue_ of the turn that ends now
-  std::vector<Connection*> closed_;   // to be destroyed when their streams are forgotten
   std::size_t goodbyes_ = 0;
   bool told_ = false;  // somebody was told something at the end of this turn
 };

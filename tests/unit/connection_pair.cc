@@ -47,6 +47,7 @@ void End::forget() {
   if (stream == nullptr) return;
   stream->forget();
   stream = nullptr;
+  connection->touch();
 }
 
 Side::Side(net::Loop& loop, net::Poller& poller, net::Timers& timers, std::size_t window) {

@@ -2,6 +2,7 @@
 // words.
 #include "tunnel/connection.h"
 
+#include <cstddef>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -588,11 +589,16 @@ TEST_CASE("connection: there is room again when the last stream goes in the turn
   CHECK(world.near.connection->can_open());
 }
 
+namespace {
+
+std::ptrdiff_t descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return std::distance(begin(all), end(all));
+}
+
+}  // namespace
+
 TEST_CASE("connection: those that were refused and do not go are bounded") {
-  const auto descriptors = [] {
-    const std::filesystem::directory_iterator all("/proc/self/fd");
-    return std::distance(begin(all), end(all));
-  };
   World world;
   const auto before = descriptors();
   std::vector<net::Descriptor> raws;
@@ -605,4 +611,32 @@ TEST_CASE("connection: those that were refused and do not go are bounded") {
   raws.clear();
   world.until([&] { return world.far.gone; });
   CHECK(descriptors() == before);
+}
+
+TEST_CASE("connection: a table lets each go when its last stream is forgotten, in any order") {
+  World world;
+  std::vector<End*> ends;
+  std::vector<net::Descriptor> raws;
+  const auto before = descriptors();
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    raws.push_back(world.join(world.far));
+    send_raw(raws.back(), http2_pair::client_preface() + http2_pair::connect(1));
+    world.until([&] { return world.far.ends.size() == i + 1; });
+    ends.push_back(world.far.ends.back().get());
+  }
+  raws.clear();
+  world.until([&] { return world.far.closed == 6; });
+  CHECK(descriptors() == before);
+  for (const std::size_t next : {2U, 5U, 0U, 4U, 1U}) {
+    ends[next]->forget();
+    world.pause(1);
+    CHECK_FALSE(world.far.gone);
+  }
+  world.near.table->cut_all();
+  world.far.table->cut_all();  // of one that is closed
+  world.pause(1);
+  CHECK_FALSE(world.far.gone);
+  ends[3]->forget();
+  world.until([&] { return world.far.gone; });
+  CHECK(world.far.table->empty());
 }
