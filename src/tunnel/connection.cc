@@ -398,11 +398,19 @@ void Connection::leave() {
   tell_closed({});
 }
 
+// False: too many do, so this one is not to wait for anything.
+bool Connection::part(State state) {
+  if (state_ == State::open) ++table_.goodbyes_;
+  state_ = state;
+  return table_.goodbyes_ <= ConnectionTable::most_goodbyes;
+}
+
 void Connection::end_in_order() {
-  state_ = State::leaving;
+  const bool may_wait = part(State::leaving);
   if (tls_) tls_->close();
   flush();
   if (!pending()) return say_goodbye();
+  if (!may_wait) return close(true);
   unacknowledged_ = net::unacknowledged_bytes(fd_.get());
   arm(table_.loop_.now() + goodbye_ms_);
 }
@@ -412,10 +420,9 @@ void Connection::say_goodbye() {
   // destroy what we have sent before it is read.
   net::disarm_linger(fd_.get());
   ::shutdown(fd_.get(), SHUT_WR);
-  state_ = State::goodbye;
   kept_ = {};
+  if (!part(State::goodbye)) return close(true);
   unacknowledged_ = net::unacknowledged_bytes(fd_.get());
-  if (++table_.goodbyes_ > ConnectionTable::most_goodbyes) return close(true);
   arm(table_.loop_.now() + goodbye_ms_);
 }
 
@@ -428,7 +435,7 @@ void Connection::wait_for_goodbye() {
 }
 
 void Connection::close(bool in_order) {
-  if (state_ == State::goodbye) --table_.goodbyes_;
+  if (state_ != State::open) --table_.goodbyes_;
   if (in_order) net::disarm_linger(fd_.get());
   state_ = State::closed;
   disarm();

@@ -147,6 +147,7 @@ class Connection final : public Carrier,
   void cut_now();
   void leave();
   void end_in_order();
+  [[nodiscard]] bool part(State state);
   void say_goodbye();
   void wait_for_goodbye();
   void close(bool in_order);

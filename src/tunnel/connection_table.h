@@ -67,7 +67,8 @@ class ConnectionTable final : private net::TurnEnd {
   static constexpr std::size_t wire_size = most_sent + (std::size_t{64} << 10);
   // What is received at once.
   static constexpr std::size_t most_received = std::size_t{256} << 10;
-  // Connections that may wait for the other side's FIN: those that fail can come fast.
+  // Connections that may be leaving, or saying goodbye: those that fail can come fast, and nobody
+  // else bounds them, since they are over for their owners (`connections` of [[far]]).
   static constexpr std::size_t most_goodbyes = 256;
 
   bool turn_end() override;

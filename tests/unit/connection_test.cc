@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <filesystem>
 #include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -596,6 +599,52 @@ std::ptrdiff_t descriptors() {
   return std::distance(begin(all), end(all));
 }
 
+// A near end over TLS whose frames are made by hand.
+struct TlsByHand {
+  explicit TlsByHand(net::Descriptor socket) : raw(std::move(socket)) { say({}); }
+
+  void say(std::string_view plain) {
+    std::vector<std::byte> wire(64'000);
+    const auto moved = tls.write(std::as_bytes(std::span(plain)), wire);
+    REQUIRE(moved.taken == plain.size());
+    send_raw(raw, {reinterpret_cast<const char*>(wire.data()), moved.made});
+  }
+  // Takes what has come, and answers as far as TLS wants it.
+  void hear() {
+    std::vector<std::byte> wire(64'000);
+    std::vector<std::byte> plain(64'000);
+    const ssize_t count = recv(raw.get(), wire.data(), wire.size(), MSG_DONTWAIT);
+    if (count > 0) tls.read(std::span(wire).first(static_cast<std::size_t>(count)), plain);
+    if (tls.has_output()) say({});
+  }
+
+  net::Descriptor raw;
+  finhold::tunnel::TlsSession tls{near_tls()};
+};
+
+std::size_t fill(int socket) {
+  const std::string bytes(4096, 'x');
+  std::size_t all = 0;
+  for (;;) {
+    const ssize_t count = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0) return all;
+    all += static_cast<std::size_t>(count);
+  }
+}
+
+// Until nothing more goes into far's socket, nor out of it.
+void fill(World& world, TlsByHand& near) {
+  while (fill(world.far.socket) > 0) {
+    // With what is said goes the acknowledgement of what has come.
+    near.say(http2_pair::frame(http2_pair::WINDOW_UPDATE, 0, 0, std::string("\0\0\0\1", 4)));
+    world.until([&] {
+      int unread = 0;
+      REQUIRE(ioctl(world.far.socket, FIONREAD, &unread) == 0);
+      return unread == 0;
+    });
+  }
+}
+
 }  // namespace
 
 TEST_CASE("connection: those that were refused and do not go are bounded") {
@@ -608,6 +657,30 @@ TEST_CASE("connection: those that were refused and do not go are bounded") {
   }
   world.until([&] { return world.far.closed == 300; });
   CHECK(descriptors() - before == 300 + 256);
+  raws.clear();
+  world.until([&] { return world.far.gone; });
+  CHECK(descriptors() == before);
+}
+
+TEST_CASE("connection: those that leave in order and do not read the last of it are bounded") {
+  World world;
+  world.options.goodbye_ms = 60'000;
+  const auto before = descriptors();
+  std::vector<net::Descriptor> raws;
+  for (int i = 1; i <= 270; ++i) {
+    TlsByHand near(world.join(world.far, &far_tls(), true));
+    world.until([&] {
+      near.hear();
+      return near.tls.state() == finhold::tunnel::TlsState::open;
+    });
+    near.say(http2_pair::client_preface());
+    world.until([&] { return world.far.connection->ready(); });
+    fill(world, near);
+    near.say(http2_pair::frame(http2_pair::GOAWAY, 0, 0, std::string(8, '\0')));
+    world.until([&] { return world.far.closed == i; });
+    raws.push_back(std::move(near.raw));
+  }
+  CHECK(descriptors() - before == 270 + 256);
   raws.clear();
   world.until([&] { return world.far.gone; });
   CHECK(descriptors() == before);
