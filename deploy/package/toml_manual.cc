@@ -66,7 +66,7 @@ finhold.toml \- configuration of finhold
 .SH DESCRIPTION
 A file in TOML, read by
 .BR finhold (8)
-when it starts. Each
+when it starts, and again at SIGHUP. Each
 .B [[route]]
 says who is relayed to where; there may be many.
 .B finhold check

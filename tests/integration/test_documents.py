@@ -43,3 +43,16 @@ def test_the_reference_of_the_configuration_is_the_programs_own():
     program = Path(BINARY).parent / "toml_manual"
     printed = subprocess.run([program, "--markdown"], capture_output=True, text=True, check=True).stdout
     assert (ROOT / "docs" / "configuration.md").read_text() == printed, f"{program} --markdown > docs/configuration.md"
+
+
+def test_the_lines_that_the_readme_quotes_are_written():
+    """Sources with the strings that stand side by side joined, as the compiler does."""
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.cc"))
+    written = re.sub(r'"\s*"', "", sources).replace('\\"', '"')
+    section = (ROOT / "README.md").read_text().split("\n## When something is wrong\n")[1].split("\n## ")[0]
+    quoted = set(re.findall(r'(?<!`)"([^"`]+)"(?!`)', section)) - {"connection refused"}  # which the client says
+    assert len(quoted) > 8
+    for line in quoted:
+        assert line in written, line
+    for word in re.findall(r"`(?:ending|released|gone)=([a-z-]+)`", section):
+        assert f'"{word}"' in written, word
