@@ -46,7 +46,7 @@ void compare(const std::vector<Item>& earlier, const std::vector<Item>& now, con
 
 // The name of a route's tunnel says which one it is; its number may change with the others'.
 bool is_same_route(const Config& earlier, relay::Route before, const Config& now,
-                   relay::Route route) {
+                   const relay::Route& route) {
   const auto name = [](const Config& config, int tunnel) {
     return tunnel < 0 ? std::string()
                       : config.tunnels[static_cast<std::size_t>(tunnel)].settings.name;
