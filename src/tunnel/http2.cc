@@ -291,6 +291,16 @@ void Http2::abandon_streams(Http2Code code) {
   for (const auto& stream : streams_) closed(*stream, code);
 }
 
+// After a GOAWAY. nghttp2 refuses a request when its turn comes; but one that waits for room (a
+// lower SETTINGS_MAX_CONCURRENT_STREAMS has come meanwhile) would have none, maybe never.
+void Http2::give_up_queued() {
+  for (const auto& stream : streams_) {
+    if (stream->closed_ || nghttp2_session_find_stream(session_, stream->id_) != nullptr) continue;
+    note(nghttp2_session_set_stream_user_data(session_, stream->id_, nullptr));
+    closed(*stream, Http2Code::refused_stream);
+  }
+}
+
 void Http2::due(Http2Stream& stream, unsigned what) {
   if (stream.events_ == nullptr || stream.reset_code_) return;
   if (stream.due_ == 0) due_.push_back(&stream);

@@ -151,6 +151,7 @@ class Http2 {
   void after();
   void bury();
   void abandon_streams(Http2Code code);
+  void give_up_queued();
   void due(Http2Stream& stream, unsigned what);
   void tell(Http2Stream& stream);
   void closed(Http2Stream& stream, Http2Code code);

@@ -114,6 +114,7 @@ struct Http2Callbacks {
         break;
       case NGHTTP2_GOAWAY:
         http2.goaway_received_ = true;
+        if (http2.role_ == Http2::Role::near) http2.give_up_queued();
         http2.events_->on_goaway(frame->goaway.last_stream_id,
                                  static_cast<Http2Code>(frame->goaway.error_code));
         break;

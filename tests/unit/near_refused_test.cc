@@ -204,6 +204,26 @@ TEST_CASE("near: a GOAWAY that comes before the request was sent") {
   world.expect_finished(second, 1, *client);
 }
 
+TEST_CASE("near: a request that waits for room on a connection which is sent away") {
+  FarByHand world;
+  world.start();
+  ByHand& first = *world.connections[0];
+  std::unique_ptr<Client> client;
+  world.until([&] {
+    if (client) return !client->leg->writable();
+    first.say(frame(http2_pair::SETTINGS, 0, 0, std::string("\0\3", 2) + number(0)));
+    first.go_away(0);
+    client = world.client("a.example:514");
+    client->write("early");
+    return false;
+  });
+  ByHand& second = world.accept();
+  world.expect_request(second);
+  world.expect_data(second, 1, "early");
+  world.until([&] { return first.ended(); });
+  CHECK(first.requests() == 0);
+}
+
 TEST_CASE("near: a GOAWAY with an error, before anything was processed") {
   FarByHand world;
   world.start();
