@@ -16,6 +16,9 @@ namespace {
 // Dials at a time, for legs that wait.
 constexpr std::size_t most_starting = 64;
 
+// A connection that was ready for so long was a success, even without a session.
+constexpr net::Instant lasting_ms = 5000;
+
 // That a failure which stays the same is logged again.
 constexpr net::Instant say_again_after_ms = 60'000;
 
@@ -80,7 +83,7 @@ void Near::serve() {
   while (!waiting_.empty()) {
     NearLink* const link = least_loaded(waiting_.front()->refused_by());
     if (link == nullptr) return;
-    const bool opened = waiting_.front()->open_on(*link->connection(), link->resets);
+    const bool opened = waiting_.front()->open_on(*link);
     if (opened) link->idle_since = 0;
     note_room(*link);
     // It says that it can, and could not: nothing that more tries would help.
@@ -139,12 +142,11 @@ void Near::on_link_ready(NearLink& link) {
   // more of them.
   if (!link.connection()->can_open()) {
     ++ready_;
-    hold_off();
+    hold_off(link);
     log_useless();
     link.dismiss();
     return on_link_changed(link);
   }
-  back_off_.succeeded();
   failure_.clear();
   log::Line line(ready_ == 0 ? "tunnel is open" : "tunnel has one more connection");
   line.add("tunnel", settings_.name)
@@ -164,14 +166,23 @@ void Near::on_link_changed(NearLink& link) {
 
 // A far end that sends everybody away at once is not to be asked without a pause.
 void Near::on_link_retired(NearLink& link) {
-  if (!link.dismissed) hold_off();
+  if (!link.dismissed) hold_off(link);
   link.dismissed = true;
   on_link_changed(link);
 }
 
+// One that became ready has proved nothing yet: it may be closed at once, and the next one too.
+void Near::on_answered(NearLink& link) {
+  if (std::exchange(link.answered, true)) return;
+  back_off_.succeeded();
+  settle();
+}
+
 // Many that fail together are one failure.
-void Near::hold_off() {
-  if (!redial_.armed()) redial_.arm(loop_.now() + back_off_.failed());
+void Near::hold_off(const NearLink& link) {
+  if (redial_.armed()) return;
+  if (link.was_ready() && loop_.now() - link.ready_at() >= lasting_ms) back_off_.succeeded();
+  redial_.arm(loop_.now() + back_off_.failed());
 }
 
 // Keeps with_room_ true.
@@ -228,7 +239,7 @@ void Near::on_link_over(NearLink& link, const std::string& why) {
   } else {
     --starting_;
   }
-  if (!link.dismissed) hold_off();
+  if (!link.dismissed) hold_off(link);
   const std::size_t place = link.place;
   links_[place].swap(links_.back());
   links_[place]->place = place;

@@ -84,13 +84,14 @@ class Near final : private NearLink::Owner, private NearLeg::Owner {
   void on_link_retired(NearLink& link) override;
   void on_link_over(NearLink& link, const std::string& why) override;
   void on_leg_back() override { settle(); }
+  void on_answered(NearLink& link) override;
 
   void settle();
   void serve();
   void fill();
   void dismiss_all();
   void close_unused();
-  void hold_off();
+  void hold_off(const NearLink& link);
   [[nodiscard]] NearLink* least_loaded(const Connection* last);
   [[nodiscard]] std::size_t wanted() const;
   void note_room(NearLink& link);

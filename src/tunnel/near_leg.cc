@@ -45,13 +45,13 @@ void NearLeg::leave_queue() {
   if (place_ != queue_.end()) queue_.erase(std::exchange(place_, queue_.end()));
 }
 
-bool NearLeg::open_on(Connection& connection, std::size_t& resets) {
+bool NearLeg::open_on(NearLink& link) {
+  Connection& connection = *link.connection();
   const std::string forwarded = forwarded_for(client_);
   Http2Stream* const stream = connection.open({authority_, forwarded, settings_.token}, *this);
   if (stream == nullptr) return false;
   leave_queue();
-  connection_ = &connection;
-  resets_ = &resets;
+  link_ = &link;
   carry(connection, *stream);
   if (settings_.optimistic_data) {
     open_way_in();
@@ -61,6 +61,7 @@ bool NearLeg::open_on(Connection& connection, std::size_t& resets) {
 }
 
 void NearLeg::on_answer(int status) {
+  owner_.on_answered(*link_);
   if (status >= 300) return give_up(ECONNREFUSED, ending_of_answer(status));
   disarm();
   if (settings_.optimistic_data) return;
@@ -71,19 +72,20 @@ void NearLeg::on_answer(int status) {
 void NearLeg::on_reset(Http2Code code) {
   if (code == Http2Code::refused_stream && !stream()->answered()) return try_again();
   disarm();
-  if (connection_->lost()) ++*resets_;
+  if (link_->connection()->lost()) ++link_->resets;
   StreamLeg::on_reset(code);
 }
 
 // RFC 9113 section 8.7: a stream above the last one of a GOAWAY, or reset by REFUSED_STREAM, was
 // not processed, so that nothing happens twice.
 void NearLeg::try_again() {
+  const Connection& connection = *link_->connection();
   if (tries_left_ == 0) {
-    const bool leaves = connection_->sent_away() || connection_->lost();
+    const bool leaves = connection.sent_away() || connection.lost();
     return give_up(ECONNREFUSED, leaves ? Ending::tunnel_lost : Ending::far_busy);
   }
   --tries_left_;
-  refused_by_ = std::exchange(connection_, nullptr);
+  refused_by_ = &connection;
   step_back();
   place_ = queue_.insert(queue_.begin(), this);
   owner_.on_leg_back();

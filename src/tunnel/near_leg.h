@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "net/timers.h"
-#include "tunnel/connection.h"
+#include "tunnel/near_link.h"
 #include "tunnel/settings.h"
 #include "tunnel/stream_leg.h"
 
@@ -25,6 +25,8 @@ class NearLeg final : public StreamLeg, private net::Timer {
     // A leg's stream was refused before anything of it was processed: it stands in the queue again,
     // as the first.
     virtual void on_leg_back() = 0;
+    // The far end has answered a leg's request, whatever the answer is.
+    virtual void on_answered(NearLink& link) = 0;
 
    protected:
     ~Owner() = default;
@@ -38,10 +40,10 @@ class NearLeg final : public StreamLeg, private net::Timer {
   NearLeg& operator=(const NearLeg&) = delete;
   ~NearLeg() override;
 
-  // Requires that it stands in the queue. Opens its stream; `resets` then counts one more if the
-  // stream is lost with the connection, of which it may be told as long as that is open. False: the
+  // Requires that it stands in the queue, and a link with a connection. Opens its stream;
+  // link.resets then counts one more if the stream is lost with the connection. False: the
   // connection opens none now.
-  bool open_on(Connection& connection, std::size_t& resets);
+  bool open_on(NearLink& link);
 
   // The connection of the last stream that was refused; it may be gone.
   [[nodiscard]] const Connection* refused_by() const { return refused_by_; }
@@ -61,9 +63,8 @@ class NearLeg final : public StreamLeg, private net::Timer {
   NearQueue::iterator place_;  // queue_.end(): it has left
   std::string authority_;
   base::Address client_;
-  const Connection* connection_ = nullptr;
+  NearLink* link_ = nullptr;  // of the stream, until that has come to its end
   const Connection* refused_by_ = nullptr;
-  std::size_t* resets_ = nullptr;
   int tries_left_;
 };
 

@@ -39,7 +39,7 @@ void NearLink::dismiss() {
     dialer_.reset();
     return shared_.owner.on_link_over(*this, "");
   }
-  if (was_ready_) {
+  if (was_ready()) {
     connection_->drain();
   } else {
     connection_->cut();
@@ -65,7 +65,7 @@ void NearLink::on_dial_failed(base::Error error, bool unresolved) {
 }
 
 void NearLink::on_ready(Connection& /*connection*/) {
-  was_ready_ = true;
+  ready_at_ = shared_.loop.now();
   shared_.owner.on_link_ready(*this);
 }
 

@@ -58,7 +58,9 @@ class NearLink final : private net::Dialer::Owner, private Connection::Owner {
 
   // Nothing until it is dialed.
   [[nodiscard]] Connection* connection() { return connection_; }
-  [[nodiscard]] bool was_ready() const { return was_ready_; }
+  [[nodiscard]] bool was_ready() const { return ready_at_ != 0; }
+  // When; 0: never.
+  [[nodiscard]] net::Instant ready_at() const { return ready_at_; }
 
   // Sessions that were lost with it.
   std::size_t resets = 0;
@@ -67,6 +69,7 @@ class NearLink final : private net::Dialer::Owner, private Connection::Owner {
   std::size_t place_with_room = 0;
   net::Instant idle_since = 0;  // without a session; 0: it has one
   bool dismissed = false;       // it is to end, in order
+  bool answered = false;        // a session
 
  private:
   void on_dialed(net::Descriptor fd, base::Address server, bool registered) override;
@@ -82,7 +85,7 @@ class NearLink final : private net::Dialer::Owner, private Connection::Owner {
   net::Instant give_up_at_;
   std::optional<net::Dialer> dialer_;
   Connection* connection_ = nullptr;
-  bool was_ready_ = false;
+  net::Instant ready_at_ = 0;
 };
 
 }  // namespace finhold::tunnel

@@ -309,6 +309,45 @@ TEST_CASE("near: who is refused goes before those that wait") {
   CHECK_FALSE(later->leg->writable());
 }
 
+TEST_CASE(
+    "near: a far end that closes each connection once it is ready is asked ever more rarely") {
+  FarByHand world;
+  world.start();
+  const net::Instant begin = world.loop.now();
+  bool in_order = false;
+  SUBCASE("with GOAWAY") { in_order = true; }
+  SUBCASE("without") {}
+  for (std::size_t i = 0; i < 4; ++i) {
+    ByHand& last = *world.connections.back();
+    if (in_order) last.go_away(0);
+    last.fd.close();
+    world.until([&] { return world.near->connections() == 0; });
+    world.accept();
+    world.until([&] { return world.near->connections() == 1; });
+  }
+  CHECK(world.loop.now() - begin >= 50 + 100 + 200 + 400);  // back-off, at its shortest
+}
+
+TEST_CASE("near: a far end that answers is asked again soon, whatever came before") {
+  FarByHand world;
+  world.start();
+  const net::Instant begin = world.loop.now();
+  constexpr std::size_t times = 8;
+  for (std::size_t i = 0; i < times; ++i) {
+    const auto client = world.client("a.example:514");
+    ByHand& last = *world.connections.back();
+    world.expect_request(last);
+    last.answer(1);
+    last.say(frame(http2_pair::DATA, 0, 1, "x"));
+    world.until([&] { return client->got == "x"; });
+    last.fd.close();
+    world.until([&] { return client->got == "x!"; });
+    world.accept();
+    world.until([&] { return world.near->connections() == 1; });
+  }
+  CHECK(world.loop.now() - begin < 50 << (times - 1));  // the last pause would be longer
+}
+
 TEST_CASE("near: a far end that refuses everything is not asked for ever") {
   FarByHand world;
   SUBCASE("each stream") {
