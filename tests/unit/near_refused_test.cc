@@ -94,7 +94,6 @@ struct ByHand {
 
 struct FarByHand final : World {
   FarByHand() { near_settings.far = {"127.0.0.1", listening.address.port()}; }
-  virtual ~FarByHand() = default;
 
   // The next connection.
   ByHand& accept() {
