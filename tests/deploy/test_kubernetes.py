@@ -172,6 +172,20 @@ def test_only_the_container_that_loads_the_rules_has_a_right_and_it_ends():
         assert all(each["securityContext"]["runAsUser"] != USER for each in others), name
 
 
+def test_pod_security_admits_the_far_end_where_it_is_restricted_and_of_a_sidecar_refuses_the_rules_alone():
+    for name, one in deployments():
+        whole = pod(one).get("securityContext", {})
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod(one))
+        assert all(set(volume) - {"name"} <= {"configMap", "secret"} for volume in pod(one)["volumes"])
+        unfit = []
+        for container in finholds(one):
+            context = {**whole, **container["securityContext"]}
+            fit = (context["runAsNonRoot"] and context["runAsUser"] != 0 and not context["allowPrivilegeEscalation"]
+                   and context["capabilities"] == {"drop": ["ALL"]} and context["seccompProfile"]["type"] == "RuntimeDefault")
+            unfit += [] if fit else [container["name"]]
+        assert unfit == ([] if name.endswith("far") else ["finhold-rules"]), name
+
+
 def test_a_sidecar_is_ready_before_the_rules_divert_to_it():
     for name in ("examples/sidecar", "examples/near"):
         first, second = pod(the("Deployment", name))["initContainers"][:2]
