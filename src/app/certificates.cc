@@ -36,8 +36,10 @@ void load(const std::vector<End>& ends, std::vector<std::optional<tunnel::TlsCon
     auto loaded = tunnel::TlsContext::load(*end.settings.tls);
     if (loaded.ok()) {
       contexts.back().emplace(std::move(loaded.value()));
-    } else {
-      mistakes.push_back(about(end, loaded.error().text));
+      continue;
+    }
+    for (const base::Mistake& mistake : loaded.error()) {
+      mistakes.push_back(about(end, mistake.text));
     }
   }
 }

@@ -34,6 +34,9 @@ struct TlsFarSettings {
   friend bool operator==(const TlsFarSettings&, const TlsFarSettings&) = default;
 };
 
+// What is wrong with files: at least one.
+using TlsMistakes = std::vector<base::Mistake>;
+
 // What the connections of one end have in common: certificates, and whom to believe. Immutable, so
 // any thread may start sessions with it; these keep what they need of it when it is replaced. Only
 // TLS 1.3, with ALPN "h2" (RFC 9113 section 3.2). No early data, which could be replayed. No
@@ -41,11 +44,12 @@ struct TlsFarSettings {
 // certificates.
 class TlsContext {
  public:
-  // Reads the files. The mistake names the file, what is wrong, and the cure.
-  static base::Result<TlsContext, base::Mistake> load(const TlsNearSettings& settings);
-  static base::Result<TlsContext, base::Mistake> load(const TlsFarSettings& settings);
+  // Reads the files. Each mistake names the file, what is wrong, and the cure.
+  static base::Result<TlsContext, TlsMistakes> load(const TlsNearSettings& settings);
+  static base::Result<TlsContext, TlsMistakes> load(const TlsFarSettings& settings);
 
-  // What the other side will not like, of what was loaded: sentences for the log.
+  // What the other side will not like, of what was loaded, and keys that others may read: sentences
+  // for the log.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
   // A digest of the files: as long as it is the same they are. The authorities that the system

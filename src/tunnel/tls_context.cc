@@ -1,6 +1,7 @@
 #include <array>
 #include <memory>
 #include <new>
+#include <optional>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -14,7 +15,7 @@ namespace finhold::tunnel {
 namespace {
 
 using base::Mistake;
-using ContextResult = base::Result<TlsContext, Mistake>;
+using ContextResult = base::Result<TlsContext, TlsMistakes>;
 
 // ALPN names have their length before them (RFC 7301 section 3.1).
 constexpr std::array<unsigned char, 3> h2{2, 'h', '2'};
@@ -75,20 +76,20 @@ ContextResult TlsContext::load(const TlsNearSettings& settings) {
   // First: a file that is replaced now makes the next fingerprint another one.
   loaded.fingerprint_ = digest_of({settings.ca, settings.certificate, settings.key});
   SSL_CTX& context = *loaded.context_;
-  if (auto mistake = expect_server(context, name, loaded.announces_name_))
-    return *std::move(mistake);
+  TlsMistakes mistakes;
+  if (auto mistake = expect_server(context, name, loaded.announces_name_)) {
+    mistakes.push_back(*std::move(mistake));
+  }
   SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, &TlsCallbacks::on_verified);
   if (settings.ca.empty()) {
     SSL_CTX_set_default_verify_paths(&context);
-  } else if (auto mistake = believe(context, "ca", settings.ca, false)) {
-    return *std::move(mistake);
+  } else {
+    believe(context, "ca", settings.ca, false, mistakes);
   }
   if (!settings.certificate.empty()) {
-    if (auto mistake =
-            use_certificate(context, settings.certificate, settings.key, loaded.warnings_)) {
-      return *std::move(mistake);
-    }
+    use_certificate(context, settings.certificate, settings.key, loaded.warnings_, mistakes);
   }
+  if (!mistakes.empty()) return mistakes;
   if (SSL_CTX_set_alpn_protos(&context, h2.data(), h2.size()) != 0) throw std::bad_alloc();
   return loaded;
 }
@@ -97,17 +98,14 @@ ContextResult TlsContext::load(const TlsFarSettings& settings) {
   TlsContext loaded(new_context(TLS_server_method()), {});
   loaded.fingerprint_ = digest_of({settings.certificate, settings.key, settings.client_ca});
   SSL_CTX& context = *loaded.context_;
-  if (auto mistake =
-          use_certificate(context, settings.certificate, settings.key, loaded.warnings_)) {
-    return *std::move(mistake);
-  }
+  TlsMistakes mistakes;
+  use_certificate(context, settings.certificate, settings.key, loaded.warnings_, mistakes);
   if (!settings.client_ca.empty()) {
-    if (auto mistake = believe(context, "client_ca", settings.client_ca, true)) {
-      return *std::move(mistake);
-    }
+    believe(context, "client_ca", settings.client_ca, true, mistakes);
     SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        &TlsCallbacks::on_verified);
   }
+  if (!mistakes.empty()) return mistakes;
   SSL_CTX_set_alpn_select_cb(&context, &choose_protocol, nullptr);
   return loaded;
 }

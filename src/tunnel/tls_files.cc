@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
+#include <sys/stat.h>
 #include <system_error>
 
 #include <openssl/err.h>
@@ -51,6 +53,7 @@ class Contents {
                                                                &std::fclose);
     if (!file) return errno;
     static_cast<void>(std::setvbuf(file.get(), nullptr, _IONBF, 0));  // leaves no copy behind
+    if (fstat(fileno(file.get()), &status_) != 0) return errno;
     std::size_t size = 0;
     for (std::size_t n = 1; n > 0; size += n) {
       if (size > longest_file) return EFBIG;
@@ -64,6 +67,8 @@ class Contents {
   }
 
   [[nodiscard]] std::span<const char> bytes() const { return {bytes_.data(), size_}; }
+  // Of the file that was read.
+  [[nodiscard]] const struct stat& status() const { return status_; }
 
   // Valid as long as this is.
   [[nodiscard]] Memory as_bio() const {
@@ -81,6 +86,7 @@ class Contents {
 
   std::vector<char> bytes_;
   std::size_t size_ = 0;
+  struct stat status_ = {};
 };
 
 Mistake wrong(std::string_view role, const std::string& path, const std::string& why) {
@@ -139,9 +145,26 @@ int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* asked) {
   return -1;
 }
 
-std::optional<Mistake> read_key(const std::string& path, Key& key) {
+// Who has the key can pose as this end. A file of root's may be read by a group: how a service that
+// does not run as root is given its key.
+void warn_if_not_private(const std::string& path, const struct stat& status,
+                         std::vector<std::string>& warnings) {
+  const mode_t shared = S_IRWXG | S_IRWXO;
+  const mode_t good = status.st_uid == 0 ? S_IRGRP : 0;
+  if (!S_ISREG(status.st_mode) || (status.st_mode & shared & ~good) == 0) return;
+  std::array<char, 8> mode{};
+  static_cast<void>(
+      std::snprintf(mode.data(), mode.size(), "%04o", status.st_mode & (shared | S_IRWXU)));
+  warnings.push_back("key \"" + path + "\" has mode " + mode.data() +
+                     ", so others than its owner can use it; \"chmod 600\" it, or, owned by root "
+                     "and by the group that finhold runs as, \"chmod 640\"");
+}
+
+std::optional<Mistake> read_key(const std::string& path, Key& key,
+                                std::vector<std::string>& warnings) {
   Contents contents;
   if (auto mistake = read_file("key", path, contents)) return mistake;
+  warn_if_not_private(path, contents.status(), warnings);
   const Memory from = contents.as_bio();
   bool encrypted = false;
   ERR_clear_error();
@@ -171,19 +194,25 @@ void warn_if_not_valid(const std::string& path, const X509* certificate,
 
 }  // namespace
 
-std::optional<Mistake> use_certificate(SSL_CTX& context, const std::string& certificate,
-                                       const std::string& key, std::vector<std::string>& warnings) {
+void use_certificate(SSL_CTX& context, const std::string& certificate, const std::string& key,
+                     std::vector<std::string>& warnings, TlsMistakes& mistakes) {
   std::vector<Certificate> chain;
-  if (auto mistake = read_certificates("certificate", certificate, chain)) return mistake;
+  auto wrong_chain = read_certificates("certificate", certificate, chain);
   Key secret;
-  if (auto mistake = read_key(key, secret)) return mistake;
+  auto wrong_key = read_key(key, secret, warnings);
+  for (auto* const mistake : {&wrong_chain, &wrong_key}) {
+    if (*mistake) mistakes.push_back(**mistake);
+  }
+  if (wrong_chain || wrong_key) return;
   if (X509_check_private_key(chain.front().get(), secret.get()) != 1) {
     ERR_clear_error();
-    return wrong("key", key,
-                 "does not belong to the first certificate of \"" + certificate + "\" (\"" +
-                     words_of(X509_get_subject_name(chain.front().get())) +
-                     "\"); this end's own certificate stands first, those that it was issued "
-                     "by follow");
+    mistakes.push_back(
+        wrong("key", key,
+              "does not belong to the first certificate of \"" + certificate + "\" (\"" +
+                  words_of(X509_get_subject_name(chain.front().get())) +
+                  "\"); this end's own certificate stands first, those that it was issued "
+                  "by follow"));
+    return;
   }
   for (const auto& one : chain) {
     warn_if_not_valid(certificate, one.get(), warnings);
@@ -194,29 +223,30 @@ std::optional<Mistake> use_certificate(SSL_CTX& context, const std::string& cert
   for (std::size_t i = 1; used && i < chain.size(); ++i) {
     used = SSL_CTX_add1_chain_cert(&context, chain[i].get()) == 1;
   }
-  if (used) return std::nullopt;
-  auto mistake = wrong("certificate", certificate, "cannot be used: " + why_failed());
+  if (!used) {
+    mistakes.push_back(wrong("certificate", certificate, "cannot be used: " + why_failed()));
+  }
   ERR_clear_error();
-  return mistake;
 }
 
-std::optional<Mistake> believe(SSL_CTX& context, std::string_view role, const std::string& path,
-                               bool announce) {
+void believe(SSL_CTX& context, std::string_view role, const std::string& path, bool announce,
+             TlsMistakes& mistakes) {
   std::vector<Certificate> certificates;
-  if (auto mistake = read_certificates(role, path, certificates)) return mistake;
+  if (auto mistake = read_certificates(role, path, certificates)) {
+    return mistakes.push_back(*std::move(mistake));
+  }
   X509_STORE* store = SSL_CTX_get_cert_store(&context);
   for (const auto& one : certificates) {
     make_shareable(*one);
     if (X509_STORE_add_cert(store, one.get()) != 1 ||
         (announce && SSL_CTX_add_client_CA(&context, one.get()) != 1)) {
-      auto mistake = wrong(role, path, "cannot be used: " + why_failed());
+      mistakes.push_back(wrong(role, path, "cannot be used: " + why_failed()));
       ERR_clear_error();
-      return mistake;
+      return;
     }
   }
   // What the user has written into the file is believed, whoever issued it.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(&context), X509_V_FLAG_PARTIAL_CHAIN);
-  return std::nullopt;
 }
 
 std::string digest_of(std::initializer_list<std::string> paths) {

@@ -1,6 +1,8 @@
 """Certificates for the ends of pairs, made by the program openssl: in the directory of a test, each when it is
 first asked for."""
 
+import os
+import pwd
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +67,9 @@ class Authority:
         openssl("req", *self._new(made.key, name), "-out", request, *self._extensions(*extensions))
         openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", self.own.certificate,
                 "-CAkey", self.own.key, "-days", str(days), "-out", made.certificate)
-        Path(made.key).chmod(0o644)  # finhold may run as nobody
+        Path(made.key).chmod(0o640)
+        if os.geteuid() == 0:
+            os.chown(made.key, 0, pwd.getpwnam("nobody").pw_gid)  # finhold may run as nobody
         return made
 
     @staticmethod

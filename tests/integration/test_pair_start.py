@@ -35,10 +35,11 @@ def run(directory, text: str, wait: bool = True) -> Finhold:
 def test_a_certificate_that_cannot_be_read_keeps_the_far_end_from_starting(tmp_path):
     finhold = run(tmp_path, FAR, wait=False)
     finhold.await_exit(1)
-    line = finhold.await_event("cannot use the certificates of a pair", far="far")
-    assert line.level == "error"
-    assert line["error"].startswith('certificate \\"far.pem\\" cannot be read: No such file or directory')
-    assert f'finhold was started in \\"{tmp_path}\\", write the whole path' in line["error"]
+    lines = finhold.await_events("cannot use the certificates of a pair", 2, far="far")
+    for line, file in zip(lines, (r'certificate \"far.pem\"', r'key \"far.key\"'), strict=True):
+        assert line.level == "error"
+        assert line["error"].startswith(f"{file} cannot be read: No such file or directory")
+        assert f'finhold was started in \\"{tmp_path}\\", write the whole path' in line["error"]
 
 
 def test_a_far_end_that_stays_away_is_warned_of_once_not_at_every_attempt(tmp_path):

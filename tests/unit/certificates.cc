@@ -53,6 +53,7 @@ void save(const std::string& certificate_path, const X509* certificate, const st
           const EVP_PKEY* key) {
   PEM_write_X509(open(certificate_path, "w").get(), certificate);
   PEM_write_PrivateKey(open(key_path, "w").get(), key, nullptr, nullptr, 0, nullptr, nullptr);
+  std::filesystem::permissions(key_path, std::filesystem::perms::owner_read);
 }
 
 }  // namespace

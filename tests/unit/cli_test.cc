@@ -114,11 +114,13 @@ TEST_CASE("check reads the certificates too, and names those that are wrong") {
   CHECK(outcome.out == good + ": ok, 1 route, 1 tunnel and 1 far end\n");
   CHECK(outcome.err.empty());
 
-  const auto bad = authority.file("bad.toml", text_with("/nonexistent", "/no.pem", files.key));
+  const auto bad = authority.file("bad.toml", text_with("/nonexistent", "/no.pem", "/no.key"));
   CHECK(refused({"check", "--config", bad.c_str()}) ==
         bad + ":4:7: tls: certificate \"/no.pem\" cannot be read: No such file or directory\n" +
+            bad + ":4:7: tls: key \"/no.key\" cannot be read: No such file or directory\n" + bad +
+            ":4:7: tls: client_ca \"/nonexistent\" cannot be read: No such file or directory\n" +
             bad + ":8:7: tls: ca \"/nonexistent\" cannot be read: No such file or directory\n" +
-            bad + ": 2 problems\n");
+            bad + ": 4 problems\n");
 }
 
 TEST_CASE("check warns of what works, and will surprise") {

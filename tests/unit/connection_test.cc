@@ -42,7 +42,7 @@ const CertificateFiles& certificate() {
 template <typename Settings>
 TlsContext load(const Settings& settings) {
   auto loaded = TlsContext::load(settings);
-  REQUIRE_MESSAGE(loaded.ok(), loaded.error().text);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().front().text);
   return std::move(loaded.value());
 }
 

@@ -7,6 +7,8 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -41,7 +43,7 @@ const CertificateFiles& far_certificate() {
 template <typename Settings>
 TlsContext context(const Settings& settings) {
   auto loaded = TlsContext::load(settings);
-  REQUIRE_MESSAGE(loaded.ok(), loaded.error().text);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().front().text);
   return std::move(loaded.value());
 }
 
@@ -174,8 +176,11 @@ struct Stranger {
 };
 
 std::string said_of(const TlsFarSettings& settings) {
-  auto loaded = TlsContext::load(settings);
-  return loaded.ok() ? "ok" : loaded.error().text;
+  const auto loaded = TlsContext::load(settings);
+  if (loaded.ok()) return "ok";
+  std::string all;
+  for (const auto& mistake : loaded.error()) all += (all.empty() ? "" : "\n") + mistake.text;
+  return all;
 }
 
 }  // namespace
@@ -601,6 +606,10 @@ TEST_CASE("tls: files that cannot be used are named, with what is wrong and the 
         "key \"" + missing + "\" cannot be read: No such file or directory");
   CHECK(said_of({good.certificate, good.key, missing}) ==
         "client_ca \"" + missing + "\" cannot be read: No such file or directory");
+  CHECK(said_of({missing, missing, missing}) ==
+        "certificate \"" + missing + "\" cannot be read: No such file or directory\n" + "key \"" +
+            missing + "\" cannot be read: No such file or directory\n" + "client_ca \"" + missing +
+            "\" cannot be read: No such file or directory");
   const auto directory = authority().path("");
   CHECK(said_of({directory, good.key, {}}) ==
         "certificate \"" + directory + "\" cannot be read: Is a directory");
@@ -644,6 +653,33 @@ TEST_CASE("tls: a certificate that the other side will refuse is a warning") {
   CHECK(context(TlsFarSettings{early.certificate, early.key, {}})
             .warnings()[0]
             .starts_with("certificate \"" + early.certificate + "\" is not valid before "));
+}
+
+TEST_CASE("tls: a key that others can use is a warning, but for a group's of root") {
+  const auto files = authority().issue();
+  const auto warnings = [&](unsigned mode) {
+    REQUIRE(chmod(files.key.c_str(), mode) == 0);
+    return context(TlsFarSettings{files.certificate, files.key, {}}).warnings();
+  };
+  const auto said = [&](const std::string& mode) {
+    return std::vector<std::string>{
+        "key \"" + files.key + "\" has mode " + mode +
+        ", so others than its owner can use it; \"chmod 600\" it, or, owned by root and by the "
+        "group that finhold runs as, \"chmod 640\""};
+  };
+  CHECK(warnings(0600).empty());
+  CHECK(warnings(0400).empty());
+  CHECK(warnings(0644) == said("0644"));
+  CHECK(warnings(0604) == said("0604"));
+  CHECK(warnings(0660) == said("0660"));
+  if (geteuid() != 0) {
+    CHECK(warnings(0640) == said("0640"));
+    return;
+  }
+  CHECK(warnings(0640).empty());
+  REQUIRE(chown(files.key.c_str(), 65534, 0) == 0);
+  CHECK(warnings(0600).empty());
+  CHECK(warnings(0640) == said("0640"));
 }
 
 TEST_CASE("tls: a near end without a name to look for is none") {
