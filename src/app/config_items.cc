@@ -46,8 +46,12 @@ namespace {
 
 class Whole {
  public:
-  Whole(std::vector<PlacedItem> items, Config& config, Problems& problems)
-      : items_(std::move(items)), config_(config), problems_(problems) {
+  Whole(std::vector<PlacedItem> items, const Place* admin_listen, Config& config,
+        Problems& problems)
+      : items_(std::move(items)),
+        admin_listen_(admin_listen),
+        config_(config),
+        problems_(problems) {
     // In the order of the file: the parser's is that of the names of tables.
     std::sort(items_.begin(), items_.end(), [](const PlacedItem& one, const PlacedItem& two) {
       return one.place.line != two.place.line ? one.place.line < two.place.line
@@ -74,6 +78,7 @@ class Whole {
   void check_far(const PlacedItem& far);
   void compare_names(const PlacedItem& item);
   void compare_listeners(const PlacedItem& item);
+  void tell_taken(const PlacedItem& item, const base::Address& by, const std::string& whose);
   void keep(PlacedItem& placed);
 
   // The first that stands before `item` and is like it; nothing if there is none.
@@ -87,6 +92,7 @@ class Whole {
   }
 
   std::vector<PlacedItem> items_;
+  const Place* admin_listen_;
   Config& config_;
   Problems& problems_;
 };
@@ -209,12 +215,21 @@ void Whole::compare_listeners(const PlacedItem& item) {
   const PlacedItem* taken = earlier(item, [&](const PlacedItem& other) {
     return other.at("listen") != nullptr && listeners_overlap(other.item.route.listen, address);
   });
-  if (taken == nullptr) return;
-  const std::string listen = in_quotes(address.text());
-  const std::string other = in_quotes(taken->item.route.listen.text());
+  if (taken != nullptr) {
+    tell_taken(item, taken->item.route.listen, taken->words_from_afar(*taken->at("listen")));
+  }
+  if (admin_listen_ != nullptr && listeners_overlap(*config_.admin.listen, address)) {
+    tell_taken(item, *config_.admin.listen,
+               "[admin] on line " + std::to_string(admin_listen_->line));
+  }
+}
+
+void Whole::tell_taken(const PlacedItem& item, const base::Address& by, const std::string& whose) {
+  const std::string listen = in_quotes(item.item.route.listen.text());
+  const std::string other = in_quotes(by.text());
   tell(item, "listen",
-       listen + (listen == other ? " is taken by " : " overlaps " + other + " of ") +
-           taken->words_from_afar(*taken->at("listen")) + "; give one of them another port");
+       listen + (listen == other ? " is taken by " : " overlaps " + other + " of ") + whose +
+           "; give one of them another port");
 }
 
 void Whole::keep(PlacedItem& placed) {
@@ -238,8 +253,9 @@ void Whole::keep(PlacedItem& placed) {
 
 }  // namespace
 
-void add_items(std::vector<PlacedItem> items, Config& config, Problems& problems) {
-  Whole(std::move(items), config, problems).add();
+void add_items(std::vector<PlacedItem> items, const Place* admin_listen, Config& config,
+               Problems& problems) {
+  Whole(std::move(items), admin_listen, config, problems).add();
 }
 
 }  // namespace finhold::app

@@ -39,6 +39,8 @@ struct PlacedItem {
 };
 
 // Appends the mistakes, in no order. `config` has what is not in an item, and gets the items.
-void add_items(std::vector<PlacedItem> items, Config& config, Problems& problems);
+// `admin_listen`: where its admin.listen stands; null if that is missing or wrong.
+void add_items(std::vector<PlacedItem> items, const Place* admin_listen, Config& config,
+               Problems& problems);
 
 }  // namespace finhold::app

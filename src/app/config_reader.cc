@@ -91,7 +91,7 @@ class Reader {
 };
 
 LoadResult Reader::read(const toml::table& root) {
-  PlacedItem no_item;  // nothing outside of an item is stored in one
+  PlacedItem no_item;  // what is outside of items is stored in the config; this has the places
   const auto names = read_table(root, "", no_item);
   const auto has = [&names](std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
@@ -100,7 +100,8 @@ LoadResult Reader::read(const toml::table& root) {
     add({1, 1}, "there is no route and no far end; " + std::string(find_table("", "route")->cure) +
                     ", or a [[far]]");
   }
-  add_items(std::move(items_), config_, problems_);
+  // The only table outside of items that listens is [admin].
+  add_items(std::move(items_), no_item.at("listen"), config_, problems_);
   if (problems_.empty()) return std::move(config_);
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& one, const Problem& two) {
     return one.line != two.line ? one.line < two.line : one.column < two.column;

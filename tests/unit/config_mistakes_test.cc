@@ -422,6 +422,27 @@ TEST_CASE("a listen address that is taken, wholly or in part, is refused") {
         "another port\n");
 }
 
+TEST_CASE("a listen address that [admin] has, wholly or in part, is refused") {
+  const auto with_admin = [](const std::string& address, const std::string& items) {
+    return said("[admin]\nlisten = \"" + address + "\"\n" + items);
+  };
+  CHECK(with_admin("127.0.0.1:7000", good_route) ==
+        "5:10: listen: \"127.0.0.1:7000\" is taken by [admin] on line 2; give one of them another "
+        "port\n");
+  CHECK(with_admin("0.0.0.0:7000", good_route) ==
+        "5:10: listen: \"127.0.0.1:7000\" overlaps \"0.0.0.0:7000\" of [admin] on line 2; give one "
+        "of them another port\n");
+  CHECK(with_admin("127.0.0.1:1",
+                   "[[far]]\nlisten = \"[::]:1\"\ntls = \"off\"\nallow = [\"10.0.0.5:1\"]\n") ==
+        "4:10: listen: \"[::]:1\" overlaps \"127.0.0.1:1\" of [admin] on line 2; give one of them "
+        "another port\n");
+  CHECK(said(good_route + "[admin]\nlisten = \"127.0.0.1:7000\"\n") ==
+        "3:10: listen: \"127.0.0.1:7000\" is taken by [admin] on line 6; give one of them another "
+        "port\n");
+  CHECK(with_admin("127.0.0.1:7001", good_route) == "ok\n");
+  CHECK(with_admin("127.0.0.2:7000", good_route) == "ok\n");
+}
+
 TEST_CASE("listen addresses that differ may share a port, and port 0 is never taken") {
   CHECK(two_listeners("127.0.0.1:7000", "127.0.0.2:7000") == "ok\n");
   CHECK(two_listeners("127.0.0.1:7000", "127.0.0.1:7001") == "ok\n");
