@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <pthread.h>
@@ -36,6 +37,8 @@ namespace log = base::log;
 
 namespace {
 
+constexpr std::initializer_list<int> our_signals = {SIGTERM, SIGINT, SIGHUP};
+
 bool intercepts(const Config& config) {
   return std::any_of(config.routes.begin(), config.routes.end(), [](const relay::Route& route) {
     return route.intercept != relay::Intercept::none;
@@ -61,8 +64,8 @@ class Server final : private net::Wake::Listener,
                                            static_cast<std::uint32_t>(listening.sockets.size())),
                intercepts(generation_->config)),
         wake_(loop, *this),
-        signals_(loop, {SIGTERM, SIGINT, SIGHUP}, *this),
         poller_(loop),
+        signals_(poller_, our_signals, *this),
         notify_(loop, timers, quota_, workers_) {
     if (rules_) tell("cannot watch the rules", watch(rules_->socket()));
     if (admin) admin_.emplace(facts(), *std::move(admin), loop, poller_, timers);
@@ -233,8 +236,8 @@ class Server final : private net::Wake::Listener,
   net::Loop& loop_;
   relay::SessionQuota quota_;
   net::Wake wake_;
-  net::Signals signals_;
   net::Poller poller_;
+  net::Signals signals_;
   std::optional<admin::Service> admin_;  // outlives the workers' threads
   std::vector<std::unique_ptr<Worker>> workers_;
   Notify notify_;
@@ -278,6 +281,7 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
     log::info("rules loaded: connections are diverted");
   }
 
+  net::hold_signals(our_signals);
   log::start();
   {
     net::Loop loop;

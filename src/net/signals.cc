@@ -1,22 +1,45 @@
 #include "net/signals.h"
 
+#include <csignal>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
 #include "base/check.h"
 
 namespace finhold::net {
 
-Signals::Signals(Loop& loop, std::initializer_list<int> numbers, Listener& listener) {
-  for (const int number : numbers) {
-    Handle<uv_signal_t> signal(new uv_signal_t{});
-    FINHOLD_CHECK(uv_signal_init(loop.raw(), signal.get()) == 0);
-    signal->data = &listener;
-    const int failure = uv_signal_start(
-        signal.get(),
-        [](uv_signal_t* handle, int caught) {
-          static_cast<Listener*>(handle->data)->on_signal(caught);
-        },
-        number);
-    FINHOLD_CHECK(failure == 0);
-    signals_.push_back(std::move(signal));
+namespace {
+
+sigset_t set_of(std::initializer_list<int> numbers) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : numbers) sigaddset(&set, number);
+  return set;
+}
+
+}  // namespace
+
+void hold_signals(std::initializer_list<int> numbers) {
+  const sigset_t set = set_of(numbers);
+  FINHOLD_CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+  // One that who started us had ignored (nohup, a shell's "&") would not even wait.
+  for (const int number : numbers) static_cast<void>(std::signal(number, SIG_DFL));
+}
+
+Signals::Signals(Poller& poller, std::initializer_list<int> numbers, Listener& listener)
+    : poller_(poller), listener_(listener) {
+  const sigset_t set = set_of(numbers);
+  fd_ = Descriptor(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  FINHOLD_CHECK(fd_.valid());
+  FINHOLD_CHECK(poller_.add(fd_.get(), EPOLLIN | EPOLLET, *this).code == 0);
+}
+
+Signals::~Signals() { poller_.forget(*this); }
+
+void Signals::on_ready(std::uint32_t /*events*/) {
+  signalfd_siginfo caught{};
+  while (read(fd_.get(), &caught, sizeof caught) == sizeof caught) {
+    listener_.on_signal(static_cast<int>(caught.ssi_signo));
   }
 }
 

@@ -1,15 +1,20 @@
-// Signals as events of a loop.
+// Signals as events of a poller.
 #pragma once
 
 #include <initializer_list>
-#include <vector>
 
-#include "net/loop.h"
+#include "net/descriptor.h"
+#include "net/poller.h"
 
 namespace finhold::net {
 
+// To be called before other threads are made, which then leave the signals alone too. From then on
+// these wait, for a Signals or for ever: the process is not ended by one, at no time before its own
+// end. (libuv gives a signal its default action back as soon as its last watcher closes.)
+void hold_signals(std::initializer_list<int> numbers);
+
 // On the loop's thread.
-class Signals {
+class Signals final : private Watcher {
  public:
   class Listener {
    public:
@@ -19,11 +24,18 @@ class Signals {
     ~Listener() = default;
   };
 
-  // `loop` and `listener` outlive this.
-  Signals(Loop& loop, std::initializer_list<int> numbers, Listener& listener);
+  // `poller` and `listener` outlive this. Requires that the signals are held.
+  Signals(Poller& poller, std::initializer_list<int> numbers, Listener& listener);
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  ~Signals();
 
  private:
-  std::vector<Handle<uv_signal_t>> signals_;
+  void on_ready(std::uint32_t events) override;
+
+  Poller& poller_;
+  Listener& listener_;
+  Descriptor fd_;
 };
 
 }  // namespace finhold::net

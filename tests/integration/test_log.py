@@ -1,8 +1,10 @@
 """The log: the line that each session leaves is a contract, and the log never stands in the way."""
 
+import contextlib
 import fcntl
 import os
 import re
+import signal
 import subprocess
 
 from ends import background
@@ -88,6 +90,33 @@ def many_sessions(server, address, count):
         session.client.send(100)
         session.server.receive(100)
         session.close()
+
+
+def test_a_signal_that_comes_amid_the_end_does_not_change_it(start, server):
+    """Nobody reads standard error: finhold waits a second for that at its very end, when its loop is gone already."""
+    reading, writing = os.pipe()
+    finhold, _ = silent(start, server, writing)
+    full = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, bytes(4096))
+    finhold.signal()
+    wait_until(lambda: "anon_inode:[eventpoll]" not in descriptors_of(finhold.pid))
+    assert finhold.process.poll() is None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        finhold.signal(number)
+    finhold.await_exit()
+    for each in (reading, writing, full):
+        os.close(each)
+
+
+def descriptors_of(pid):
+    """What they are. Those that are closed meanwhile are not there."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
 
 
 def test_a_blocked_standard_error_does_not_stop_the_relay(start, server):
