@@ -6,9 +6,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
@@ -50,12 +52,39 @@ spdlog::level::level_enum in_spdlog(Level level) {
 std::atomic<bool> stopping{true};
 constexpr auto patience_at_the_end = std::chrono::seconds(1);
 
+// Whether standard error is systemd's journal, which has a time of its own for each line
+// (systemd.exec(5), JOURNAL_STREAM).
+bool is_journal() {
+  static const bool found = [] {
+    const char* const journal = std::getenv("JOURNAL_STREAM");  // NOLINT(concurrency-mt-unsafe)
+    struct stat status {};
+    if (journal == nullptr || fstat(STDERR_FILENO, &status) != 0) return false;
+    return journal == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  }();
+  return found;
+}
+
+// sd-daemon(3): what "journalctl -p" chooses by.
+std::string_view priority_of(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::debug:
+      return "<7>";
+    case spdlog::level::warn:
+      return "<4>";
+    case spdlog::level::err:
+      return "<3>";
+    default:
+      return "<6>";
+  }
+}
+
 // Writes lines to standard error, and waits for room in it only until the log is stopped. It is not
 // made non-blocking instead, since other processes may share it.
 class ErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
+    if (is_journal()) line.append(priority_of(message.level));
     formatter_->format(message, line);
     std::string_view rest(line.data(), line.size());
     while (!rest.empty() && wait_for_room()) {
@@ -90,6 +119,7 @@ std::shared_ptr<spdlog::sinks::sink> make_sink(Format format) {
   // The message comes with its escaped fields; for JSON it is the inside of the object.
   sink->set_formatter(std::make_unique<spdlog::pattern_formatter>(
       format == Format::json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})"
+      : is_journal()         ? "%l %v"
                              : "%Y-%m-%dT%H:%M:%S.%eZ %l %v",
       spdlog::pattern_time_type::utc));
   return sink;

@@ -4,6 +4,9 @@
 // Lines are written by a thread of their own, so that a slow reader of standard error (a full pipe,
 // a stopped terminal) never stalls the data path: when 8192 lines wait, the oldest is dropped and
 // the number of dropped lines is told at the end. Every function may be called on any thread.
+//
+// Where standard error is systemd's journal (JOURNAL_STREAM) each line begins with its priority
+// ("<6>", sd-daemon(3)), and as text it has no time: the journal has one.
 #pragma once
 
 #include <cstdint>

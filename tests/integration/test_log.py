@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 
+import pytest
 from ends import background
 from finhold import route_to, wait_until
 
@@ -117,6 +118,34 @@ def descriptors_of(pid):
         with contextlib.suppress(FileNotFoundError):
             found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
     return found
+
+
+JOURNAL = re.compile(r"<(\d)>(\w+) (.*)")
+
+
+@pytest.mark.parametrize("is_journal", [True, False], ids=["the journal", "another file"])
+def test_the_journal_gets_priorities_and_no_second_time(start, server, public_path, is_journal):
+    """JOURNAL_STREAM names standard error, or something else that finhold was not given (systemd.exec(5))."""
+    path = public_path / "log"
+    with path.open("wb") as file:
+        named = os.stat(file.fileno() if is_journal else public_path)
+        environment = {**os.environ, "JOURNAL_STREAM": f"{named.st_dev}:{named.st_ino}"}
+        finhold = start(route_to(server.address), popen={"stderr": file, "env": environment}, wait=False)
+    wait_until(lambda: " ready " in path.read_text())
+    finhold.descriptors = finhold.settled_descriptors()
+    (public_path / "finhold1.toml").write_text("[")
+    finhold.signal(signal.SIGHUP)  # for lines of another level
+    wait_until(lambda: "error nothing was reloaded" in path.read_text(), path.read_text)
+    finhold.signal()
+    finhold.await_exit()
+    lines = path.read_text().splitlines()
+    assert any("stopped" in line for line in lines)
+    for line in lines:
+        found = JOURNAL.fullmatch(line)
+        if not is_journal:
+            assert not found and re.match(r"\d{4}-\d\d-\d\dT", line), line
+            continue
+        assert found and found[1] == {"info": "6", "warning": "4", "error": "3"}[found[2]], line
 
 
 def test_a_blocked_standard_error_does_not_stop_the_relay(start, server):
