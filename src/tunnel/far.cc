@@ -198,6 +198,10 @@ void Far::on_malformed_request(const FarNearEnd& near_end, std::string_view auth
   const auto left_out = lines_.take(loop_.now());
   if (!left_out) return;
   log::Line line = line_about("refused a request", near_end);
+  if (status == 0) {
+    line.add("reason", "streams_per_connection of [[far]] is reached");
+    return write_limited(line, *left_out);
+  }
   line.add("authority", authority.substr(0, longest_in_log))
       .add("reason", status == 405   ? "it is no CONNECT: nothing else is served here"
                      : status == 431 ? "its header fields are too large"

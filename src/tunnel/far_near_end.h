@@ -30,7 +30,8 @@ class FarNearEnd final : private Connection::Owner {
     virtual void on_near_end_ready(FarNearEnd& near_end) = 0;
     // A stream was opened: it is to be answered, or to be given events. `token` is a secret.
     virtual void on_request(const FarAsker& asker, std::string_view token) = 0;
-    // A request was answered already, by Http2: it is none that can become a session.
+    // A request was answered already, by Http2 (Http2::Events::on_refused): it is none that can
+    // become a session.
     virtual void on_malformed_request(const FarNearEnd& near_end, std::string_view authority,
                                       int status) = 0;
     // It is over; `why`: a sentence, or empty if it ended in order. It may be destroyed in the

@@ -55,7 +55,8 @@ class Http2 {
     // `request.authority` has the form host:port with a port from 1 to 65535.
     virtual void on_connect(Http2Stream& stream, const ConnectRequest& request) = 0;
     // Far: a request was answered by 400 or more already: it is no CONNECT, or malformed, or too
-    // large. For the log.
+    // large. Status 0: by RST_STREAM(REFUSED_STREAM), since max_streams is reached; no authority is
+    // told then. For the log.
     virtual void on_refused(std::string_view /*authority*/, int /*status*/) {}
     // No stream can be opened any more. Near: streams above `last_stream` are reset
     // (refused_stream) now, the others may go on unless `code` is an error.

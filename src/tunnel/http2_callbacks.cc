@@ -199,6 +199,10 @@ struct Http2Callbacks {
       const Http2Stream* const stream = stream_of(session, id);
       const bool wanted = stream != nullptr && (stream->reset_code_ || stream->refused_);
       if (!wanted && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) http2.count_early_reset();
+      const bool too_many = frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
+      if (too_many && stream == nullptr && http2.role_ == Http2::Role::far) {
+        http2.events_->on_refused({}, 0);
+      }
     } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
       const std::string_view why =
           text_of(frame->goaway.opaque_data, frame->goaway.opaque_data_len);

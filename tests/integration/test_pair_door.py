@@ -222,6 +222,31 @@ def test_other_credentials_are_refused(start, server, value):
     assert_no_secret(far)
 
 
+# How many.
+
+
+def test_a_stream_too_many_is_refused_and_told(start, server):
+    """It was opened before the far end's limit was known; later ones would break the protocol."""
+    far = start(far=[far_table([server.address], streams_per_connection=1)], limits={"workers": 1})
+    near = ScriptedNear(connect(far.address("far")))
+    first, second = (near.request(text_of(server.address)) for _ in range(2))
+    assert near.await_reset(second) == 7  # REFUSED_STREAM
+    assert near.answer(first) == 200
+    line = far.await_event("refused a request", near=text_of(near.sock.getsockname()))
+    assert line.level == "warning" and line["reason"] == "streams_per_connection of [[far]] is reached", line
+    near.close()
+
+
+def test_a_session_too_many_is_refused_and_told(start, server):
+    far = start(far=[far_table([server.address])], limits={"workers": 1, "sessions": 1})
+    near = ScriptedNear(connect(far.address("far")))
+    near.open(text_of(server.address))
+    assert near.answer(near.request(text_of(server.address))) == 503
+    line = far.await_event("refused a request", near=text_of(near.sock.getsockname()))
+    assert line.level == "warning" and line["reason"] == "limits.sessions is reached", line
+    near.close()
+
+
 # Where to.
 
 
