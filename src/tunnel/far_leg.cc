@@ -1,5 +1,7 @@
 #include "tunnel/far_leg.h"
 
+#include <cerrno>
+
 namespace finhold::tunnel {
 
 using core::Ending;
@@ -31,6 +33,19 @@ void FarLeg::accept() {
   if (stream() == nullptr) return;
   stream()->respond(200);
   touch();
+}
+
+void FarLeg::on_reset(Http2Code code) {
+  if (code == Http2Code::no_error) closed_at_ = std::chrono::steady_clock::now();
+  StreamLeg::on_reset(code);
+}
+
+bool FarLeg::check_answers(std::uint64_t vanished_after_ms) {
+  if (!closed_at_ || !ended() || failed() != 0) return false;
+  const auto since = std::chrono::steady_clock::now() - *closed_at_;
+  if (since < std::chrono::milliseconds(vanished_after_ms)) return false;
+  fail(ECONNRESET, Ending::client_reset);
+  return true;
 }
 
 void FarLeg::refuse(Ending why) {

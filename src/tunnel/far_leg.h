@@ -1,6 +1,10 @@
 // The far end's client leg: a stream that a near end has opened, and that waits for our answer.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
 #include "tunnel/stream_leg.h"
 
 namespace finhold::tunnel {
@@ -23,6 +27,17 @@ class FarLeg final : public StreamLeg {
 
   void accept() override;
   void refuse(core::Ending why) override;
+
+  // Of a near end that has closed: RST_STREAM(NO_ERROR) after its END_STREAM. RFC 9113 section 8.1
+  // lets servers say that they want no more of a request; from a client it is what close() is for
+  // TCP. Its bytes and its end go on to the server, which learns the rest when it writes, or by
+  // keepalive: after that time the stream has failed.
+  bool check_answers(std::uint64_t vanished_after_ms) override;
+
+ private:
+  void on_reset(Http2Code code) override;
+
+  std::optional<std::chrono::steady_clock::time_point> closed_at_;
 };
 
 }  // namespace finhold::tunnel

@@ -149,6 +149,22 @@ def test_no_answer_is_read_after_an_end_and_no_error(far, near, server):
             accepted.send(100_000)
 
 
+def test_after_an_end_and_no_error_a_silent_server_is_reset_in_the_time_of_keepalive(start, server):
+    """As it would be by a keepalive that a client which has closed does not know any more."""
+    far = start(far=[far_table([server.address], keepalive={"idle": "1s", "interval": "1s", "probes": 1})],
+                limits={"workers": 1})
+    script = ScriptedNear(connect(far.address("far")))
+    stream = script.open(text_of(server.address))
+    accepted = End(server.accept(), "server")
+    script.send(stream, from_client(0, 100), end=True)
+    script.reset(stream, NO_ERROR)
+    accepted.expect_end(100)
+    accepted.expect_reset()
+    far.ending(ending="client-reset", first_fin="client", to_server="100")
+    assert script.alive()
+    script.close()
+
+
 def test_padding_is_not_content(far, near, server):
     """And counts for the windows: without them given back, a few of these would fill them."""
     script, stream, accepted = opened(near, server)
