@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 namespace finhold::tunnel {
 
 namespace {
 
-constexpr std::size_t preface_size = 24;
+constexpr std::string_view preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::uint64_t token = 1000;  // thousandths
 
 // RFC 9113 section 6; 0x10 is RFC 9218's.
@@ -41,7 +42,7 @@ constexpr std::array reasons = {
 FloodGuard::FloodGuard(const FloodLimits& limits, bool after_preface)
     : longest_block_(limits.header_block),
       most_continuations_(limits.continuations),
-      skip_(after_preface ? preface_size : 0) {
+      preface_left_(after_preface ? preface.size() : 0) {
   static_assert(reasons.size() == kinds);
   const auto bucket = [](FloodLimit limit) { return Bucket{limit, limit.burst * token, 0}; };
   buckets_ = {bucket(limits.pings),        bucket(limits.settings),       bucket(limits.resets),
@@ -51,6 +52,14 @@ FloodGuard::FloodGuard(const FloodLimits& limits, bool after_preface)
 
 const char* FloodGuard::look(std::span<const std::byte> bytes, std::uint64_t now) {
   now_ = now;
+  if (preface_left_ > 0 && !bytes.empty()) {
+    const std::size_t count = std::min(preface_left_, bytes.size());
+    const std::string_view awaited = preface.substr(preface.size() - preface_left_, count);
+    // What follows another one are no frames. nghttp2 says so.
+    if (std::memcmp(bytes.data(), awaited.data(), count) != 0) return nullptr;
+    preface_left_ -= count;
+    bytes = bytes.subspan(count);
+  }
   while (!bytes.empty()) {
     if (skip_ > 0) {
       const std::size_t count = std::min(skip_, bytes.size());

@@ -75,7 +75,8 @@ class FloodGuard {
   std::uint32_t longest_block_;
   std::uint32_t most_continuations_;
   std::uint64_t now_ = 0;
-  std::size_t skip_;  // bytes until the next frame header
+  std::size_t preface_left_;
+  std::size_t skip_ = 0;  // bytes until the next frame header
   std::array<std::byte, 9> header_{};
   std::size_t header_size_ = 0;
   std::uint32_t block_ = 0;

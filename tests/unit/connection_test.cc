@@ -444,6 +444,15 @@ TEST_CASE("connection: why TLS does not come about is told at both ends") {
   }
 }
 
+TEST_CASE("connection: what is no HTTP/2 is told to be none, whatever frames it looks like") {
+  World world;
+  const net::Descriptor raw = world.join(world.far);
+  // Where the first frame would be, HEADERS of 16 MB.
+  send_raw(raw, std::string(24, 'x') + std::string("\xff\xff\xff\1\0\0\0\0\1", 9));
+  world.until([&] { return world.far.closed == 1; });
+  CHECK(world.far.told == "closed: HTTP/2: it does not speak HTTP/2");
+}
+
 TEST_CASE("connection: a refusal is read by who is refused, whatever else it has sent") {
   World world;
   SUBCASE("TLS: an alert") {
