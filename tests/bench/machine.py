@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 CLONE_NEWNET = 0x4000_0000
 PR_SET_PDEATHSIG = 1
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -41,6 +42,7 @@ class Network:
                 run("ip", "link", "set", "lo", "up")
                 for key, value in {
                     "net/ipv4/ip_local_port_range": "1024 65535",  # many connections, soon after another
+                    "net/ipv4/ip_unprivileged_port_start": "0",
                     "net/ipv4/tcp_tw_reuse": "1",
                     "net/ipv4/tcp_max_tw_buckets": "1000000",
                 }.items():

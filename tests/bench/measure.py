@@ -4,13 +4,16 @@ import json
 import os
 import resource
 import select
+import socket
 import subprocess
+import threading
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Iterator
 
 import machine
-from proxies import SERVER, Proxy
+from proxies import ADMIN, SERVER, Proxy
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ class Bench:
         disturbance = machine.Disturbance()
         cpu_before = proxy.cpu()
         ours_before = _children_cpu()
-        load = self._start(proxy, *test.arguments, "--seconds", str(seconds))
-        report = self._finish(load, seconds + 30)
+        with scraped(proxy) if proxy.scraped else nullcontext():
+            load = self._start(proxy, *test.arguments, "--seconds", str(seconds))
+            report = self._finish(load, seconds + 30)
         load_cpu = _children_cpu() - ours_before
         time.sleep(0.02)  # the last sessions end in the proxy
         cpu = proxy.cpu() - cpu_before
@@ -145,7 +149,7 @@ class Bench:
         warm = self._start(proxy, *test.arguments[:-1], "20000", "--seconds", "100")
         self._finish(warm, 150)
         time.sleep(1)
-        memory, descriptors = proxy.memory(), machine.descriptors(proxy.process.pid)
+        memory, descriptors = proxy.memory(), proxy.descriptors()
         load = self._start(proxy, *test.arguments, "--seconds", "200")
         report = self._finish(load, 250)
         time.sleep(1)
@@ -154,8 +158,39 @@ class Bench:
             result.error = report["first_error"]
         else:
             result.values = {"churn_growth": proxy.memory() - memory, "churn_sessions": report["sessions"],
-                             "churn_descriptors": machine.descriptors(proxy.process.pid) - descriptors}
+                             "churn_descriptors": proxy.descriptors() - descriptors}
         return result
+
+
+@contextmanager
+def scraped(proxy: Proxy) -> Iterator[None]:
+    """Its metrics are asked for every 100 ms meanwhile, from the load's CPU."""
+    over = threading.Event()
+    wrong: list[str] = []
+
+    def scrape() -> None:
+        os.sched_setaffinity(0, {machine.LOAD_CPU})  # of this thread, as the namespace
+        try:
+            with proxy.network.inside():
+                while not over.wait(0.1):
+                    with socket.create_connection(("127.0.0.1", ADMIN), timeout=10) as http:
+                        http.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                        if not (first := http.recv(1 << 20)).startswith(b"HTTP/1.1 200"):
+                            raise OSError(f"metrics: {first[:40]!r}")
+                        while http.recv(1 << 20):
+                            pass
+        except OSError as error:
+            wrong.append(str(error))
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if wrong:
+        raise machine.Failure(f"{proxy.name}: {wrong[0]}")
 
 
 def _children_cpu() -> float:
