@@ -328,7 +328,10 @@ void Http2::closed(Http2Stream& stream, Http2Code code) {
   stream.closed_ = true;
   --open_;
   const bool may_be_tried_again = code == Http2Code::refused_stream && stream.keeps_written();
-  if (!may_be_tried_again) stream.drop_written();
+  if (!may_be_tried_again) {
+    stream.dropped_ = stream.unsent() > 0;
+    stream.drop_written();
+  }
   if (stream.reset_code_) std::erase(resetting_, &stream);
   if (stream.forgotten_) discard(stream);
   const bool in_order = stream.remote_ended_ && stream.end_sent_ && code == Http2Code::no_error;

@@ -80,6 +80,8 @@ class Http2Stream {
 
   // Bytes that were written and are not on their way.
   [[nodiscard]] std::size_t unsent() const { return out_.size() - kept_; }
+  // There were such bytes when the stream came to its end; they are gone.
+  [[nodiscard]] bool dropped() const { return dropped_; }
 
   // Bytes that have arrived; the first of them, if they do not lie in one piece. Valid until
   // consumed() or the end of the event.
@@ -139,6 +141,7 @@ class Http2Stream {
   bool end_sent_ = false;      // END_STREAM is out
   bool remote_ended_ = false;  // END_STREAM has arrived
   bool closed_ = false;        // nghttp2 knows it no more
+  bool dropped_ = false;       // bytes that were unsent then
   bool forgotten_ = false;
   bool deferred_ = false;  // nghttp2 waits for resume()
   bool short_ = false;     // on_writable() is awaited

@@ -77,16 +77,13 @@ relay::Leg::Read StreamLeg::read(std::span<std::byte> into) {
   if (error_ != 0) return {Read::What::failed};
   if (!at_end) return {Read::What::nothing};
   ended_ = true;
+  if (stream_->dropped()) fail_as_closed();
   return {Read::What::end};
 }
 
 std::size_t StreamLeg::write(std::span<const std::byte> bytes, bool /*urgent*/) {
   FINHOLD_CHECK(!fin_);
-  // As a TCP connection whose other end has closed.
-  if (other_takes_nothing_ && !bytes.empty() && error_ == 0) {
-    failed_by_reset_ = true;
-    fail(EPIPE, why_failed_);
-  }
+  if (other_takes_nothing_ && !bytes.empty()) fail_as_closed();
   std::size_t taken = 0;
   if (way_in_ && stream_ != nullptr && error_ == 0) {
     taken = stream_->write(bytes);
@@ -94,6 +91,13 @@ std::size_t StreamLeg::write(std::span<const std::byte> bytes, bool /*urgent*/) 
   }
   if (taken < bytes.size()) writable_ = false;
   return taken;
+}
+
+// Bytes go to who takes nothing more: as to a TCP connection whose other end has closed.
+void StreamLeg::fail_as_closed() {
+  if (error_ != 0) return;
+  failed_by_reset_ = true;
+  fail(EPIPE, why_failed_);
 }
 
 void StreamLeg::send_fin() {
@@ -119,7 +123,10 @@ int StreamLeg::unacknowledged() const {
   return static_cast<int>(std::min<std::size_t>(unsent, INT_MAX));
 }
 
-bool StreamLeg::delivered() const { return error_ == 0 && unacknowledged() == 0; }
+bool StreamLeg::delivered() const {
+  if (stream_ != nullptr && stream_->dropped()) return false;
+  return error_ == 0 && unacknowledged() == 0;
+}
 
 bool StreamLeg::close_in_order(bool /*delivered*/) {
   if (error_ == 0) {
@@ -175,6 +182,7 @@ void StreamLeg::on_reset(Http2Code code) {
     other_takes_nothing_ = true;
     sent_ = true;
     writable_ = true;
+    if (ended_ && stream_->dropped()) fail_as_closed();
   } else {
     // A stream that was not even looked at is a loss too: a GOAWAY has overtaken it.
     failed_by_reset_ = !carrier_->lost() && code != Http2Code::refused_stream;

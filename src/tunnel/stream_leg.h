@@ -67,6 +67,7 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
 
  private:
   void finish();
+  void fail_as_closed();
   void close();
 
   Carrier* carrier_ = nullptr;

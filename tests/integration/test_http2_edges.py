@@ -419,6 +419,21 @@ def test_an_end_and_no_error_for_a_client_that_has_ended_is_finished(scripted):
     near.ending(ending="finished")
 
 
+def test_an_end_and_no_error_while_bytes_wait_is_not_finished(scripted):
+    """What the client has sent, and far has given no window for, is lost: the ending says so. The answer is not."""
+    near, script = scripted()
+    script.give_back = False
+    client, stream = session_of(near, script)
+    client.send(100_000)
+    client.finish()
+    assert script.read(stream, 65_535) == from_client(0, 65_535)
+    script.send(stream, from_server(1000), end=True)
+    script.reset(stream, NO_ERROR)
+    client.receive(1000)
+    client.close()
+    near.ending(ending="server-reset")
+
+
 @pytest.mark.parametrize("code", [NO_ERROR, INTERNAL_ERROR, CANCEL, CONNECT_ERROR, 4711])
 @pytest.mark.parametrize("ended", [False, True], ids=["open", "ended"])
 def test_a_reset_of_any_code_resets_the_client(scripted, code, ended):

@@ -237,6 +237,33 @@ TEST_CASE("stream leg: the other side has ended and takes nothing more") {
   }
 }
 
+TEST_CASE("stream leg: the other side has ended and takes nothing more, and bytes wait for it") {
+  for (const bool ours : {true, false}) {
+    for (const bool was_read : {true, false}) {
+      Legs legs;
+      const std::string text = pattern(100'000);
+      CHECK(write(*legs.near, text) == Http2::least_window);
+      legs.pair.exchange();
+      CHECK(write(*legs.near, std::string_view(text).substr(Http2::least_window)) > 0);
+      if (ours) legs.near->send_fin();
+      write(*legs.far, "whole answer");
+      legs.far->send_fin();
+      legs.pair.exchange();
+      CHECK(legs.near->unacknowledged() > 0);
+      if (was_read) CHECK(read(*legs.near) == "whole answer.");
+      CHECK(legs.near->failed() == 0);
+      static_cast<void>(legs.pair.near.feed(frame(RST_STREAM, 0, 1, number(0))));
+      CHECK_FALSE(legs.near->delivered());
+      if (!was_read) CHECK(legs.near->failed() == 0);
+      if (!was_read) CHECK(read(*legs.near) == "whole answer.");
+      CHECK(legs.near->failed() == EPIPE);
+      CHECK(legs.near->ending_of_failure(Side::server) == Ending::server_reset);
+      CHECK_FALSE(legs.near->readable());
+      CHECK(legs.near->close_in_order(false));
+    }
+  }
+}
+
 TEST_CASE("stream leg: without an end RST_STREAM(NO_ERROR) is a reset") {
   Legs legs;
   write(*legs.far, "half");
