@@ -21,14 +21,19 @@ void FlowMover::pump(Leg& source, Leg& sink, Scratch& scratch, std::size_t budge
                      Outcome& outcome) {
   const Splicing splicing = scratch.splicing();
   if (splicing == Splicing::always) bulk_ = true;
+  const bool may_splice =
+      splicing != Splicing::never && source.tcp() != nullptr && sink.tcp() != nullptr;
   while (source.readable() && sink.failed() == 0 && !outcome.ended && !waiting() && !outcome.more) {
     if (outcome.moved >= budget) {
       outcome.more = true;
       return;
     }
     const std::size_t share = std::max(copy_size, budget - outcome.moved);
-    if (!bulk_ || splicing == Splicing::never) {
-      copy(source, sink, scratch, splicing == Splicing::automatic ? copy_size : share, outcome);
+    // A small read is for finding out whether to splice; otherwise it would only be one more.
+    if (!may_splice) {
+      copy(source, sink, scratch, share, outcome);
+    } else if (!bulk_) {
+      copy(source, sink, scratch, copy_size, outcome);
     } else if (!splice(source, sink, scratch, budget - outcome.moved, outcome)) {
       copy(source, sink, scratch, share, outcome);
     }

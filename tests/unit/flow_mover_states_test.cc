@@ -72,6 +72,14 @@ TEST_CASE("what a sink does not take is kept, and nothing is read until it is go
   CHECK(flow.sink.got() == "12345678");
 }
 
+TEST_CASE("where nothing can be spliced, a read takes at once what a flow may keep") {
+  Flow flow;
+  flow.sink.make_room(1);
+  flow.source.send(pattern(std::size_t{200} << 10));
+  CHECK(flow.move().moved == 1);
+  CHECK(flow.source.unread().empty());
+}
+
 TEST_CASE("bytes that came before a failure are moved, and a failure is no end") {
   Flow flow;
   flow.source.send("last words");
