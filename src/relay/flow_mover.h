@@ -7,7 +7,8 @@
 // the bytes; but a pipe takes one more system call to find it empty, so it would be slower for few.
 // A small splice ends bulk at once: small pieces that are spliced make small segments, and copied
 // ones do not. Whenever no pipe can be had, bulk is copied too, in larger pieces; where
-// a leg is no TcpLeg every read may be as large. An urgent byte goes by itself, and is sent as one (DESIGN.md R10).
+// a leg is no TcpLeg every read may be as large. An urgent byte goes by itself, and is sent as one
+// (DESIGN.md R10).
 #pragma once
 
 #include <cstddef>
