@@ -30,10 +30,8 @@ void FlowMover::pump(Leg& source, Leg& sink, Scratch& scratch, std::size_t budge
     }
     const std::size_t share = std::max(copy_size, budget - outcome.moved);
     // A small read is for finding out whether to splice; otherwise it would only be one more.
-    if (!may_splice) {
-      copy(source, sink, scratch, share, outcome);
-    } else if (!bulk_) {
-      copy(source, sink, scratch, copy_size, outcome);
+    if (!bulk_ || !may_splice) {
+      copy(source, sink, scratch, may_splice ? copy_size : share, outcome);
     } else if (!splice(source, sink, scratch, budget - outcome.moved, outcome)) {
       copy(source, sink, scratch, share, outcome);
     }
