@@ -15,6 +15,7 @@ struct RouteFacts {
   std::string tunnel = {};   // empty: none
   bool is_far = false;       // a [[far]], and no [[route]]
   std::string crosses = {};  // as a file has it
+  bool is_removed = false;   // by a reload; all but the name is empty
 };
 
 struct Facts {

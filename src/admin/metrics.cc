@@ -9,6 +9,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "admin/told_routes.h"
 #include "base/side.h"
 #include "core/ending.h"
 #include "core/fin_policy.h"
@@ -82,9 +83,9 @@ void add_routes(std::vector<MetricFamily>& families, const Facts& facts, const R
   Family dials("finhold_dial_seconds",
                "How long it took to connect to the server, or to give that up.",
                MetricType::Histogram);
-  for (const RouteFacts& route : facts.routes) {
-    const auto found = reports.routes.find(route.name);
-    const RouteCounts counts = found != reports.routes.end() ? found->second : RouteCounts{};
+  for (const auto& told : told_routes(facts, reports)) {
+    const RouteFacts& route = told.first;
+    const RouteCounts& counts = told.second;
     const auto labels = [&](const char* name = nullptr, const char* value = nullptr) {
       Labels all{{"route", route.name}};
       if (name != nullptr) all.push_back({name, value});

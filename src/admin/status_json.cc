@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "admin/told_routes.h"
 #include "base/side.h"
 #include "core/ending.h"
 #include "core/fin_policy.h"
@@ -66,6 +67,7 @@ Json route(const RouteFacts& facts, const RouteCounts& counts) {
           {"tunnel", facts.tunnel.empty() ? Json() : Json(facts.tunnel)},
           {"is_far", facts.is_far},
           {"crosses", facts.crosses},
+          {"removed", facts.is_removed},
           {"sessions", counts.sessions},
           {"dialing", counts.dialing},
           {"half_closed", counts.half_closed},
@@ -112,10 +114,8 @@ std::string status_json(const Facts& facts, const Reports& reports, bool stoppin
   Json routes = Json::array();
   std::uint64_t open = 0;
   for (const auto& [name, counts] : reports.routes) open += counts.sessions;
-  for (const RouteFacts& one : facts.routes) {
-    const auto found = reports.routes.find(one.name);
-    routes.push_back(route(one, found != reports.routes.end() ? found->second : RouteCounts{}));
-  }
+  for (const auto& [one, counts] : told_routes(facts, reports))
+    routes.push_back(route(one, counts));
   Json sessions = Json::array();
   for (const SessionState& state : reports.sessions) sessions.push_back(session(state));
   const duration<double> uptime = std::chrono::system_clock::now() - facts.started;

@@ -158,8 +158,9 @@ std::string routes(const Json& status, std::string_view before) {
       return rates.known() ? rates.of(route, flow) : size(route.at("bytes").at(flow).get<double>());
     };
     const Json& held = route.at("held_fins");
-    rows.push_back({shown(route.at("name").get<std::string>()), count("sessions"), count("dialing"),
-                    count("half_closed"),
+    const char* const removed = route.value("removed", false) ? " (removed)" : "";
+    rows.push_back({shown(route.at("name").get<std::string>()) + removed, count("sessions"),
+                    count("dialing"), count("half_closed"),
                     std::to_string(number(held.at("to_server")) + number(held.at("to_client"))),
                     bytes("to_server"), bytes("to_client"), counts(route.at("endings"))});
   }

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from admin import ON, Admin
 from ends import End, Server, Session, connect, connect_client, text_of
-from finhold import route_to, wait_until
+from finhold import BINARY, PATIENCE, route_to, wait_until
 from private_network import private_network
 from privileges import USER
 from reloading import Reloading, free_address
@@ -243,6 +244,21 @@ def test_admin_shows_what_runs(reloading, server, other):
     assert metrics["finhold_config_last_reload_successful"] == 1
     assert 'finhold_sessions{route="new"}' not in metrics
     finhold.finhold.descriptors -= 2  # the listeners of "new"
+
+
+def test_admin_shows_a_removed_route_as_long_as_it_has_sessions(reloading, server, other):
+    finhold = reloading(route_to(server.address), route_to(other.address, name="old"), admin=ON)
+    admin = Admin(finhold.finhold)
+    session = other.session(finhold.finhold.address("old"))
+    finhold.reload(route_to(server.address), admin=ON)
+    admin.await_metric('finhold_sessions{route="old"}', 1)
+    assert [(one["name"], one["removed"]) for one in admin.status()["routes"]] == [("main", False), ("old", True)]
+    shown = subprocess.run([BINARY, "status", "--admin", "%s:%d" % admin.address], capture_output=True, text=True,
+                           timeout=PATIENCE, check=True).stdout
+    assert "old (removed)" in shown
+    exchange(session)
+    wait_until(lambda: 'finhold_sessions{route="old"}' not in admin.metrics())
+    assert [one["name"] for one in admin.status()["routes"]] == ["main"]
 
 
 def test_the_level_of_the_log_changes(reloading, server):

@@ -7,6 +7,7 @@ import pytest
 from admin import ON, Admin
 from browser import SPACE, TAB, Browser
 from finhold import route_to, wait_until
+from reloading import Reloading
 
 
 @pytest.fixture
@@ -51,6 +52,19 @@ def test_a_held_fin_appears_on_the_page_and_goes(observed, server, browser):
     browser.await_text("#sessions", "FIN held", there=False)
     browser.await_text("#routes", "1 finished")
     assert browser.text("#routes .tag.held") == ""
+    assert browser.complaints() == []
+
+
+def test_a_removed_route_is_on_the_page_while_it_has_sessions(start, public_path, server, browser):
+    main, old = route_to(server.address), route_to(server.address, name="old")
+    finhold = Reloading(start, public_path / "reloaded.toml", main, old, admin=ON)
+    session = server.session(finhold.finhold.address("old"))
+    finhold.reload(main, admin=ON)
+    browser.open(Admin(finhold.finhold).url)
+    browser.await_text("#routes", "removed")
+    assert browser.text("#routes tr:nth-child(2) th small") == "removed"
+    session.close()
+    browser.await_text("#routes", "removed", there=False)
     assert browser.complaints() == []
 
 

@@ -170,6 +170,27 @@ TEST_CASE("the JSON tells routes in order, and the state of both flows") {
                  R"("state":"stopping")"));
 }
 
+TEST_CASE("a route that was removed is told of while it has sessions") {
+  Reports reports = some_reports();
+  for (const char* const name : {"zoo", "old"}) reports.routes[name].sessions = 3;
+  reports.routes["over"].endings[static_cast<std::size_t>(Ending::finished)] = 9;
+  const std::string metrics = finhold::admin::metrics_text(some_facts(), reports, {});
+  CHECK(contains(metrics,
+                 "finhold_sessions{route=\"orders\"} 1\nfinhold_sessions{route=\"side\"} 0\n"
+                 "finhold_sessions{route=\"old\"} 3\nfinhold_sessions{route=\"zoo\"} 3\n"));
+  CHECK_FALSE(contains(metrics, "\"over\""));
+  const std::string json = finhold::admin::status_json(some_facts(), reports, false);
+  CHECK(contains(json, R"({"name":"old","listen":"","server":null,"tunnel":null,"is_far":false,)"
+                       R"("crosses":"","removed":true,"sessions":3,)"));
+  CHECK(contains(json, R"("crosses":"server","removed":false,)"));
+  CHECK(json.find(R"("name":"side")") < json.find(R"("name":"old")"));
+  CHECK(json.find(R"("name":"old")") < json.find(R"("name":"zoo")"));
+  CHECK_FALSE(contains(json, R"("name":"over")"));
+  const auto text = finhold::admin::status_text(json, "", 0, 0).value_or("");
+  CHECK(contains(text, "\nold (removed) "));
+  CHECK_FALSE(contains(text, "orders (removed)"));
+}
+
 TEST_CASE("the JSON is JSON whatever a name is") {
   Facts facts = some_facts();
   facts.routes[0].server = "<script>\"\xff\n";
