@@ -10,6 +10,11 @@ namespace finhold::app {
 
 namespace log = base::log;
 
+void lend_keepalive(int socket, const relay::Route& route) {
+  static_cast<void>(
+      net::set_leg_options(socket, relay::keepalive_options(route, base::Side::client)));
+}
+
 Door::Door(const Shared& shared, const relay::Route& route, net::Descriptor socket, bool kept)
     : shared_(shared),
       route_(&route),
@@ -21,12 +26,7 @@ Door::~Door() {
 }
 
 void Door::lead_to(const relay::Route& route) {
-  // Its keepalive times go to the connections that are accepted. The values were checked by the
-  // configuration.
-  if (route.keepalive != route_->keepalive) {
-    static_cast<void>(
-        net::set_leg_options(listener_.fd(), relay::keepalive_options(route, base::Side::client)));
-  }
+  lend_keepalive(listener_.fd(), route);
   route_ = &route;
 }
 

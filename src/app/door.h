@@ -12,6 +12,10 @@
 
 namespace finhold::app {
 
+// A listening socket that was another route's gives the connections that it accepts the keepalive
+// times of this one, whose values the configuration has checked.
+void lend_keepalive(int socket, const relay::Route& route);
+
 // On the worker's thread.
 class Door final : private net::Listener::Owner {
  public:

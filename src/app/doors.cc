@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "net/socket.h"
-#include "relay/keepalive_options.h"
 
 namespace finhold::app {
 
@@ -42,7 +40,7 @@ void Doors::begin_route(Entrance& entrance, const relay::Route& route) {
   if (entrance.fars.empty()) {
     for (const auto& door : entrance.doors) door->lead_to(route);
   } else {
-    open_doors(entrance, route, sockets_of(entrance));
+    open_doors(entrance, route, sockets_of(entrance, route));
   }
 }
 
@@ -52,7 +50,8 @@ void Doors::begin_far(Entrance& entrance, const GenerationRef& generation, std::
     return;
   }
   entrance.far = far;
-  open_fars(entrance, generation, sockets_of(entrance));
+  const relay::Route& route = generation->config.fars[far].settings.route;
+  open_fars(entrance, generation, sockets_of(entrance, route));
 }
 
 // Registering a handful of sockets fails for want of kernel memory only.
@@ -79,11 +78,12 @@ void Doors::open_fars(Entrance& entrance, const GenerationRef& generation,
 }
 
 // They listen on, and nobody accepts until the next one has them.
-std::vector<net::Descriptor> Doors::sockets_of(Entrance& entrance) {
+std::vector<net::Descriptor> Doors::sockets_of(Entrance& entrance, const relay::Route& next) {
   std::vector<net::Descriptor> sockets;
   for (const auto& door : entrance.doors) sockets.push_back(door->hand_over());
   entrance.doors.clear();
   for (const auto& end : entrance.fars) sockets.push_back(end->far.hand_over());
+  for (const net::Descriptor& socket : sockets) lend_keepalive(socket.get(), next);
   part_from(entrance.fars);
   return sockets;
 }

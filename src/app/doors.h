@@ -69,7 +69,7 @@ class Doors {
                   std::vector<net::Descriptor> sockets);
   void open_fars(Entrance& entrance, const GenerationRef& generation,
                  std::vector<net::Descriptor> sockets);
-  std::vector<net::Descriptor> sockets_of(Entrance& entrance);
+  std::vector<net::Descriptor> sockets_of(Entrance& entrance, const relay::Route& next);
   void part_from(std::vector<std::unique_ptr<FarEnd>>& fars);
 
   const Door::Shared& shared_;

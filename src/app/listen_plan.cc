@@ -51,7 +51,11 @@ std::vector<ListenStep> plan_listening(const std::vector<ListenPlace>& now,
   for (std::size_t i = 0; i < next.size(); ++i) {
     if (steps[i].from) continue;
     steps[i].beside_ours = std::any_of(now.begin(), now.end(), [&](const ListenPlace& ours) {
-      return listeners_overlap(ours.address, next[i].address);
+      // Of port 0 the sockets know what it has become.
+      return listeners_overlap(ours.address, next[i].address) ||
+             std::any_of(ours.bound.begin(), ours.bound.end(), [&](const base::Address& bound) {
+               return listeners_overlap(bound, next[i].address);
+             });
     });
   }
   return steps;

@@ -41,6 +41,20 @@ std::string advice(const base::Error& error) {
   }
 }
 
+// The same at a reload: finhold itself may be in the way, and does not get back what it gave up.
+std::string advice_at_reload(const base::Error& error) {
+  switch (error.code) {
+    case EADDRINUSE:
+      return "another process listens there (\"ss -ltnp\" shows which), or finhold itself, for "
+             "[admin] or since before it became `user`: that needs a restart";
+    case EPERM:
+    case EACCES:
+      return advice(error) + "; once given up, only a restart has it again";
+    default:
+      return advice(error);
+  }
+}
+
 const char* kind_of(const Listens& who) { return who.is_far ? "far" : "route"; }
 
 void tell_listening(const Listens& who, const base::Address& address, const PassedSocket* passed) {
@@ -59,7 +73,7 @@ void tell_listening(const Listens& who, const base::Address& address, const Pass
 
 void tell_not_listening(const Listens& who, const base::Address& address,
                         const base::Error& error) {
-  log::Line("cannot listen: " + advice(error))
+  log::Line("cannot listen: " + (who.later ? advice_at_reload(error) : advice(error)))
       .add(kind_of(who), who.route.name)
       .add("address", address.text())
       .add("error", error.text())
@@ -67,14 +81,14 @@ void tell_not_listening(const Listens& who, const base::Address& address,
 }
 
 // One socket of its own a worker.
-Sockets listen_alone(const Listens& who, std::uint32_t workers) {
+Sockets bind_alone(const Listens& who, std::uint32_t workers) {
   const relay::Route& route = who.route;
   std::vector<net::Descriptor> sockets;
   base::Address address = route.listen;
   for (std::uint32_t i = 0; i < workers; ++i) {
-    auto socket = net::listen_tcp(address, i == 0 && !who.beside_ours,
-                                  relay::keepalive_options(route, base::Side::client),
-                                  route.intercept == relay::Intercept::tproxy);
+    auto socket = net::bind_tcp(address, i == 0 && !who.beside_ours,
+                                relay::keepalive_options(route, base::Side::client),
+                                route.intercept == relay::Intercept::tproxy);
     if (!socket.ok()) {
       tell_not_listening(who, address, socket.error());
       return std::nullopt;
@@ -83,7 +97,6 @@ Sockets listen_alone(const Listens& who, std::uint32_t workers) {
     if (i == 0) address = net::local_address(socket.value().get());
     sockets.push_back(std::move(socket.value()));
   }
-  tell_listening(who, address, nullptr);
   return sockets;
 }
 
@@ -115,10 +128,10 @@ Sockets adopt(const Listens& who, PassedSocket passed, std::uint32_t workers) {
 
 }  // namespace
 
-std::optional<std::vector<net::Descriptor>> listen(const Listens& who,
-                                                   std::vector<PassedSocket> passed,
-                                                   std::uint32_t workers) {
-  if (passed.empty()) return listen_alone(who, workers);
+std::optional<std::vector<net::Descriptor>> open_sockets(const Listens& who,
+                                                         std::vector<PassedSocket> passed,
+                                                         std::uint32_t workers) {
+  if (passed.empty()) return bind_alone(who, workers);
   std::vector<net::Descriptor> all;
   for (PassedSocket& each : passed) {
     auto sockets = adopt(who, std::move(each), workers);
@@ -126,6 +139,17 @@ std::optional<std::vector<net::Descriptor>> listen(const Listens& who,
     std::move(sockets->begin(), sockets->end(), std::back_inserter(all));
   }
   return all;
+}
+
+bool begin_listening(const Listens& who, const std::vector<int>& sockets) {
+  for (const int socket : sockets) {
+    const base::Error error = net::begin_listening(socket);
+    if (error.code == 0) continue;
+    tell_not_listening(who, net::local_address(socket), error);
+    return false;
+  }
+  tell_listening(who, net::local_address(sockets.front()), nullptr);
+  return true;
 }
 
 std::optional<net::Descriptor> listen_admin(const base::Address& address) {

@@ -74,7 +74,7 @@ bool open(const Listens& who, std::vector<PassedSocket> passed, std::size_t plac
           Listening& listening) {
   auto& workers = listening.sockets;
   const bool is_kept = !passed.empty();
-  auto sockets = listen(who, std::move(passed), static_cast<std::uint32_t>(workers.size()));
+  auto sockets = open_sockets(who, std::move(passed), static_cast<std::uint32_t>(workers.size()));
   if (!sockets) return false;
   listening.places[place].kept_by_systemd = is_kept;
   auto& bound = listening.places[place].bound;
@@ -89,6 +89,16 @@ bool open(const Listens& who, std::vector<PassedSocket> passed, std::size_t plac
     its.opened.push_back(std::move((*sockets)[i]));
   }
   return true;
+}
+
+// Those of its own; systemd's have listened all the time.
+bool begin(const Listens& who, std::size_t place, const Listening& listening) {
+  if (listening.places[place].kept_by_systemd) return true;
+  std::vector<int> sockets;
+  for (const auto& worker : listening.sockets) {
+    for (const net::Descriptor& socket : worker[place].opened) sockets.push_back(socket.get());
+  }
+  return begin_listening(who, sockets);
 }
 
 Listening nothing_yet(const Config& config, std::uint32_t workers) {
@@ -206,7 +216,10 @@ std::optional<Listening> listen_first(const Config& config, std::uint32_t worker
   Listening listening = nothing_yet(config, workers);
   bool tried = false;
   for (std::size_t i = 0; i < listeners.size(); ++i) {
-    if (!open(listeners[i], std::move(kept[i]), i, listening)) return std::nullopt;
+    if (!open(listeners[i], std::move(kept[i]), i, listening) ||
+        !begin(listeners[i], i, listening)) {
+      return std::nullopt;
+    }
     if (tried || listeners[i].route.fin.crosses == core::Crosses::none) continue;
     try_socket_owner(net::local_address(listening.sockets.front()[i].opened.front().get()));
     tried = true;
@@ -226,8 +239,24 @@ std::optional<Listening> listen_next(const std::vector<ListenPlace>& now, const 
       for (auto& worker : listening.sockets) worker[i].from = from;
       continue;
     }
+    listeners[i].later = true;
     listeners[i].beside_ours = steps[i].beside_ours;
     if (!open(listeners[i], {}, i, listening)) return std::nullopt;
+  }
+  // Not before all are bound, which is what may fail: nobody shall connect to a socket that goes
+  // again, and one beside ours has its clients at once.
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    if (!steps[i].from && !begin(listeners[i], i, listening)) return std::nullopt;
+  }
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const bool stays = std::any_of(steps.begin(), steps.end(),
+                                   [i](const ListenStep& step) { return step.from == i; });
+    if (stays || !now[i].kept_by_systemd) continue;
+    log::Line(
+        "systemd still listens where finhold does not any more: who connects there waits in vain; "
+        "stop the .socket unit, and restart finhold to have the socket again")
+        .add("route", now[i].name)
+        .write(log::Level::warning);
   }
   return listening;
 }

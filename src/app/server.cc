@@ -105,7 +105,9 @@ class Server final : private net::Wake::Listener,
  private:
   void on_signal(int number) override {
     if (number == SIGHUP) {
-      reload();
+      // In another turn: however many there are, a signal to stop is heard.
+      reload_wanted_ = true;
+      wake_.call();
       return;
     }
     if (!stopping_) {
@@ -126,11 +128,8 @@ class Server final : private net::Wake::Listener,
     }
   }
 
-  // Another one may come while workers change: then once more after that.
   void reload() {
-    if (stopping_) return;
-    reload_again_ = reloading_;
-    if (reloading_) return;
+    reload_wanted_ = false;
     notify_.reloading();
     auto reload = prepare_reload({words_, *generation_, places_,
                                   static_cast<std::uint32_t>(workers_.size()), rules_.has_value()});
@@ -169,7 +168,6 @@ class Server final : private net::Wake::Listener,
         .add("removed", change_.removed)
         .write(log::Level::info);
     notify_.reloaded();
-    if (reload_again_) reload();
   }
 
   [[nodiscard]] admin::Facts facts() const {
@@ -223,6 +221,8 @@ class Server final : private net::Wake::Listener,
       poller_.stop();
     } else if (!stopping_) {
       note_reloaded();
+      // Not while workers still change.
+      if (reload_wanted_ && !reloading_) reload();
     }
   }
 
@@ -245,7 +245,7 @@ class Server final : private net::Wake::Listener,
   std::atomic<std::uint32_t> running_{0};
   Difference change_;  // of the reload that workers carry out now
   bool reloading_ = false;
-  bool reload_again_ = false;
+  bool reload_wanted_ = false;
   bool stopping_ = false;
 };
 
@@ -254,6 +254,8 @@ class Server final : private net::Wake::Listener,
 int serve(const Config& config, bool apply_rules, CommandWords words) {
   static_cast<void>(std::signal(
       SIGPIPE, SIG_IGN));  // a closed standard error; sockets are written with MSG_NOSIGNAL
+  // One that comes now is a wish to reload as soon as that is possible.
+  net::hold_signals({SIGHUP});
   log::configure(config.log.level, config.log.format);
   if (!passes_its_own_rules(config)) return 1;
 

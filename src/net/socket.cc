@@ -74,8 +74,8 @@ void set_tunnel_options(int fd, std::uint32_t user_timeout_ms) {
   set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10);
 }
 
-base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
-                                    const KeepaliveOptions& keepalive, bool transparent) {
+base::Result<Descriptor> bind_tcp(const base::Address& address, bool first,
+                                  const KeepaliveOptions& keepalive, bool transparent) {
   Descriptor fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return last_error("socket");
   if (!set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1)) return last_error("setsockopt");
@@ -92,8 +92,20 @@ base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
   // Only now: a bind() without SO_REUSEPORT fails beside any other listener.
   if (first && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return last_error("setsockopt");
   if (const auto error = set_leg_options(fd.get(), keepalive); error.code != 0) return error;
-  if (listen(fd.get(), backlog) != 0) return last_error("listen");
   return fd;
+}
+
+base::Error begin_listening(int fd) {
+  return listen(fd, backlog) == 0 ? base::Error{} : last_error("listen");
+}
+
+base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
+                                    const KeepaliveOptions& keepalive, bool transparent) {
+  auto bound = bind_tcp(address, first, keepalive, transparent);
+  if (!bound.ok()) return bound;
+  const base::Error error = begin_listening(bound.value().get());
+  if (error.code != 0) return error;
+  return bound;
 }
 
 bool is_tcp_listener(int fd) {

@@ -46,10 +46,18 @@ void disarm_linger(int fd);
 // - TCP_NOTSENT_LOWAT: a small stream, or a PING, does not wait behind megabytes in the kernel.
 void set_tunnel_options(int fd, std::uint32_t user_timeout_ms);
 
-// A listening, non-blocking socket with leg options. `first`: it must be the only one on this
-// address, also against another finhold, so that a second instance gets EADDRINUSE instead of a
-// share of the connections; the others of this process (one a worker) join it afterwards.
-// `transparent`: it accepts connections that "tproxy" rules divert, in the name of their servers.
+// A bound, non-blocking socket with leg options, to which nobody can connect yet. `first`: it must
+// be the only one on this address, also against another finhold, so that a second instance gets
+// EADDRINUSE instead of a share of the connections; the others of this process (one a worker) join
+// it afterwards. `transparent`: it accepts connections that "tproxy" rules divert, in the name of
+// their servers.
+base::Result<Descriptor> bind_tcp(const base::Address& address, bool first,
+                                  const KeepaliveOptions& keepalive, bool transparent = false);
+
+// code 0: that socket listens from now on.
+base::Error begin_listening(int fd);
+
+// Both in one.
 base::Result<Descriptor> listen_tcp(const base::Address& address, bool first,
                                     const KeepaliveOptions& keepalive, bool transparent = false);
 

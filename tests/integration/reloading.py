@@ -1,5 +1,7 @@
 """A finhold whose configuration file changes while it runs."""
 
+import ctypes
+import os
 import signal
 import socket
 from pathlib import Path
@@ -16,6 +18,33 @@ def free_address(host: str = "127.0.0.1") -> Address:
     with socket.socket() as sock:
         sock.bind((host, 0))
         return sock.getsockname()
+
+
+def listening_inodes(pid: int) -> set[str]:
+    """The listening IPv4 sockets of the process."""
+    table = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    listen = {line.split()[9] for line in table if line.split()[3] == "0A"}
+    fds = Path(f"/proc/{pid}/fd")
+    return listen & {os.readlink(fd)[8:-1] for fd in fds.iterdir() if os.readlink(fd).startswith("socket:[")}
+
+
+def keepalive_of_listeners(pid: int, port: int) -> set[int]:
+    """The TCP_KEEPIDLE, in seconds, of those at that port: what they accept has it too."""
+    system_call = ctypes.CDLL(None, use_errno=True).syscall
+    pidfd_getfd = 438
+    inodes = listening_inodes(pid)
+    seen = set()
+    pidfd = os.pidfd_open(pid)
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        if os.readlink(fd).removeprefix("socket:[").removesuffix("]") not in inodes:
+            continue
+        copy = system_call(pidfd_getfd, pidfd, int(fd.name), 0)
+        assert copy >= 0, os.strerror(ctypes.get_errno())
+        with socket.socket(fileno=copy) as sock:
+            if sock.getsockname()[1] == port:
+                seen.add(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+    os.close(pidfd)
+    return seen
 
 
 class Reloading:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from admin import ON, Admin
 from ends import End, Server, Session, connect, connect_client, text_of
-from finhold import BINARY, PATIENCE, route_to, wait_until
+from finhold import BINARY, PATIENCE, config_text, route_to, wait_until
 from private_network import private_network
 from privileges import USER
-from reloading import Reloading, free_address
+from reloading import Reloading, free_address, keepalive_of_listeners, listening_inodes
 from systemd import Manager, listening, passing
 from test_rules import SIDECAR, state
 
@@ -145,19 +145,11 @@ def test_a_listener_that_stays_keeps_those_who_wait(reloading, server, other):
 def test_a_renamed_route_keeps_its_listener(reloading, server):
     listen = text_of(free_address())
     finhold = reloading(route_to(server.address, listen=listen, name="one"))
-    inodes = listening_inodes(finhold)
+    inodes = listening_inodes(finhold.finhold.pid)
     finhold.reload(route_to(server.address, listen=listen, name="two"))
-    assert listening_inodes(finhold) == inodes
+    assert listening_inodes(finhold.finhold.pid) == inodes
     exchange(server.session(finhold.finhold.address("one")))
     finhold.finhold.ending(route="two")
-
-
-def listening_inodes(finhold) -> set[str]:
-    """The listening sockets of the process."""
-    table = Path(f"/proc/{finhold.finhold.pid}/net/tcp").read_text().splitlines()[1:]
-    listen = {line.split()[9] for line in table if line.split()[3] == "0A"}
-    fds = Path(f"/proc/{finhold.finhold.pid}/fd")
-    return listen & {os.readlink(fd)[8:-1] for fd in fds.iterdir() if os.readlink(fd).startswith("socket:[")}
 
 
 def test_a_listener_moves_to_an_address_that_includes_its_own(reloading, server):
@@ -206,6 +198,76 @@ def test_what_lasts_as_long_as_the_process_is_told(reloading, server, table, key
         finhold.reload(route_to(server.address), **{table: {key: value}})
     assert len(finhold.finhold.found("not changed by a reload; restart", key=f"{table}.{key}")) == 2
     exchange(server.session(finhold.finhold.address()))
+
+
+def test_a_listener_that_stays_has_the_keepalive_of_its_new_route(reloading):
+    """A redirected leg has 15 s at most (the sidecar's conntrack), others what the file says; also where a socket goes
+    from a route to a far end and back."""
+    with private_network(), closing(Server()) as server:
+        at = {"listen": "127.0.0.1:15001", "name": "main"}
+        keepalive = {"keepalive": {"idle": "2h", "interval": "75s", "probes": 9}}
+        redirect = {"intercept": "redirect", "crosses": "none", "name": "other", "listen": "127.0.0.1:15002"}
+        finhold = reloading(route_to(server.address, **at, **keepalive), redirect)
+
+        def idle() -> set[int]:
+            return keepalive_of_listeners(finhold.finhold.pid, 15001)
+
+        assert idle() == {7200}
+        finhold.reload({**redirect, **at, **keepalive}, redirect)
+        assert idle() == {15}
+        far = {**at, "name": "far", "tls": "off", "allow": [text_of(server.address)]}
+        finhold.reload(redirect, far=[far])
+        assert idle() == {30}
+        finhold.reload(redirect, far=[{**far, "keepalive": {"idle": "10s", "interval": "3s"}}])
+        assert idle() == {10}
+        finhold.reload(route_to(server.address, **at, **keepalive), redirect)
+        assert idle() == {7200}
+
+
+def test_a_reload_that_fails_has_opened_nothing(reloading, server, other):
+    """A socket at 127.0.0.1 would have had the clients of the one at 0.0.0.0 at once, and gone with them."""
+    port = free_address()[1]
+    finhold = reloading(route_to(server.address, listen=f"0.0.0.0:{port}"))
+    finhold.write(route_to(server.address, listen=f"127.0.0.1:{port}"),
+                  route_to(server.address, listen=text_of(other.address), name="busy"))
+    assert "in use" in finhold.fail()[0]
+    assert len(finhold.finhold.found("listening")) == 1
+    exchange(server.session(("127.0.0.1", port)))
+
+
+def test_a_port_that_the_kernel_chose_is_asked_for_by_its_number(reloading, server):
+    finhold = reloading(route_to(server.address))
+    address = finhold.finhold.address()
+    finhold.reload(route_to(server.address, listen=text_of(address)))
+    exchange(server.session(address))
+
+
+def test_a_signal_before_finhold_is_ready_is_not_lost(public_path, server):
+    path = public_path / "many.toml"
+    path.write_text(config_text([route_to(server.address, name=f"route{i}") for i in range(300)], {}))
+    with subprocess.Popen([BINARY, "run", "--config", path], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stderr:
+                if " listening " in line:
+                    process.send_signal(signal.SIGHUP)
+                    break
+            assert any(" reloaded " in line for line in process.stderr)
+            process.terminate()
+            process.stderr.read()
+            assert process.wait() == 0
+        finally:
+            process.kill()
+
+
+def test_reloads_without_end_do_not_keep_finhold_from_stopping(reloading, server):
+    finhold = reloading(route_to(server.address))
+    finhold.path.write_text("nonsense = 1\n" * 50)
+    for _ in range(1000):
+        finhold.finhold.signal(signal.SIGHUP)
+    finhold.finhold.signal(signal.SIGTERM)
+    for _ in range(1000):
+        finhold.finhold.signal(signal.SIGHUP)
+    finhold.finhold.await_exit()
 
 
 def test_the_limit_of_sessions_changes(reloading, server):
@@ -313,6 +375,14 @@ def test_a_socket_of_systemd_stays(reloading, server, other):
         exchange(server.session(address))
 
 
+def test_a_socket_of_systemd_whose_route_goes_is_told_of(reloading, server, other):
+    with closing(listening()) as passed:
+        kept = route_to(server.address, listen=text_of(passed.getsockname()), name="main")
+        finhold = reloading(kept, route_to(other.address, name="other"), **passing((passed, "main")))
+        finhold.reload(route_to(other.address, name="other"))
+        finhold.finhold.await_event("systemd still listens", route="main")
+
+
 def test_a_reload_while_stopping_is_of_no_account(reloading, server):
     finhold = reloading(route_to(server.address))
     session = server.session(finhold.finhold.address())
@@ -351,6 +421,16 @@ def test_a_port_that_needs_a_privilege_fails_the_reload(reloading):
         finhold.fail()
         assert "CAP_NET_BIND_SERVICE" in finhold.finhold.await_event("cannot listen", route="low").line
         exchange(server.session(finhold.finhold.address()))
+
+
+def test_a_listener_of_root_cannot_move_for_another_user(reloading):
+    """Sockets of one port may be several only for one user."""
+    with private_network(), closing(Server()) as server:
+        finhold = reloading(route_to(server.address, listen="0.0.0.0:7007"), user=USER)
+        finhold.write(route_to(server.address, listen="127.0.0.1:7007"), user=USER)
+        finhold.fail()
+        assert "since before it became `user`" in finhold.finhold.await_event("cannot listen").line
+        exchange(server.session(("127.0.0.1", 7007)))
 
 
 def test_rules_that_finhold_has_loaded_do_not_change(reloading):
