@@ -171,6 +171,7 @@ void Connection::take(std::span<const std::byte> bytes) {
   if (state_ != State::open || to_cut_) return;  // all is said
   heard_at_ = table_.loop_.now();
   pinged_ = false;
+  if (first_bytes_ == FirstBytes::none_yet) first_bytes_ = first_bytes(bytes);
   if (tls_) {
     decrypt(bytes);
   } else {
@@ -220,7 +221,13 @@ std::string Connection::why_ended() const {
   if (in_order) return {};
   if (send_error_ != 0) return words_of(send_error_);
   if (tls_ && !tls_->failure().empty()) return tls_->failure();
-  if (!ready_) return "the other side closed the connection before HTTP/2 was ready";
+  if (!ready_) {
+    // OpenSSL has no alert for who does not speak TLS.
+    const bool may_want_tls =
+        !tls_ && http2_.role() == Http2::Role::near && first_bytes_ == FirstBytes::none_yet;
+    return std::string("the other side closed the connection before HTTP/2 was ready") +
+           (may_want_tls ? "; if it expects TLS, write tls = { ... } in [[tunnel]]" : "");
+  }
   if (goaway_received_) return "the other side closed the connection before its streams had ended";
   return "the other side closed the connection without GOAWAY";
 }
@@ -448,7 +455,11 @@ void Connection::close(bool in_order) {
 
 void Connection::tell_closed(const std::string& why) {
   table_.told_ = true;
-  owner_.on_closed(*this, why);
+  std::string better;
+  if (!ready_ && !why.empty()) {
+    better = why_no_match(http2_.role(), tls_.has_value(), first_bytes_);
+  }
+  owner_.on_closed(*this, better.empty() ? why : better);
 }
 
 }  // namespace finhold::tunnel

@@ -20,6 +20,7 @@
 #include "net/poller.h"
 #include "net/timers.h"
 #include "tunnel/carrier.h"
+#include "tunnel/first_bytes.h"
 #include "tunnel/http2.h"
 #include "tunnel/settings.h"
 #include "tunnel/tls.h"
@@ -173,6 +174,7 @@ class Connection final : public Carrier,
   Http2Code goaway_ = Http2Code::no_error;
   std::size_t slot_ = 0;  // in the table
   State state_ = State::open;
+  FirstBytes first_bytes_ = FirstBytes::none_yet;
   bool goaway_received_ = false;
   bool ready_ = false;
   bool lost_ = false;

@@ -81,6 +81,8 @@ class Http2 {
   // Streams that were not forgotten become void, without an event.
   ~Http2();
 
+  [[nodiscard]] Role role() const { return role_; }
+
   // Bytes from the connection. False: failed(). `now` in milliseconds, of any clock that does not
   // go back.
   bool feed(std::span<const std::byte> bytes, std::uint64_t now);

@@ -433,13 +433,37 @@ TEST_CASE("connection: why TLS does not come about is told at both ends") {
   SUBCASE("near without TLS") {
     world.join(nullptr, &far_tls());
     both_go();
-    CHECK(world.far.told == "closed: TLS: what the other side sends is not TLS");
-    CHECK(world.near.told.starts_with("closed: "));
+    CHECK(world.far.told ==
+          "closed: the other side speaks HTTP/2 without TLS: write tls = { ... } in the near "
+          "end's [[tunnel]], as in [[far]]");
+    CHECK(
+        world.near.told ==
+        "closed: the other side closed the connection before HTTP/2 was ready; if it expects TLS, "
+        "write tls = { ... } in [[tunnel]]");
+  }
+  SUBCASE("near without TLS, and far answers by an alert") {
+    net::Descriptor raw = world.join(world.near);
+    send_raw(raw, std::string("\x15\3\1\0\2\2\x46", 7));
+    raw.close();
+    world.until([&] { return world.near.closed == 1; });
+    CHECK(world.near.told ==
+          "closed: the other side speaks TLS, and here it is off: write tls = { ... } in "
+          "[[tunnel]], as in the far end's [[far]]");
   }
   SUBCASE("far without TLS") {
     world.join(&near_tls(), nullptr);
     both_go();
-    CHECK(world.far.told == "closed: HTTP/2: it does not speak HTTP/2");
+    CHECK(world.far.told ==
+          "closed: the other side speaks TLS, and here it is off: write tls = { ... } in [[far]], "
+          "as in the near end's [[tunnel]]");
+    CHECK(world.near.told ==
+          "closed: the other side speaks HTTP/2 without TLS: write tls = { ... } in the far end's "
+          "[[far]], as in [[tunnel]]");
+  }
+  SUBCASE("far is something else") {
+    const net::Descriptor raw = world.join(world.near, &near_tls());
+    send_raw(raw, "220 mail.example.net ESMTP\r\n");
+    world.until([&] { return world.near.closed == 1; });
     CHECK(world.near.told == "closed: TLS: what the other side sends is not TLS");
   }
 }

@@ -1,0 +1,23 @@
+// What the first bytes of a connection say of its other end: TLS, or HTTP/2 without it. So that one
+// end whose `tls` is "off", and whose other end's is not, can tell what to set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "tunnel/http2.h"
+
+namespace finhold::tunnel {
+
+enum class FirstBytes : std::uint8_t { none_yet, tls, http2, other };
+
+// Of the first that was received; not none_yet.
+[[nodiscard]] FirstBytes first_bytes(std::span<const std::byte> received);
+
+// Why an end of that role cannot be connected to one that has begun so, and what to write in the
+// configuration; empty: that is not the reason.
+[[nodiscard]] std::string why_no_match(Http2::Role role, bool has_tls, FirstBytes of_other_end);
+
+}  // namespace finhold::tunnel
