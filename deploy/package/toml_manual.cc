@@ -1,5 +1,5 @@
 // Prints every key that a configuration file may have: finhold.toml(5), in roff (man(7)), or with
-// --markdown docs/configuration.md.
+// --markdown conf/configuration.md.
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -111,7 +111,7 @@ void print_markdown() {
   std::cout << R"(# The configuration file
 Every key, as `finhold check` knows it. Made by `toml_manual --markdown`, as finhold.toml(5) is by the same program: change
 the tables in `src/app/config_keys*.cc`. A sample with comments and whole examples is
-[conf/finhold.toml](../conf/finhold.toml).
+[conf/finhold.toml](finhold.toml).
 
 Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as "256KiB".
 

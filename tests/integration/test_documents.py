@@ -29,7 +29,7 @@ def test_links_lead_somewhere():
 
 
 def test_every_word_of_an_ending_line_is_explained():
-    first_cells = re.findall(r"^\| (`[^|]*) \|", (ROOT / "docs" / "log.md").read_text(), re.MULTILINE)
+    first_cells = re.findall(r"^\| (`[^|]*) \|", (ROOT / "deploy" / "log.md").read_text(), re.MULTILINE)
     explained = {word for cell in first_cells for word in re.findall(r"`([a-z-]+)`", cell)}
     core = ROOT / "src" / "core"
     sources = (core / "ending.cc").read_text() + (core / "fin_policy.cc").read_text().split("name(Release ")[1]
@@ -42,7 +42,7 @@ def test_every_word_of_an_ending_line_is_explained():
 def test_the_reference_of_the_configuration_is_the_programs_own():
     program = Path(BINARY).parent / "toml_manual"
     printed = subprocess.run([program, "--markdown"], capture_output=True, text=True, check=True).stdout
-    assert (ROOT / "docs" / "configuration.md").read_text() == printed, f"{program} --markdown > docs/configuration.md"
+    assert (ROOT / "conf" / "configuration.md").read_text() == printed, f"{program} --markdown > conf/configuration.md"
 
 
 def test_the_lines_that_the_readme_quotes_are_written():

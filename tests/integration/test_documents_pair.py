@@ -1,4 +1,4 @@
-"""The pair of docs/pair.md: its commands are run as they are written, and its files are right and do what it says."""
+"""The pair of conf/pair.md: its commands are run as they are written, and its files are right and do what it says."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ from finhold import BINARY, ROOT, Finhold
 
 def block(begin: str, end: str) -> str:
     """That page from the line that begins so, up to one that does, without the indentation."""
-    text = (ROOT / "docs" / "pair.md").read_text().split("    " + begin)[1].split("\n" + end)[0]
+    text = (ROOT / "conf" / "pair.md").read_text().split("    " + begin)[1].split("\n" + end)[0]
     return "\n".join(line.removeprefix("    ") for line in (begin + text).splitlines()) + "\n"
 
 
