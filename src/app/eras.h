@@ -35,8 +35,6 @@ class Eras {
   // its own, and the former one is drained.
   void begin(const GenerationRef& generation);
 
-  [[nodiscard]] const GenerationRef& now() const { return eras_.back().generation; }
-
   // Leads to the server of a session of any generation that is in use; nullptr: it dials.
   std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session);
 

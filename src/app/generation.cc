@@ -7,8 +7,6 @@
 namespace finhold::app {
 namespace {
 
-using Contexts = std::vector<std::optional<tunnel::TlsContext>>;
-
 bool is_same(const std::optional<tunnel::TlsContext>& one,
              const std::optional<tunnel::TlsContext>& two) {
   if (!one || !two) return one.has_value() == two.has_value();

@@ -132,6 +132,12 @@ bool passes_its_own_rules(const Config& config) {
   return true;
 }
 
+void warn_about_pairs(const Config& config, const Certificates& certificates) {
+  for (const EndRemark& warning : warnings_about_pairs(config, certificates)) {
+    log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
+  }
+}
+
 std::optional<Certificates> certificates_of(const Config& config) {
   auto certificates = load_certificates(config);
   if (!certificates.ok()) {
@@ -143,9 +149,7 @@ std::optional<Certificates> certificates_of(const Config& config) {
     }
     return std::nullopt;
   }
-  for (const EndRemark& warning : warnings_about_pairs(config, certificates.value())) {
-    log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
-  }
+  warn_about_pairs(config, certificates.value());
   return std::move(certificates.value());
 }
 

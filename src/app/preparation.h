@@ -21,6 +21,10 @@ bool tell(const std::string& what, const std::optional<base::Mistake>& mistake);
 // False: connections that finhold opens would lead back to it, whoever loads the rules.
 bool passes_its_own_rules(const Config& config);
 
+// A line for each of warnings_about_pairs().
+void warn_about_pairs(const Config& config, const Certificates& certificates);
+
+// Of the start; with warnings.
 std::optional<Certificates> certificates_of(const Config& config);
 
 // Whether all that sessions need can be dialed with the privileges that are left.

@@ -72,9 +72,7 @@ std::optional<Reload> prepare_reload(const Running& running) {
     refuse("the rules that --apply-rules has loaded would be others; restart finhold for that");
     return std::nullopt;
   }
-  for (const EndRemark& warning : warnings_about_pairs(next->config, next->certificates)) {
-    log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
-  }
+  warn_about_pairs(next->config, next->certificates);
   // Last, so that nobody connects to a socket that goes again.
   auto listening = listen_next(running.places, next->config, running.workers);
   if (!listening) return std::nullopt;
