@@ -7,45 +7,13 @@ from contextlib import closing
 from typing import Callable
 
 import pytest
-from ends import End, Server, background, connect_client
+from ends import background, connect_client
 from finhold import route_to, wait_until
 from reloading import Reloading
+from responder import Responder
 
 RELOADS = 1000
 WRONG = 'nonsense = "here"\n'
-
-
-class Responder:
-    """A server that reads to the end, and answers then. It checks every byte."""
-
-    def __init__(self) -> None:
-        self.server = Server()
-        self.served = 0
-        self.problems: list[str] = []
-        self._lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        self.server.sock.settimeout(None)
-        while True:
-            try:
-                sock = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(End(sock, "server"),), daemon=True).start()
-
-    def _serve(self, end: End) -> None:
-        end.sock.settimeout(60)
-        try:
-            while end._read(1 << 20):
-                pass
-            end.send(min(end.received, 5000))
-            end.finish()
-            end.close()
-            with self._lock:
-                self.served += 1
-        except BaseException as problem:  # noqa: BLE001: told at the end
-            self.problems.append(repr(problem))
 
 
 def one_session(address: tuple, length: int) -> None:
