@@ -2,8 +2,10 @@
 // the members that it is about.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "base/duration.h"
 #include "relay/route.h"
 #include "tunnel/settings.h"
 #include "tunnel/tls.h"
@@ -17,6 +19,7 @@ struct Item {
   tunnel::FarSettings far;        // [[far]], without its tls and its route
   tunnel::TlsNearSettings near_tls;
   tunnel::TlsFarSettings far_tls;
+  std::optional<base::Limit> closing;  // [[route]], [[far]]; nothing: as keepalive has it
   bool tls_off = false;  // [[tunnel]], [[far]]: tls = "off"
 };
 

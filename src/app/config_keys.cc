@@ -70,7 +70,7 @@ constexpr std::array<Table, 11> tables{{
      .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
 }};
 
-const std::array<Key, 32> keys{{
+const std::array<Key, 34> keys{{
     {.table = "",
      .name = "user",
      .kind = Kind::user,
@@ -215,6 +215,8 @@ const std::array<Key, 32> keys{{
      .choices = legs,
      .store = [](const Value& v, Target& to) { to.item.route.fin.crosses = Crosses(v.number); }},
     connect_timeout_of("route"),
+    session_idle_of("route"),
+    closing_of("route"),
     send_proxy_of("route"),
     {.table = "route",
      .name = "accept_proxy",
@@ -265,7 +267,7 @@ const std::array<Key, 32> keys{{
      .name = "half_closed_total",
      .kind = Kind::limit,
      .example = R"("never")",
-     .meaning = "a half-closed session is reset this long after its first end",
+     .meaning = "a half-closed session is reset this long after its first end, until all is delivered",
      .lowest = 1,
      .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_total = v.duration; }},
 

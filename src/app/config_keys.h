@@ -28,6 +28,7 @@ enum class Kind : std::uint8_t {
   duration,       // "10s"
   whole_seconds,  // a duration that the kernel takes in seconds
   limit,          // a duration, or "never"
+  limit_or_auto,  // the same, or "auto" (stored with the number 1)
   listen,         // a numeric address and a port
   listen_or_not,  // the same, or ""
   server,         // a name or a numeric address, and a port

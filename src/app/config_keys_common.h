@@ -73,4 +73,27 @@ constexpr Key send_proxy_of(std::string_view table) {
           }};
 }
 
+constexpr Key session_idle_of(std::string_view table) {
+  return {.table = table,
+          .name = "idle",
+          .kind = Kind::limit,
+          .example = R"("never")",
+          .meaning = "a session in which nothing moves either way for this long is reset",
+          .lowest = 1,
+          .store = [](const Value& v, Target& to) { to.item.route.fin.idle = v.duration; }};
+}
+
+constexpr Key closing_of(std::string_view table) {
+  return {.table = table,
+          .name = "closing",
+          .kind = Kind::limit_or_auto,
+          .example = R"("auto")",
+          .meaning = "a session that has ended both ways is reset once its reader takes nothing for "
+                     "this long; auto: idle + interval * probes of keepalive",
+          .lowest = 1,
+          .store = [](const Value& v, Target& to) {
+            if (v.number == 0) to.item.closing = v.duration;
+          }};
+}
+
 }  // namespace finhold::app

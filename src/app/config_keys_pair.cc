@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t shortest_ping = 100;
 constexpr std::uint64_t longest_ping = 3'600'000;
 
-const std::array<Key, 29> keys{{
+const std::array<Key, 31> keys{{
     {.table = "tunnel",
      .name = "name",
      .kind = Kind::name,
@@ -135,6 +135,8 @@ const std::array<Key, 29> keys{{
      .meaning = "what near ends may open",
      .store = [](const Value& v, Target& to) { to.item.far.allow.push_back(v.allow); }},
     connect_timeout_of("far"),
+    session_idle_of("far"),
+    closing_of("far"),
     send_proxy_of("far"),
     {.table = "far",
      .name = "ping_every",

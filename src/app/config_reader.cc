@@ -179,6 +179,9 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedItem& plac
   if (!fits && (text == nullptr || !takes_text)) {
     std::string expected = "a string such as " + std::string(key.example);
     if (key.kind == Kind::limit) expected = R"(a string such as "10s" or "never")";
+    if (key.kind == Kind::limit_or_auto) {
+      expected = R"(a string such as "10s", "never" or "auto")";
+    }
     if (takes_number(key) || key.kind == Kind::choice || key.kind == Kind::source ||
         key.kind == Kind::tunnel || key.kind == Kind::host || key.kind == Kind::path) {
       expected = allowed(key);

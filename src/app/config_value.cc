@@ -56,6 +56,10 @@ bool is_token68(std::string_view text) {
          text.find_first_not_of('=', std::min(end, text.size())) == std::string_view::npos;
 }
 
+bool takes_never(const Key& key) {
+  return key.kind == Kind::limit || key.kind == Kind::limit_or_auto;
+}
+
 std::string shown_duration(const Key& key, std::uint64_t milliseconds) {
   if (key.kind == Kind::whole_seconds) return std::to_string(milliseconds / 1000) + "s";
   return base::format_duration(base::Milliseconds(milliseconds));
@@ -88,7 +92,8 @@ ValueResult parse_size(const Key& key, std::string_view text) {
 
 ValueResult parse_duration(const Key& key, std::string_view text) {
   Value value;
-  if (key.kind == Kind::limit) {
+  if (key.kind == Kind::limit_or_auto && text == "auto") return Value{.number = 1};
+  if (takes_never(key)) {
     const auto limit = base::parse_limit(text);
     if (!limit.ok()) return explained(text, limit.error());
     value.duration = limit.value();
@@ -184,7 +189,9 @@ ValueResult parse_destination(std::string_view text) {
 }  // namespace
 
 std::string allowed(const Key& key) {
-  const std::string or_never = key.kind == Kind::limit ? ", or \"never\"" : "";
+  const std::string or_never = !takes_never(key)          ? ""
+                               : key.kind == Kind::limit ? ", or \"never\""
+                                                         : ", \"never\" or \"auto\"";
   switch (key.kind) {
     case Kind::name:
       return R"(1 to 64 letters, digits, "_", "." and "-")";
@@ -205,6 +212,7 @@ std::string allowed(const Key& key) {
     case Kind::duration:
     case Kind::whole_seconds:
     case Kind::limit:
+    case Kind::limit_or_auto:
       if (key.highest != UINT64_MAX) {
         return "a duration from " + shown_duration(key, key.lowest) + " to " +
                shown_duration(key, key.highest) +
@@ -269,6 +277,7 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
     case Kind::duration:
     case Kind::whole_seconds:
     case Kind::limit:
+    case Kind::limit_or_auto:
       return parse_duration(key, text);
     case Kind::listen:
       return parse_listen(text);

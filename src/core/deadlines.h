@@ -17,10 +17,15 @@ using Instant = std::uint64_t;
 // When things happened in a session.
 struct Stamps {
   std::array<Instant, 2> ended{};  // by base::index(Flow): its end was read
-  std::array<Instant, 2> moved{};  // by base::index(Flow): bytes last moved
+  // By base::index(Flow): bytes of it last moved, into its sink or, where that was looked at, from
+  // there to the other end.
+  std::array<Instant, 2> moved{};
   std::array<bool, 2> blocked{};   // by base::index(Flow): bytes wait for a slow sink
   // By base::index(Flow): when bytes of it were last known to be on their way to its sink.
   std::array<Instant, 2> in_flight{};
+  // When it began what it does now: to relay, to deliver what came from a leg that failed, or, with
+  // both FINs out, to close.
+  Instant phase = 0;
 
   void flow_moved(base::Flow flow, Instant now) { moved[base::index(flow)] = now; }
   void flow_ended(base::Flow flow, Instant now) { ended[base::index(flow)] = now; }
@@ -36,5 +41,9 @@ struct Deadline {
 // time starts anew at `now`. Nor can a sink be waiting for an end that has not yet got all bytes
 // before it. Requires that `stamps.ended` is set for every flow that has ended.
 std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& stamps, Instant now);
+
+// The same for a session whose policy is over, since both FINs are out, while a leg still has
+// something for a slow reader.
+std::optional<Deadline> closing_deadline(const FinSettings& settings, const Stamps& stamps);
 
 }  // namespace finhold::core

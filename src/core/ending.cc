@@ -29,6 +29,10 @@ const char* name(Ending ending) {
       return "half-closed-idle";
     case Ending::half_closed_total:
       return "half-closed-total";
+    case Ending::closing:
+      return "closing";
+    case Ending::idle:
+      return "idle";
     case Ending::drain_limit:
       return "drain-limit";
     case Ending::not_intercepted:
@@ -76,6 +80,21 @@ Ending ending_of_failed_leg(base::Side side, int code) {
       return client ? Ending::client_vanished : Ending::server_vanished;
     default:
       return client ? Ending::client_reset : Ending::server_reset;
+  }
+}
+
+std::optional<Ending> ending_of_limit(Event::Kind limit) {
+  switch (limit) {
+    case Event::Kind::half_closed_idle:
+      return Ending::half_closed_idle;
+    case Event::Kind::half_closed_total:
+      return Ending::half_closed_total;
+    case Event::Kind::closing:
+      return Ending::closing;
+    case Event::Kind::idle:
+      return Ending::idle;
+    default:
+      return std::nullopt;
   }
 }
 

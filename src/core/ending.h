@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "base/error.h"
 #include "base/side.h"
+#include "core/fin_policy.h"
 
 namespace finhold::core {
 
@@ -21,6 +23,8 @@ enum class Ending : std::uint8_t {
   server_unresolved,   // the dial: the name has no address
   half_closed_idle,    // R6's limits
   half_closed_total,   //
+  closing,             // both flows had ended, and a reader took nothing more
+  idle,                // nothing moved either way
   drain_limit,         // finhold was told to stop, and limits.drain passed
   not_intercepted,   // the client came to a listener for diverted connections, and was not diverted
   untrusted_proxy,   // accept_proxy: the other end is not one that may send a header
@@ -52,6 +56,9 @@ const char* name(Ending ending);
 
 // The ending of a leg that failed with an errno: reset or vanished.
 Ending ending_of_failed_leg(base::Side side, int code);
+
+// The ending of a session that one of its limits (R6) ends; nothing if the event is no such limit.
+std::optional<Ending> ending_of_limit(Event::Kind limit);
 
 // The ending of a failed dial.
 Ending ending_of_failed_dial(const base::Error& error);

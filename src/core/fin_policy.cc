@@ -21,11 +21,15 @@ bool FinPolicy::possible(Event event) const {
   const Flow from = base::flow_from(event.side);
   switch (event.kind) {
     case Event::Kind::ended:
-      return flow(from) == FlowState::flowing;
+      // Into a leg that has failed nothing goes, an end neither.
+      return flow(from) == FlowState::flowing && !failed(base::other(event.side));
+    case Event::Kind::broken:
+      return flow(from) == FlowState::flowing && failed(event.side);
     case Event::Kind::drained:
-      return flow(from) == FlowState::ended;
+      return (flow(from) == FlowState::ended || flow(from) == FlowState::broken) &&
+             !failed(base::other(event.side));
     case Event::Kind::gone:
-      return flow(from) != FlowState::flowing && !gone(event.side);
+      return has_ended(from) && !gone(event.side);
     case Event::Kind::quiet:
       return waits_for_quiet(from);
     case Event::Kind::hold_limit:
@@ -34,7 +38,17 @@ bool FinPolicy::possible(Event event) const {
       return half_closed() && settings_->half_closed_idle.has_value();
     case Event::Kind::half_closed_total:
       return half_closed() && settings_->half_closed_total.has_value();
+    case Event::Kind::closing:
+      return closing() && settings_->closing.has_value();
+    case Event::Kind::idle:
+      return settings_->idle.has_value() && !failing();
+    case Event::Kind::delivered:
+      return failed(event.side) &&
+             (flow(from) == FlowState::released || flow(from) == FlowState::broken_drained);
+    case Event::Kind::undelivered:
+      return failed(event.side);
     case Event::Kind::reset:
+      return !failed(event.side);
     case Event::Kind::cut:
       return true;
   }
@@ -49,8 +63,12 @@ Actions FinPolicy::step(Event event) {
     case Event::Kind::ended:
       state(from) = FlowState::ended;
       break;
+    case Event::Kind::broken:
+      state(from) = FlowState::broken;
+      break;
     case Event::Kind::drained:
-      state(from) = FlowState::held;
+      state(from) =
+          flow(from) == FlowState::broken ? FlowState::broken_drained : FlowState::held;
       break;
     case Event::Kind::gone:
       gone_[base::index(event.side)] = true;
@@ -62,18 +80,31 @@ Actions FinPolicy::step(Event event) {
       release(from, Release::hold_limit, actions);
       break;
     case Event::Kind::reset:
-      if (flow(from) == FlowState::held) release(from, Release::source_gone, actions);
-      [[fallthrough]];
+      failed_[base::index(event.side)] = gone_[base::index(event.side)] = true;
+      if (!failed(base::other(event.side))) break;
+      actions.reset = over_ = true;
+      return actions;
+    case Event::Kind::delivered:
+      // The other way was open, or its end never got there: its source must not take it for well.
+      actions.finished = flow(from) == FlowState::released &&
+                         flow(base::other(from)) == FlowState::released;
+      actions.reset = !actions.finished;
+      over_ = true;
+      return actions;
+    case Event::Kind::undelivered:
     case Event::Kind::half_closed_idle:
     case Event::Kind::half_closed_total:
+    case Event::Kind::closing:
+    case Event::Kind::idle:
     case Event::Kind::cut:
       actions.reset = true;
       over_ = true;
       return actions;
   }
   release_what_may(actions);
-  actions.finished =
-      flow(Flow::to_server) == FlowState::released && flow(Flow::to_client) == FlowState::released;
+  // One that is failing is over when the other leg has everything.
+  actions.finished = !failing() && flow(Flow::to_server) == FlowState::released &&
+                     flow(Flow::to_client) == FlowState::released;
   over_ = actions.finished;
   if (!over_) nurse_half_closed(actions);
   actions.hold[base::index(from)] =
@@ -84,10 +115,10 @@ Actions FinPolicy::step(Event event) {
 // Sends on every FIN that a rule lets go.
 void FinPolicy::release_what_may(Actions& actions) {
   for (const Flow each : both_flows) {
-    if (flow(each) != FlowState::held) continue;
+    if (flow(each) != FlowState::held || failed(base::sink_of(each))) continue;
     if (!crosses(settings_->crosses, base::sink_of(each))) {
       release(each, Release::not_held, actions);
-    } else if (flow(base::other(each)) != FlowState::flowing) {
+    } else if (has_ended(base::other(each))) {
       release(each, Release::other_ended, actions);
     } else if (gone(base::source_of(each))) {
       release(each, Release::source_gone, actions);
@@ -110,8 +141,8 @@ void FinPolicy::release(Flow flow, Release reason, Actions& actions) {
 void FinPolicy::nurse_half_closed(Actions& actions) {
   for (const Side side : both_sides) {
     const bool fin_sent = flow(base::flow_into(side)) == FlowState::released;
-    const bool fin_read = flow(base::flow_from(side)) != FlowState::flowing;
-    if (!crosses(settings_->crosses, side) || fin_sent == fin_read) continue;
+    const bool fin_read = has_ended(base::flow_from(side));
+    if (!crosses(settings_->crosses, side) || fin_sent == fin_read || failed(side)) continue;
     actions.nurse[base::index(side)] = !nursed_[base::index(side)];
     nursed_[base::index(side)] = true;
   }
@@ -125,17 +156,29 @@ bool FinPolicy::gone_matters(Side side) const {
          !at_once(settings_->release_when_quiet) && !at_once(settings_->hold_at_most);
 }
 
+bool FinPolicy::has_ended(Flow flow) const {
+  const FlowState now = this->flow(flow);
+  return now == FlowState::ended || now == FlowState::held || now == FlowState::released;
+}
+
 bool FinPolicy::half_closed() const {
-  return !over_ && (flow(Flow::to_server) != FlowState::flowing ||
-                    flow(Flow::to_client) != FlowState::flowing);
+  return !over_ && (has_ended(Flow::to_server) || has_ended(Flow::to_client));
+}
+
+bool FinPolicy::closing() const {
+  return !over_ && !failing() && has_ended(Flow::to_server) && has_ended(Flow::to_client);
+}
+
+bool FinPolicy::is_held(Flow flow) const {
+  return !over_ && this->flow(flow) == FlowState::held && !failed(base::sink_of(flow));
 }
 
 bool FinPolicy::waits_for_quiet(Flow flow) const {
-  return !over_ && this->flow(flow) == FlowState::held && settings_->release_when_quiet.has_value();
+  return is_held(flow) && settings_->release_when_quiet.has_value();
 }
 
 bool FinPolicy::waits_for_hold_limit(Flow flow) const {
-  return !over_ && this->flow(flow) == FlowState::held && settings_->hold_at_most.has_value();
+  return is_held(flow) && settings_->hold_at_most.has_value();
 }
 
 const char* name(FlowState state) {
@@ -148,6 +191,10 @@ const char* name(FlowState state) {
       return "held";
     case FlowState::released:
       return "released";
+    case FlowState::broken:
+      return "broken";
+    case FlowState::broken_drained:
+      return "broken-drained";
   }
   return "";
 }

@@ -13,12 +13,12 @@
 //   R3 a crossing leg                 is held until (a) its own other end has ended, (b) the source
 //   is
 //                                     gone, (c) the other way is quiet, (d) the hold limit passes
-//   R4 a reset stays a reset          both legs are reset. A flow that had ended in order, drained
-//   and
-//                                     was held gets its FIN first: that end was real, and its
-//                                     source is now known to be gone (R3b); the reset follows at
-//                                     once
-//   R6 no guillotine                  only the two half-closed limits and `cut` end a session
+//   R4 a reset stays a reset,         a leg that fails takes back nothing: what had come from it is
+//      and takes nothing back         delivered to the other leg first, with the FIN if an end came
+//                                     before the failure (its source is then gone: R3b), and only
+//                                     then is that leg reset; closed in order, if both FINs are out
+//                                     by then. Until then nothing goes into the leg that failed
+//   R6 no guillotine, but a door      the limits and `cut` end a session, nothing else
 //   R9 both flows finished            `finished`: both legs close, in order
 #pragma once
 
@@ -36,7 +36,10 @@ enum class FlowState : std::uint8_t {
   flowing,   // its end has not been read
   ended,     // its end was read; bytes still wait for the sink
   held,      // drained, and the FIN is kept back
-  released,  // the FIN was sent on
+  released,  // the FIN was sent on; its sink need not have everything yet
+  // Its source has failed, and no end came before that:
+  broken,          // bytes still wait for the sink
+  broken_drained,  // none waits; the sink need not have everything yet
 };
 
 // Why a FIN was sent on.
@@ -55,14 +58,19 @@ constexpr std::size_t release_count = static_cast<std::size_t>(Release::hold_lim
 struct Event {
   enum class Kind : std::uint8_t {
     ended,             // end-of-file was read from the leg `side`
-    drained,           // ... and all its bytes were accepted by the other leg
+    broken,            // all that came from `side` before it failed was read, and there was no end
+    drained,           // ended or broken, and all its bytes were accepted by the other leg
     gone,              // the other end of `side` has closed fully; nobody reads there any more
-    reset,             // the leg `side` was reset or has vanished
+    reset,             // the leg `side` was reset or has vanished; what came before can still be read
+    delivered,         // of a leg that failed: the other end has all that came from it, and the FIN
+    undelivered,       // ... and does not take it within the time that there is for that
     quiet,             // nothing flowed towards `side` for release_when_quiet since its end
     hold_limit,        // hold_at_most passed since the end of `side`
     half_closed_idle,  // the session's limits (R6); `side` means nothing
     half_closed_total,
-    cut,  // finhold itself gives the session up; `side` means nothing
+    closing,  // both flows have ended, and a reader takes nothing more
+    idle,     // nothing moves, either way
+    cut,      // finhold itself gives the session up; `side` means nothing
   };
   Kind kind;
   base::Side side = base::Side::client;
@@ -98,8 +106,14 @@ class FinPolicy {
   // The flow from `side` has ended, and its FIN is held, or will be once it has drained; so it
   // makes a difference whether the other end of `side` is gone.
   [[nodiscard]] bool gone_matters(base::Side side) const;
+  // The leg has failed. While the session is not over, the other one still gets what came from it.
+  [[nodiscard]] bool failed(base::Side side) const { return failed_[base::index(side)]; }
+  // A leg has failed, and the session is not over.
+  [[nodiscard]] bool failing() const { return !over_ && (failed_[0] || failed_[1]); }
   // At least one flow has ended, and the session is not over.
   [[nodiscard]] bool half_closed() const;
+  // Both have, no leg has failed, and the session is not over: it only waits for readers.
+  [[nodiscard]] bool closing() const;
   // Finished or reset: no event is possible any more.
   [[nodiscard]] bool over() const { return over_; }
 
@@ -116,12 +130,15 @@ class FinPolicy {
   void release(base::Flow flow, Release reason, Actions& actions);
   void release_what_may(Actions& actions);
   void nurse_half_closed(Actions& actions);
+  [[nodiscard]] bool has_ended(base::Flow flow) const;
+  [[nodiscard]] bool is_held(base::Flow flow) const;
 
   const FinSettings* settings_;
   std::array<FlowState, 2> flows_{};
   std::array<Release, 2> releases_{};
   std::array<bool, 2> gone_{};
   std::array<bool, 2> nursed_{};
+  std::array<bool, 2> failed_{};
   bool over_ = false;
 };
 

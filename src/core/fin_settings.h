@@ -37,9 +37,18 @@ struct FinSettings {
   base::Milliseconds nurse_every = std::chrono::seconds(5);
 
   // R6: both end a half-closed session by a reset: after this long without a byte, and after this
-  // long in all, counted from the first end.
+  // long in all, counted from the first end until both legs are closed.
   base::Limit half_closed_idle;
   base::Limit half_closed_total;
+  // The same for a session of which both flows have ended: a reader took nothing more for this
+  // long.
+  base::Limit closing = std::chrono::seconds(90);
+  // And for one in which nothing moved for this long, either way; where half_closed_idle is set,
+  // that takes its place while a session is half-closed.
+  base::Limit idle;
+  // R4: what came from a leg that has failed is delivered to the other one, which may take nothing
+  // for this long: the time after which a leg that does not answer counts as vanished.
+  base::Milliseconds vanished_after = std::chrono::seconds(90);
 
   friend bool operator==(const FinSettings&, const FinSettings&) = default;
 };

@@ -37,6 +37,8 @@ void set_keepalive(int fd, const KeepaliveOptions& keepalive);
 
 // close() sends what is left and a FIN, instead of a RST.
 void disarm_linger(int fd);
+// The opposite, as before.
+void arm_linger(int fd);
 
 // What a connection of a tunnel needs besides the options of a leg. Errors are ignored: it is
 // slower or later then, not wrong.

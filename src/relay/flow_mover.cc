@@ -23,7 +23,8 @@ void FlowMover::pump(Leg& source, Leg& sink, Scratch& scratch, std::size_t budge
   if (splicing == Splicing::always) bulk_ = true;
   const bool may_splice =
       splicing != Splicing::never && source.tcp() != nullptr && sink.tcp() != nullptr;
-  while (source.readable() && sink.failed() == 0 && !outcome.ended && !waiting() && !outcome.more) {
+  while (source.readable() && sink.failed() == 0 && !outcome.ended && !outcome.broken &&
+         !waiting() && !outcome.more) {
     if (outcome.moved >= budget) {
       outcome.more = true;
       return;
@@ -42,6 +43,7 @@ void FlowMover::copy(Leg& source, Leg& sink, Scratch& scratch, std::size_t most,
   const auto buffer = scratch.buffer().first(std::min(most, scratch.buffer().size()));
   const Leg::Read read = source.read(buffer);
   outcome.ended = read.what == What::end;
+  outcome.broken = read.what == What::failed;
   if (read.what != What::bytes && read.what != What::urgent) return;
   const bool urgent = read.what == What::urgent;
   bulk_ = read.count == buffer.size();
@@ -88,8 +90,21 @@ void FlowMover::flush(Leg& sink, Scratch& scratch, Outcome& outcome) {
 }
 
 void FlowMover::release(Scratch& scratch) {
-  if (block_ != nullptr) scratch.give_back(std::move(block_));
-  if (pipe_ != nullptr) scratch.pipes().give_back(std::move(pipe_));
+  if (block_ != nullptr) {
+    dropped_ += end_ - begin_;
+    scratch.give_back(std::move(block_));
+  }
+  if (pipe_ != nullptr) {
+    dropped_ += pipe_->bytes;
+    scratch.pipes().give_back(std::move(pipe_));
+  }
+}
+
+bool FlowMover::discard(Leg& source, Scratch& scratch, std::size_t budget) {
+  std::size_t read = 0;
+  while (source.readable() && read < budget) read += source.read(scratch.buffer()).count;
+  dropped_ += read;
+  return source.readable();
 }
 
 }  // namespace finhold::relay

@@ -30,6 +30,7 @@ class FlowMover {
   struct Outcome {
     std::size_t moved = 0;  // bytes that the sink took
     bool ended = false;     // the end of the source was read just now
+    bool broken = false;    // all that came before the source failed was read just now; no end
     bool more = false;      // the budget is used up: call again, after others had their turn
   };
 
@@ -42,9 +43,14 @@ class FlowMover {
 
   // All bytes that the sink has taken.
   [[nodiscard]] std::uint64_t total() const { return total_; }
+  // Bytes that the source gave and the sink never took.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
-  // Drops what waits, when the session is over.
+  // Drops what waits: the sink has failed, or the session is over.
   void release(Scratch& scratch);
+
+  // Reads `budget` bytes, or what there is, for nobody: the sink has failed. True: there is more.
+  bool discard(Leg& source, Scratch& scratch, std::size_t budget);
 
  private:
   static constexpr std::size_t least_splice = std::size_t{16} << 10;
@@ -55,6 +61,7 @@ class FlowMover {
   void flush(Leg& sink, Scratch& scratch, Outcome& outcome);
 
   std::uint64_t total_ = 0;
+  std::uint64_t dropped_ = 0;
   Block block_;                      // what was copied and waits
   std::unique_ptr<net::Pipe> pipe_;  // what was spliced and waits; taken while bytes are moved
   std::uint32_t begin_ = 0;          // in block_

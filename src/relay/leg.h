@@ -58,7 +58,8 @@ class Leg {
   // arrived before the failure can still be read.
   [[nodiscard]] int failed() const { return error_; }
 
-  // Whether the end was read, so that the leg is, or was until it failed, half-closed.
+  // Whether the end was read, so that the leg is, or was until it failed, half-closed. One that
+  // came before the failure is read as one (R4).
   [[nodiscard]] bool ended() const { return ended_; }
 
   // Requires is_open() of all that follow, but of reset().
@@ -74,8 +75,14 @@ class Leg {
   // Ends the flow into this leg, after all that was written. At most once.
   virtual void send_fin() = 0;
 
-  // Bytes that are still on their way to the other end.
+  // Whether there are bytes to read, also from a leg that has failed since they came.
+  [[nodiscard]] virtual bool holds_bytes() const = 0;
+
+  // Bytes that are still on their way to the other end; the end itself counts as one.
   [[nodiscard]] virtual int unacknowledged() const = 0;
+
+  // The same without the end. For a leg that has failed: that never got there, as far as it knows.
+  [[nodiscard]] virtual int undelivered() const = 0;
 
   // Whether the other end has all bytes, if not the FIN; also of a leg that has failed.
   [[nodiscard]] virtual bool delivered() const { return unacknowledged() == 0; }

@@ -18,8 +18,8 @@ using core::Event;
 
 namespace {
 
-// How long the acknowledgement of a mere FIN is waited for, see close_legs_with_lost_fin().
-constexpr core::Instant last_fin_within_ms = 3000;
+// Between two looks whether the last byte was acknowledged: 1 ms at first, then twice as long each.
+constexpr int longest_look_ms = 64;
 
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 constexpr std::array both_sides{Side::client, Side::server};
@@ -117,6 +117,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
 
 void Session::relay(const std::string& header) {
   phase_ = Phase::relaying;
+  stamps_.phase = now();
   // At once and whole, before any byte of the client, also if it says nothing. A new connection has
   // room for it, unless it has failed already, of which advance() takes care.
   Leg& to = leg(Side::server);
@@ -140,8 +141,10 @@ void Session::on_leg_ready(Side side) {
       read_announcement();
       break;
     case Phase::dialing:
-      // Bytes and an end wait in the kernel; an abort does not.
-      if (leg(side).failed() != 0) abort(leg(side).ending_of_failure(side));
+      // Bytes and an end wait in the kernel; an abort does not, unless bytes came before it (R4).
+      if (leg(side).failed() != 0 && !leg(side).holds_bytes()) {
+        abort(leg(side).ending_of_failure(side));
+      }
       break;
     case Phase::relaying:
       advance();
@@ -166,8 +169,12 @@ void Session::advance() {
     if (phase_ == Phase::relaying) more = move(flow) || more;
   }
   for (const Side side : both_sides) {
-    if (phase_ == Phase::relaying && leg(side).failed() != 0) leg_failed(side);
+    if (phase_ != Phase::relaying || leg(side).failed() == 0 || policy_.failed(side)) continue;
+    leg_failed(side);
+    // What came before the failure.
+    if (phase_ == Phase::relaying) more = move(base::flow_from(side)) || more;
   }
+  if (phase_ == Phase::relaying && policy_.failing()) look_whether_delivered();
   if (phase_ != Phase::relaying) return;
   if (more) table_->queue(*this);
   watch_deadlines();
@@ -175,22 +182,31 @@ void Session::advance() {
 
 // True: there is more to move, later.
 bool Session::move(Flow flow) {
+  const Side source = base::source_of(flow);
+  const Side sink = base::sink_of(flow);
   FlowMover& mover = movers_[base::index(flow)];
-  const auto outcome = mover.move(leg(base::source_of(flow)), leg(base::sink_of(flow)),
-                                  table_->scratch(), table_->budget());
+  // What still comes goes nowhere, but would block a sender that does not read, until it has sent,
+  // what it is still to get.
+  if (policy_.failed(sink)) return mover.discard(leg(source), table_->scratch(), table_->budget());
+  const auto outcome = mover.move(leg(source), leg(sink), table_->scratch(), table_->budget());
   if (outcome.moved > 0) stamps_.flow_moved(flow, now());
   if (outcome.moved >= FlowMover::copy_size) table_->note_bulk();
   stamps_.blocked[base::index(flow)] = mover.waiting();
   if (outcome.ended) {
     note_end(flow);
-    step({Event::Kind::ended, base::source_of(flow)});
+    if (policy_.failed(source)) note_gone_by_failure(source);
+    step({Event::Kind::ended, source});
     // Before the FIN would be held.
     look_whether_gone(false);
   }
+  if (outcome.broken) {
+    if (!policy_.failed(source)) leg_failed(source);
+    if (!policy_.over()) step({Event::Kind::broken, source});
+  }
   // A sink that has failed takes nothing more: that is no drained flow, even if nothing waits.
-  if (!policy_.over() && policy_.flow(flow) == core::FlowState::ended && !mover.waiting() &&
-      leg(base::sink_of(flow)).failed() == 0) {
-    step({Event::Kind::drained, base::source_of(flow)});
+  if (!mover.waiting() && leg(sink).failed() == 0 &&
+      policy_.possible({Event::Kind::drained, source})) {
+    step({Event::Kind::drained, source});
   }
   return outcome.more;
 }
@@ -239,17 +255,24 @@ void Session::look_whether_gone(bool found_before) {
   step({Event::Kind::gone, side});
 }
 
-// R4: what arrived before the failure is offered to the other leg once, then that is reset too.
+// R4: the other leg gets what came before the failure; this one gets nothing more.
 void Session::leg_failed(Side side) {
   note_failure(side);
-  while (leg(base::other(side)).failed() == 0 && move(base::flow_from(side))) {
-  }
-  if (!policy_.over()) step({Event::Kind::reset, side});
+  note_undelivered(side);
+  movers_[base::index(base::flow_into(side))].release(table_->scratch());
+  stamps_.phase = now();
+  look_again_ms_ = 1;
+  step({Event::Kind::reset, side});
 }
 
 void Session::note_failure(Side side) {
   ending_ = leg(side).ending_of_failure(side);
-  if (!leg(side).ended() || gone_ != core::Gone::none) return;
+  if (leg(side).ended()) note_gone_by_failure(side);
+}
+
+// Of a leg that had ended: whatever it failed by, nobody is behind it any more.
+void Session::note_gone_by_failure(Side side) {
+  if (gone_ != core::Gone::none) return;
   gone_ = leg(side).failed_by_probe() ? core::Gone::keepalive : core::Gone::reset;
 }
 
@@ -275,11 +298,18 @@ void Session::apply(const core::Actions& actions) {
     leg(side).set_keepalive(nursing_options(*route_, side));
   }
   if (actions.reset) abort(ending_);
-  if (actions.finished) close_legs();
+  if (actions.finished) {
+    ending_ = core::Ending::finished;
+    close_legs();
+  }
 }
 
 void Session::watch_deadlines() {
-  const auto deadline = core::next_deadline(policy_, stamps_, now());
+  auto deadline = core::next_deadline(policy_, stamps_, now());
+  // That the last byte was acknowledged is no event; see look_whether_delivered().
+  if (deadline && policy_.failing()) {
+    deadline->at = std::min(deadline->at, now() + look_again_ms_);
+  }
   // While bytes move the deadline only recedes: it is asked again when the earlier time has come.
   if (deadline && armed() && net::Timer::deadline() <= deadline->at) return;
   if (deadline) {
@@ -293,10 +323,17 @@ void Session::on_time() {
   if (phase_ == Phase::announcing) {
     return refuse_announcement("the header was not complete within 5 s");
   }
-  if (phase_ == Phase::closing) return close_legs_with_lost_fin();
+  if (phase_ == Phase::closing) return closing_on_time();
   if (phase_ != Phase::relaying) return;
   // Asked again: bytes may have moved since the timer was set.
-  if (route_->fin.half_closed_idle) note_deliveries();
+  if (policy_.failing()) {
+    note_deliveries();
+    look_again_ms_ = static_cast<std::uint8_t>(std::min(2 * look_again_ms_, longest_look_ms));
+    look_whether_delivered();
+    if (phase_ != Phase::relaying) return;
+  } else if (policy_.closing() || route_->fin.half_closed_idle || route_->fin.idle) {
+    note_deliveries();
+  }
   for (const Flow flow : both_flows) {
     if (policy_.waits_for_quiet(flow) && leg(base::sink_of(flow)).unacknowledged() > 0) {
       stamps_.in_flight[base::index(flow)] = now();
@@ -304,104 +341,10 @@ void Session::on_time() {
   }
   const auto deadline = core::next_deadline(policy_, stamps_, now());
   if (deadline && deadline->at <= now()) {
-    if (deadline->event.kind == Event::Kind::half_closed_idle) {
-      ending_ = core::Ending::half_closed_idle;
-    } else if (deadline->event.kind == Event::Kind::half_closed_total) {
-      ending_ = core::Ending::half_closed_total;
-    }
+    ending_ = core::ending_of_limit(deadline->event.kind).value_or(ending_);
     step(deadline->event);
   }
   if (phase_ == Phase::relaying) watch_deadlines();
-}
-
-// R9. A leg with bytes for a slow reader stays open until it has sent them (R1).
-//
-// Under tproxy the other end's packets reach a socket of ours only while the rules are there, and
-// with --apply-rules they go when the last session has retired. The kernel would repeat what was
-// lost on the way, but never hear of its arrival, and the other end's answers would go to the real
-// server. So such a leg waits until everything is acknowledged. Under redirect a client is in our
-// own network namespace: what was sent over loopback has arrived; and a server is reached without
-// the rules.
-void Session::close_legs() {
-  if (phase_ != Phase::closing) {
-    phase_ = Phase::closing;
-    disarm();
-    if (awaits_delivery()) arm(now() + last_fin_within_ms);
-  }
-  for (const Side side : both_sides) {
-    if (!leg(side).is_open()) continue;
-    // The other end may have closed long ago and forgotten the connection; then a RST answers the
-    // FIN, and that is no failure.
-    const int code = leg(side).failed();
-    if (code != 0 && (code == ETIMEDOUT || !leg(side).delivered())) note_failure(side);
-    static_cast<void>(leg(side).close_in_order(awaits_delivery()));
-  }
-  if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) retire();
-}
-
-// A box that forgot the connection at the first FIN has swallowed the last one: no acknowledgement
-// will come. Bytes are waited for as long as their reader answers, a mere FIN is not.
-void Session::close_legs_with_lost_fin() {
-  for (const Side side : both_sides) {
-    if (leg(side).is_open() && leg(side).delivered()) leg(side).close_now();
-  }
-  if (!leg(Side::client).is_open() && !leg(Side::server).is_open()) return retire();
-  arm(now() + last_fin_within_ms);
-}
-
-void Session::abort(core::Ending ending) {
-  ending_ = ending;
-  dialer_.reset();
-  Leg& client = leg(Side::client);
-  if (phase_ == Phase::dialing && client.failed() == 0) client.refuse(ending);
-  for (const Side side : both_sides) leg(side).reset();
-  retire();
-}
-
-// What a slow reader has taken from the kernel meanwhile has moved too.
-void Session::note_deliveries() {
-  for (const Flow flow : both_flows) {
-    const int queued = leg(base::sink_of(flow)).unacknowledged();
-    const int before = std::exchange(queued_in_kernel_[base::index(flow)], queued);
-    if (queued != before) stamps_.flow_moved(flow, now());
-  }
-}
-
-void Session::cut() {
-  switch (phase_) {
-    case Phase::announcing:
-    case Phase::dialing:
-      abort(core::Ending::drain_limit);
-      break;
-    case Phase::relaying:
-      ending_ = core::Ending::drain_limit;
-      step({Event::Kind::cut});
-      break;
-    case Phase::closing:
-      // Both flows have ended, and the kernel has their last bytes: it may go on trying. Under
-      // tproxy it will never know whether they have arrived; and what a leg that is no TCP
-      // connection still has goes with it.
-      for (const Side side : both_sides) {
-        if (!leg(side).is_open()) continue;
-        const bool goes_with_us = leg(side).tcp() == nullptr && !leg(side).delivered();
-        if (awaits_delivery() || goes_with_us) ending_ = core::Ending::drain_limit;
-        leg(side).close_now();
-      }
-      retire();
-      break;
-    case Phase::retired:
-      break;
-  }
-}
-
-void Session::check_answers() {
-  if (phase_ != Phase::relaying && phase_ != Phase::closing) return;
-  const auto limit = static_cast<std::uint64_t>(route_->keepalive.vanished_after().count());
-  bool vanished = false;
-  for (const Side side : both_sides) {
-    if (leg(side).is_open()) vanished = leg(side).check_answers(limit) || vanished;
-  }
-  if (vanished) on_leg_ready(Side::client);
 }
 
 void Session::retire() {

@@ -3,11 +3,13 @@
 // order.
 //
 // Life: announcing (only with accept_proxy: the client's PROXY header is awaited) -> dialing (the
-// client's bytes wait in the kernel) -> relaying -> closing (both flows have ended; the kernel
-// still has bytes for a slow reader, or, under tproxy, waits for the last acknowledgement) ->
-// retired (the table destroys it after the turn).
+// client's bytes wait in the kernel) -> relaying (also while a leg that is left still gets what
+// came from the one that failed) -> closing (both flows have ended; the kernel still has bytes for
+// a slow reader, or, under tproxy, waits for the last acknowledgement) -> retired (the table
+// destroys it after the turn).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -71,8 +73,19 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   [[nodiscard]] const base::Address* server() const { return server_known_ ? &server_ : nullptr; }
   [[nodiscard]] const core::FinPolicy& policy() const { return policy_; }
   [[nodiscard]] core::Ending ending() const { return ending_; }
+  // Bytes of a flow that its sink has taken.
   [[nodiscard]] std::uint64_t total(base::Flow flow) const {
     return movers_[base::index(flow)].total();
+  }
+  // Of a session that has retired: those that the other end has, as far as is known, and those that
+  // its source gave. A leg that closed in order counts as having delivered: the kernel goes on.
+  [[nodiscard]] std::uint64_t delivered(base::Flow flow) const {
+    const std::size_t which = base::index(flow);
+    const auto lost = static_cast<std::uint64_t>(lost_[which] ? in_kernel_[which] : 0);
+    return total(flow) - std::min(total(flow), lost);
+  }
+  [[nodiscard]] std::uint64_t taken(base::Flow flow) const {
+    return total(flow) + movers_[base::index(flow)].dropped();
   }
   // The flow that ended first, if any has.
   [[nodiscard]] bool any_end() const { return any_end_; }
@@ -109,10 +122,15 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void apply(const core::Actions& actions);
   void leg_failed(base::Side side);
   void note_failure(base::Side side);
+  void note_gone_by_failure(base::Side side);
+  void look_whether_delivered();
   void look_whether_gone(bool found_before);
   void watch_deadlines();
   void note_deliveries();
+  void note_undelivered(base::Side sink);
   void close_legs();
+  void watch_closing();
+  void closing_on_time();
   void close_legs_with_lost_fin();
   [[nodiscard]] bool awaits_delivery() const { return route_->intercept == Intercept::tproxy; }
   void abort(core::Ending ending);
@@ -135,7 +153,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::unique_ptr<net::Dialer> dialer_;  // while dialing
   std::unique_ptr<base::Address> via_;   // if it announced a client
   core::Instant started_at_;
-  std::array<int, 2> queued_in_kernel_{};  // by flow, at the last note_deliveries()
+  std::array<int, 2> in_kernel_{};  // by flow: bytes on their way, at the last note_deliveries()
   core::Instant dialing_since_ = 0;
   core::Instant held_since_ = 0;
   core::Instant held_ms_ = 0;             // how long the FIN of the first end was held
@@ -148,7 +166,9 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   core::Ending ending_ = core::Ending::finished;
   core::Gone gone_ = core::Gone::none;
   base::Flow first_end_ = base::Flow::to_server;
+  std::uint8_t look_again_ms_ = 0;  // while delivery is waited for
   std::uint16_t own_port_ = 0;  // of the server leg, if it is in the table's own_dials()
+  std::array<bool, 2> lost_{};  // by flow: its sink's leg was, with what in_kernel_ says
   bool any_end_ = false;
   bool holding_ = false;
   bool was_held_ = false;  // and perhaps is still

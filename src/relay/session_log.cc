@@ -64,9 +64,13 @@ void log_ending(const Session& session) {
       .add_seconds("held", static_cast<double>(session.held_ms()) / 1000)
       .add("released", core::name(session.policy().release(first), first))
       .add("gone", core::name(session.gone()))
-      .add("to_server", session.total(Flow::to_server))
-      .add("to_client", session.total(Flow::to_client))
+      .add("to_server", session.delivered(Flow::to_server))
+      .add("to_client", session.delivered(Flow::to_client))
       .add_seconds("duration", static_cast<double>(session.duration_ms()) / 1000);
+  for (const Flow flow : {Flow::to_server, Flow::to_client}) {
+    if (session.taken(flow) == session.delivered(flow)) continue;
+    line.add(flow == Flow::to_server ? "taken_to_server" : "taken_to_client", session.taken(flow));
+  }
   if (session.route().accept_proxy) line.add("proxy", session.via().text());
   if (session.by_tunnel()) line.add("near", session.via().text());
   line.write(log::Level::info);

@@ -20,7 +20,10 @@ std::string server_text(const Session& session);
 //
 // first_fin: client, server or none. held: how long its FIN was held. released: why it was sent on
 // (core::Release), never if it was not. gone: by what finhold learned that a side which had ended
-// was gone (core::Gone), none if it did not. to_server, to_client: bytes that the other leg took.
+// was gone (core::Gone), none if it did not. to_server, to_client: bytes that the other end's
+// kernel, or the other end of the tunnel, has got; what is still on its way when a leg closes in
+// order counts. taken_to_server, taken_to_client, only where bytes were lost: all that the flow's
+// source gave.
 // Only on routes with accept_proxy, at the end: proxy, the address that really connected; client is
 // the announced one, or the same. Only where clients come by a tunnel, at the end: near, the
 // address of the near end, which says who client is.

@@ -1,5 +1,6 @@
 #include "relay/tcp_leg.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -21,7 +22,6 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
 
 void TcpLeg::on_ready(std::uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end_in_sight_ = true;
-  if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) fin_arrived_ = true;
   if ((events & EPOLLPRI) != 0) {
     mark_ = Mark::in_sight;
   } else {
@@ -32,11 +32,21 @@ void TcpLeg::on_ready(std::uint32_t events) {
   }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
-  if ((events & EPOLLERR) != 0 && error_ == 0) {
+  if ((events & EPOLLERR) != 0) {
     const int code = net::take_socket_error(fd_.get());
-    error_ = code != 0 ? code : ECONNRESET;
+    note_error(code != 0 ? code : ECONNRESET);
+  } else if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0 && error_ == 0) {
+    fin_arrived_ = true;
   }
   tell_owner();
+}
+
+// The kernel has EPIPE, in place of ECONNRESET, for a RST that comes after a FIN (tcp_reset() in
+// CLOSE_WAIT; seen on Linux 6.18), also where the poller tells of both at once.
+void TcpLeg::note_error(int code) {
+  if (error_ != 0) return;
+  error_ = code;
+  if (code == EPIPE) fin_arrived_ = true;
 }
 
 // Bytes were read, and what has come since is not known.
@@ -88,9 +98,10 @@ Leg::Read TcpLeg::read(std::span<std::byte> into) {
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       return {error_ == 0 ? Read::What::nothing : Read::What::failed};
     }
-    if (count < 0 && error_ == 0) error_ = errno;
-    // Once the error was fetched, by whomever, recv() goes on to 0: a failed leg has no end.
-    if (error_ != 0) return {Read::What::failed};
+    if (count < 0) note_error(errno);
+    // Once the error was fetched, by whomever, recv() goes on to 0: that is an end only if a FIN
+    // came before the failure, and then it is one whatever came later (R4).
+    if (error_ != 0 && !fin_arrived_) return {Read::What::failed};
     ended_ = true;
     return {Read::What::end};
   }
@@ -100,7 +111,7 @@ Leg::Read TcpLeg::read(std::span<std::byte> into) {
 TcpLeg::Peek TcpLeg::peek(std::span<std::byte> into) {
   const ssize_t count = recv(fd_.get(), into.data(), into.size(), MSG_PEEK);
   if (count >= 0) return {static_cast<std::size_t>(count), fin_arrived_};
-  if (errno != EAGAIN && errno != EINTR && error_ == 0) error_ = errno;
+  if (errno != EAGAIN && errno != EINTR) note_error(errno);
   return {0, fin_arrived_};
 }
 
@@ -134,7 +145,7 @@ std::size_t TcpLeg::write(std::span<const std::byte> bytes, bool urgent) {
 
 // What arrived before the RST can still be read, also if its edge has not been told yet.
 void TcpLeg::write_failed(int code) {
-  if (error_ == 0) error_ = code;
+  note_error(code);
   read_untold();
 }
 
@@ -153,7 +164,7 @@ Leg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
     if (count == 0) return {Read::What::unclear};
     if (errno == EINTR) continue;
     const bool empty = errno == EAGAIN;
-    if (!empty && errno != EINVAL && error_ == 0) error_ = errno;
+    if (!empty && errno != EINVAL) note_error(errno);
     // At the urgent mark it fails like at the end of the queue, also if there is more behind it.
     if (!empty || mark_ == Mark::in_sight || error_ != 0) return {Read::What::unclear};
     readable_ = false;
@@ -190,6 +201,10 @@ base::Address TcpLeg::local_address() const { return net::local_address(fd_.get(
 
 int TcpLeg::unacknowledged() const { return net::unacknowledged_bytes(fd_.get()); }
 
+int TcpLeg::undelivered() const { return std::max(unacknowledged() - (fin_sent_ ? 1 : 0), 0); }
+
+bool TcpLeg::holds_bytes() const { return net::unread_bytes(fd_.get()) > 0; }
+
 void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {
   net::set_keepalive(fd_.get(), keepalive);
 }
@@ -204,6 +219,7 @@ bool TcpLeg::close_in_order(bool delivered) {
     const bool waits = delivered ? unacknowledged() > 0 : net::unsent_bytes(fd_.get()) > 0;
     if (waits) {
       if (!fin_sent_) send_fin();
+      disarmed_ = true;
       net::disarm_linger(fd_.get());
       return false;
     }
@@ -214,11 +230,16 @@ bool TcpLeg::close_in_order(bool delivered) {
 
 void TcpLeg::close_now() {
   net::disarm_linger(fd_.get());
-  reset();
+  close_socket();
 }
 
-// SO_LINGER {1, 0} is armed unless close_now() came first.
+// SO_LINGER {1, 0} is armed already, unless the leg has waited in close_in_order().
 void TcpLeg::reset() {
+  if (disarmed_ && open_) net::arm_linger(fd_.get());
+  close_socket();
+}
+
+void TcpLeg::close_socket() {
   poller_->forget(*this);
   fd_.close();
   open_ = readable_ = writable_ = false;

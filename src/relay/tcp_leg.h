@@ -72,7 +72,10 @@ class TcpLeg final : public Leg, private net::Watcher {
   // A FIN counts as one byte. One system call.
   [[nodiscard]] int unacknowledged() const override;
 
-  [[nodiscard]] bool delivered() const override { return unacknowledged() <= (fin_sent_ ? 1 : 0); }
+  [[nodiscard]] int undelivered() const override;
+  [[nodiscard]] bool delivered() const override { return undelivered() == 0; }
+  // One system call.
+  [[nodiscard]] bool holds_bytes() const override;
 
   // For net::SocketOwner: the addresses of the socket at the other end. Nothing once the
   // connection has failed.
@@ -108,18 +111,21 @@ class TcpLeg final : public Leg, private net::Watcher {
   };
 
   void on_ready(std::uint32_t events) override;
+  void note_error(int code);
   void write_failed(int code);
   void read_untold();
   void note_read();
   bool look();
+  void close_socket();
 
   net::Poller* poller_;
   net::Descriptor fd_;
   std::uint16_t read_turn_ = 0;  // of the poller, in which bytes were read last
   Mark mark_ = Mark::unknown;
   bool end_in_sight_ : 1 = false;  // a FIN or an error has arrived: read on until it is reached
-  bool fin_arrived_ : 1 = false;   // all bytes that there will be are in the kernel
+  bool fin_arrived_ : 1 = false;   // before any failure: all bytes there will be are in the kernel
   bool fin_sent_ : 1 = false;
+  bool disarmed_ : 1 = false;    // close() would not be a reset
   bool unanswered_ : 1 = false;  // bytes were written since all was known to be acknowledged
 };
 

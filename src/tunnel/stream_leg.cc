@@ -73,9 +73,8 @@ relay::Leg::Read StreamLeg::read(std::span<std::byte> into) {
     return {Read::What::bytes, count};
   }
   readable_ = false;
-  // R4: an end that was not read before the failure is none any more.
-  if (error_ != 0) return {Read::What::failed};
-  if (!at_end) return {Read::What::nothing};
+  // R4: an end that came before the failure is one, whatever came later.
+  if (!at_end) return {error_ != 0 ? Read::What::failed : Read::What::nothing};
   ended_ = true;
   if (stream_->dropped()) fail_as_closed();
   return {Read::What::end};
@@ -116,7 +115,11 @@ void StreamLeg::finish() {
   carrier_->touch();
 }
 
-int StreamLeg::unacknowledged() const {
+bool StreamLeg::holds_bytes() const { return stream_ != nullptr && !stream_->readable().empty(); }
+
+int StreamLeg::unacknowledged() const { return undelivered() + (fin_ && !sent_ ? 1 : 0); }
+
+int StreamLeg::undelivered() const {
   std::size_t unsent = 0;
   if (stream_ != nullptr) unsent = stream_->unsent();
   if (written_) unsent = written_->size();
@@ -125,13 +128,13 @@ int StreamLeg::unacknowledged() const {
 
 bool StreamLeg::delivered() const {
   if (stream_ != nullptr && stream_->dropped()) return false;
-  return error_ == 0 && unacknowledged() == 0;
+  return error_ == 0 && undelivered() == 0;
 }
 
 bool StreamLeg::close_in_order(bool /*delivered*/) {
   if (error_ == 0) {
     if (!fin_) send_fin();
-    if (unacknowledged() > 0 && !sent_) return false;
+    if (undelivered() > 0 && !sent_) return false;
   }
   close_now();
   return true;

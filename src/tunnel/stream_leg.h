@@ -24,9 +24,11 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
   Read read(std::span<std::byte> into) final;
   // A stream knows no urgent bytes (DESIGN.md R10): they go as any other, at their place.
   std::size_t write(std::span<const std::byte> bytes, bool urgent) final;
+  [[nodiscard]] bool holds_bytes() const final;
   void send_fin() final;
-  // Those that are not even in the connection's buffers.
+  // Those that are not even in the connection's buffers; so for the end.
   [[nodiscard]] int unacknowledged() const final;
+  [[nodiscard]] int undelivered() const final;
   // What has gone out may have been lost with the connection.
   [[nodiscard]] bool delivered() const final;
   [[nodiscard]] bool close_in_order(bool delivered) final;

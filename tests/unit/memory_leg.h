@@ -56,7 +56,7 @@ class MemoryLeg final : public relay::Leg {
   Read read(std::span<std::byte> into) override {
     if (waiting_.empty()) {
       readable_ = false;
-      if (error_ != 0) return {Read::What::failed};
+      if (error_ != 0 && !end_) return {Read::What::failed};
       ended_ = end_;
       return {end_ ? Read::What::end : Read::What::nothing};
     }
@@ -84,7 +84,9 @@ class MemoryLeg final : public relay::Leg {
   }
 
   void send_fin() override { got_ += '.'; }
+  [[nodiscard]] bool holds_bytes() const override { return !waiting_.empty(); }
   [[nodiscard]] int unacknowledged() const override { return 0; }
+  [[nodiscard]] int undelivered() const override { return 0; }
   [[nodiscard]] core::Ending ending_of_failure(base::Side side) const override {
     return why_ ? *why_ : Leg::ending_of_failure(side);
   }
