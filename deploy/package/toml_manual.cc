@@ -30,6 +30,11 @@ std::string_view condition_of(const Key& key) {
   return key.table == "route" && key.name == "server" ? ", unless the route intercepts" : "";
 }
 
+std::string_view beside_key(const finhold::app::Table& table) {
+  const bool beside = finhold::app::find_key(table.parent, table.name) != nullptr;
+  return beside ? ", in place of one value for both" : "";
+}
+
 void print_roff(const Key& key) {
   std::cout << ".TP\n.B " << escaped(key.name) << "\n"
             << escaped(key.meaning) << ".\n"
@@ -82,7 +87,7 @@ Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as
     if (!table.example.empty()) {
       std::cout << "For example: " << escaped(table.name) << " = " << escaped(table.example);
       if (!table.or_text.empty()) std::cout << ", or \"" << escaped(table.or_text) << "\"";
-      std::cout << ".\n";
+      std::cout << escaped(beside_key(table)) << ".\n";
     }
     print_keys_of(table.path, print_roff);
   }
@@ -123,7 +128,7 @@ Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as
     if (!table.example.empty()) {
       std::cout << "For example `" << table.name << " = " << table.example << "`";
       if (!table.or_text.empty()) std::cout << ", or `\"" << table.or_text << "\"`";
-      std::cout << ".\n";
+      std::cout << beside_key(table) << ".\n";
     }
     std::cout << head;
     print_keys_of(table.path, print_markdown);

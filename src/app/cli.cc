@@ -64,12 +64,21 @@ std::string wrapped(std::string text) {
   return text;
 }
 
+// As a flag takes a table: "to_server=5s,to_client=0s".
+std::string one_line_of(const Table& table) {
+  std::string text(table.example);
+  const auto left_out = [](char c) { return c == '{' || c == '}' || c == '"' || c == ' '; };
+  text.erase(std::remove_if(text.begin(), text.end(), left_out), text.end());
+  return text;
+}
+
 std::string help_for(const Flag& flag) {
   const Key& key = *find_key(flag.table, flag.key);
   std::string text(key.meaning);
   if (key.kind == Kind::choice || key.kind == Kind::count_or_auto)
     text += " (" + allowed(key) + ")";
   if (key.kind == Kind::limit) text += "; or \"never\"";
+  if (const Table* table = find_table(flag.table, flag.key)) text += "; or " + one_line_of(*table);
   if (!key.required) text += " [" + std::string(key.example) + "]";
   text.erase(std::remove(text.begin(), text.end(), '"'), text.end());
   return wrapped(std::move(text));
@@ -97,6 +106,8 @@ class CommandLine {
 
   // Reads the flags into the config and the route of the item; tells of those that are wrong.
   bool store_flags(Config& config, Item& item);
+  bool store_flag(const Flag& flag, const Key& key, std::string_view text, Target& to);
+  bool store_table_flag(const Flag& flag, std::string_view text, Target& to);
   std::optional<Config> load();
 
   [[nodiscard]] bool given(std::size_t flag) const { return options_.at(flag)->count() > 0; }
@@ -346,16 +357,42 @@ bool CommandLine::store_flags(Config& config, Item& item) {
   Target target{config, item};
   for (std::size_t i = 0; i < flags.size(); ++i) {
     if (!given(i)) continue;
-    const Key& key = *find_key(flags.at(i).table, flags.at(i).key);
-    const auto value = parse_value(key, values_.at(i));
-    if (value.ok()) {
-      key.store(value.value(), target);
-    } else {
-      refuse(std::string(flags.at(i).name) + ": " + value.error().text);
-      good = false;
-    }
+    const Flag& flag = flags.at(i);
+    const std::string& text = values_.at(i);
+    const bool as_table =
+        find_table(flag.table, flag.key) != nullptr && text.find('=') != std::string::npos;
+    good &= as_table ? store_table_flag(flag, text, target)
+                     : store_flag(flag, *find_key(flag.table, flag.key), text, target);
   }
   return good;
+}
+
+bool CommandLine::store_flag(const Flag& flag, const Key& key, std::string_view text, Target& to) {
+  const auto value = parse_value(key, text);
+  if (value.ok()) {
+    key.store(value.value(), to);
+  } else {
+    refuse(std::string(flag.name) + ": " + value.error().text);
+  }
+  return value.ok();
+}
+
+// What a file has as a table, { to_server = "5s", to_client = "0s" }, is to_server=5s,to_client=0s.
+bool CommandLine::store_table_flag(const Flag& flag, std::string_view text, Target& to) {
+  const Table& table = *find_table(flag.table, flag.key);
+  while (!text.empty()) {
+    const std::string_view one = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(one.size() + 1, text.size()));
+    const std::string_view name = one.substr(0, one.find('='));
+    const Key* key = find_key(table.path, name);
+    if (key == nullptr || name.size() == one.size()) {
+      refuse(std::string(flag.name) + ": " + in_quotes(one) + " is not known here; write " +
+             one_line_of(table));
+      return false;
+    }
+    if (!store_flag(flag, *key, one.substr(name.size() + 1), to)) return false;
+  }
+  return true;
 }
 
 // A flag without its value, or given twice: all that the parser refuses by itself. It says

@@ -28,7 +28,7 @@ constexpr std::uint64_t one_second = 1'000;
 
 constexpr std::string_view keepalive_example = R"({ idle = "30s", interval = "10s", probes = 6 })";
 
-constexpr std::array<Table, 11> tables{{
+constexpr std::array<Table, 12> tables{{
     {"log", "[log]", "", "log"},
     {"limits", "[limits]", "", "limits"},
     {"admin", "[admin]", "", "admin"},
@@ -40,6 +40,8 @@ constexpr std::array<Table, 11> tables{{
      .singular = "route"},
     {"route.keepalive", "keepalive", "route", "keepalive", keepalive_example},
     {"route.fin", "[route.fin]", "route", "fin"},
+    {"route.fin.release_when_quiet", "release_when_quiet", "route.fin", "release_when_quiet",
+     R"({ to_server = "5s", to_client = "0s" })"},
     {.path = "tunnel",
      .heading = "[[tunnel]]",
      .parent = "",
@@ -240,8 +242,24 @@ const std::array<Key, 34> keys{{
      .kind = Kind::limit,
      .example = R"("5s")",
      .meaning = "a held FIN goes out once the other way has been silent this long; 0s is at once",
+     .store =
+         [](const Value& v, Target& to) {
+           to.item.route.fin.release_when_quiet = {v.duration, v.duration};
+         }},
+    {.table = "route.fin.release_when_quiet",
+     .name = "to_server",
+     .kind = Kind::limit,
+     .example = R"("5s")",
+     .meaning = "of the client's end, on its way to the server",
      .store = [](const Value& v,
-                 Target& to) { to.item.route.fin.release_when_quiet = v.duration; }},
+                 Target& to) { to.item.route.fin.release_when_quiet[0] = v.duration; }},
+    {.table = "route.fin.release_when_quiet",
+     .name = "to_client",
+     .kind = Kind::limit,
+     .example = R"("5s")",
+     .meaning = "of the server's end, on its way to the client",
+     .store = [](const Value& v,
+                 Target& to) { to.item.route.fin.release_when_quiet[1] = v.duration; }},
     {.table = "route.fin",
      .name = "hold_at_most",
      .kind = Kind::limit,
@@ -324,7 +342,7 @@ std::vector<std::string_view> names_in(std::string_view path) {
     if (key.table == path) names.push_back(key.name);
   }
   for (const Table& table : tables) {
-    if (table.parent == path) names.push_back(table.name);
+    if (table.parent == path && find_key(path, table.name) == nullptr) names.push_back(table.name);
   }
   return names;
 }

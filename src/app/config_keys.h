@@ -92,6 +92,7 @@ struct Table {
   std::string_view parent;   // the path of the table that it stands in, or ""
   std::string_view name;     // its name in there: "fin"
   // How it is written as a value, if that is usual, and the string that may stand there instead.
+  // With a key of the same name beside it, the table may stand in place of that key's value.
   std::string_view example = {};
   std::string_view or_text = {};
   std::string_view cure = {};      // what to do if there is none of it, and must be one

@@ -114,10 +114,12 @@ std::vector<std::string_view> Reader::read_table(const toml::table& table, std::
                                                  PlacedItem& placed) {
   std::vector<std::string_view> names;
   for (const auto& [name, node] : table) {
-    if (const Key* key = find_key(path, name.str())) {
+    const Key* key = find_key(path, name.str());
+    const Table* inner = find_table(path, name.str());
+    if (key != nullptr && (inner == nullptr || !node.is_table())) {
       names.push_back(key->name);
       read_value(*key, node, placed);
-    } else if (const Table* inner = find_table(path, name.str())) {
+    } else if (inner != nullptr) {
       names.push_back(inner->name);
       read_inner_table(*inner, node, placed);
     } else {
@@ -181,6 +183,9 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedItem& plac
     if (key.kind == Kind::limit) expected = R"(a string such as "10s" or "never")";
     if (key.kind == Kind::limit_or_auto) {
       expected = R"(a string such as "10s", "never" or "auto")";
+    }
+    if (const Table* table = find_table(key.table, key.name)) {
+      expected += ", or " + std::string(table->example);
     }
     if (takes_number(key) || key.kind == Kind::choice || key.kind == Kind::source ||
         key.kind == Kind::tunnel || key.kind == Kind::host || key.kind == Kind::path) {

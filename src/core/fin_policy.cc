@@ -122,7 +122,7 @@ void FinPolicy::release_what_may(Actions& actions) {
       release(each, Release::other_ended, actions);
     } else if (gone(base::source_of(each))) {
       release(each, Release::source_gone, actions);
-    } else if (at_once(settings_->release_when_quiet)) {
+    } else if (at_once(settings_->release_when_quiet[base::index(each)])) {
       release(each, Release::quiet, actions);
     } else if (at_once(settings_->hold_at_most)) {
       release(each, Release::hold_limit, actions);
@@ -153,7 +153,8 @@ bool FinPolicy::gone_matters(Side side) const {
   const bool waits = flow(from) == FlowState::ended || flow(from) == FlowState::held;
   return !over_ && waits && !gone(side) && flow(base::other(from)) == FlowState::flowing &&
          crosses(settings_->crosses, base::sink_of(from)) &&
-         !at_once(settings_->release_when_quiet) && !at_once(settings_->hold_at_most);
+         !at_once(settings_->release_when_quiet[base::index(from)]) &&
+         !at_once(settings_->hold_at_most);
 }
 
 bool FinPolicy::has_ended(Flow flow) const {
@@ -174,7 +175,7 @@ bool FinPolicy::is_held(Flow flow) const {
 }
 
 bool FinPolicy::waits_for_quiet(Flow flow) const {
-  return is_held(flow) && settings_->release_when_quiet.has_value();
+  return is_held(flow) && settings_->release_when_quiet[base::index(flow)].has_value();
 }
 
 bool FinPolicy::waits_for_hold_limit(Flow flow) const {

@@ -29,8 +29,9 @@ constexpr bool crosses(Crosses legs, base::Side side) {
 struct FinSettings {
   Crosses crosses = Crosses::server;
 
-  // R3(c): a held FIN goes out when nothing has flowed the other way for this long; 0 = at once.
-  base::Limit release_when_quiet = std::chrono::seconds(5);
+  // R3(c), by base::index(Flow): a held FIN of that flow goes out when nothing has flowed the other
+  // way for this long; 0 = at once.
+  std::array<base::Limit, 2> release_when_quiet{std::chrono::seconds(5), std::chrono::seconds(5)};
   // R3(d): a held FIN goes out this long after its flow ended, whatever else happens.
   base::Limit hold_at_most;
   // How often keepalives are sent on a half-closed crossing leg. At least 1 s (the kernel's unit).

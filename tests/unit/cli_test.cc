@@ -61,7 +61,7 @@ TEST_CASE("run takes one route from flags and names it main") {
   CHECK(route.listen.text() == "127.0.0.1:7000");
   CHECK(route.server.text() == "db:5432");
   CHECK(route.fin.crosses == finhold::core::Crosses::server);
-  CHECK(route.fin.release_when_quiet == finhold::base::Limit(std::chrono::seconds(5)));
+  for (const auto& quiet : route.fin.release_when_quiet) CHECK(quiet == std::chrono::seconds(5));
 }
 
 TEST_CASE("every flag of run arrives in the config") {
@@ -70,11 +70,37 @@ TEST_CASE("every flag of run arrives in the config") {
   REQUIRE(outcome.command.kind == Command::Kind::run);
   const auto& config = outcome.command.config;
   CHECK(config.routes[0].fin.crosses == finhold::core::Crosses::both);
-  CHECK_FALSE(config.routes[0].fin.release_when_quiet.has_value());
+  for (const auto& quiet : config.routes[0].fin.release_when_quiet) CHECK_FALSE(quiet.has_value());
   CHECK(config.limits.workers == 3);
   CHECK(config.log.level == finhold::base::log::Level::debug);
   CHECK(config.log.format == finhold::base::log::Format::json);
   CHECK(run_with({"--workers", "auto"}).command.config.limits.workers == 0);
+}
+
+TEST_CASE("--release-when-quiet takes one duration, or one for each way") {
+  const auto quiet = [](const char* value) {
+    const Outcome outcome = run_with({"--release-when-quiet", value});
+    REQUIRE(outcome.command.kind == Command::Kind::run);
+    return outcome.command.config.routes[0].fin.release_when_quiet;
+  };
+  using Limits = std::array<finhold::base::Limit, 2>;
+  using std::chrono::seconds;
+  CHECK(quiet("7s") == Limits{seconds(7), seconds(7)});
+  CHECK(quiet("to_server=7s,to_client=never") == Limits{seconds(7), {}});
+  CHECK(quiet("to_client=1s,to_server=0s") == Limits{seconds(0), seconds(1)});
+  CHECK(quiet("to_server=1s")[0] == seconds(1));
+
+  const auto refused_value = [](const std::string& value) {
+    return refused({"run", "--listen", "127.0.0.1:7000", "--server", "db:1", "--release-when-quiet",
+                    value.c_str()});
+  };
+  const std::string cure = " is not known here; write to_server=5s,to_client=0s\n";
+  CHECK(refused_value("server=1s") == "finhold: --release-when-quiet: \"server=1s\"" + cure);
+  CHECK(refused_value("to_server=1s,,to_client=1s") ==
+        "finhold: --release-when-quiet: \"\"" + cure);
+  CHECK(refused_value("to_server=") ==
+        "finhold: --release-when-quiet: \"\" is not a duration; write whole numbers with units h, "
+        "m, s or ms, such as \"5s\", \"2h4m\" or \"250ms\", or \"never\"\n");
 }
 
 TEST_CASE("run takes its routes from a file, and the other flags win over it") {

@@ -264,7 +264,7 @@ listen = "[::1]:9464"
   CHECK(a.keepalive.interval == 5s);
   CHECK(a.keepalive.probes == 4);
   CHECK(a.fin.crosses == finhold::core::Crosses::both);
-  CHECK_FALSE(a.fin.release_when_quiet.has_value());
+  for (const auto& quiet : a.fin.release_when_quiet) CHECK_FALSE(quiet.has_value());
   CHECK(a.fin.hold_at_most == finhold::base::Limit(1h));
   CHECK(a.fin.nurse_every == 2s);
   CHECK(a.fin.half_closed_idle == finhold::base::Limit(10min));

@@ -30,7 +30,7 @@ struct Held {
 
 core::FinSettings with(base::Limit quiet, base::Limit hold) {
   core::FinSettings settings;
-  settings.release_when_quiet = quiet;
+  settings.release_when_quiet = {quiet, quiet};
   settings.hold_at_most = hold;
   return settings;
 }
@@ -57,6 +57,22 @@ TEST_CASE("quiet counts from the end, or from the last byte that came the other 
   // Bytes of the flow that has ended, to a slow server, say nothing about the other way.
   held.stamps.flow_moved(Flow::to_server, start + 4000);
   CHECK(core::next_deadline(held.policy, held.stamps, start + 4000)->at == start + 8000);
+}
+
+TEST_CASE("each flow has a quiet time of its own") {
+  core::FinSettings settings;
+  settings.crosses = core::Crosses::both;
+  settings.release_when_quiet = {std::chrono::seconds(5), std::chrono::seconds(2)};
+  const Stamps stamps{.ended = {start, start}};
+  for (const Side side : {Side::client, Side::server}) {
+    FinPolicy policy(settings);
+    policy.step({Event::Kind::ended, side});
+    policy.step({Event::Kind::drained, side});
+    const auto deadline = core::next_deadline(policy, stamps, start);
+    REQUIRE(deadline);
+    CHECK(deadline->at == start + (side == Side::client ? 5000 : 2000));
+    CHECK(deadline->event.side == side);
+  }
 }
 
 TEST_CASE("a flow that its reader blocks is not quiet") {

@@ -103,8 +103,9 @@ TEST_CASE(
       const Side source = base::source_of(flow);
       const bool gone = before.gone(source) || is(step.event, Event::Kind::gone, source) ||
                         is(step.event, Event::Kind::reset, source);
-      const bool quiet = is(step.event, Event::Kind::quiet, source) ||
-                         settings.release_when_quiet == base::Limit(base::Milliseconds(0));
+      const bool quiet =
+          is(step.event, Event::Kind::quiet, source) ||
+          settings.release_when_quiet[base::index(flow)] == base::Limit(base::Milliseconds(0));
       const bool limit = is(step.event, Event::Kind::hold_limit, source) ||
                          settings.hold_at_most == base::Limit(base::Milliseconds(0));
       CHECK((gone || quiet || limit));
