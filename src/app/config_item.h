@@ -20,7 +20,7 @@ struct Item {
   tunnel::TlsNearSettings near_tls;
   tunnel::TlsFarSettings far_tls;
   std::optional<base::Limit> closing;  // [[route]], [[far]]; nothing: as keepalive has it
-  bool tls_off = false;  // [[tunnel]], [[far]]: tls = "off"
+  bool tls_off = false;                // [[tunnel]], [[far]]: tls = "off"
 };
 
 }  // namespace finhold::app

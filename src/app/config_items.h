@@ -21,8 +21,8 @@ struct PlacedItem {
   Place tls;
   // The keys and tables that it has, right or wrong, as they should have been spelt.
   std::vector<std::string_view> names;
-  // The keys with a right value, those of its tables too (of two with one name, as idle, the last), and
-  // the items of those that are lists.
+  // The keys with a right value, those of its tables too (of two with one name, as idle, the last),
+  // and the items of those that are lists.
   std::map<std::string_view, Place> good;
   std::map<std::string_view, std::vector<Place>> items;
 

@@ -285,7 +285,8 @@ const std::array<Key, 34> keys{{
      .name = "half_closed_total",
      .kind = Kind::limit,
      .example = R"("never")",
-     .meaning = "a half-closed session is reset this long after its first end, until all is delivered",
+     .meaning =
+         "a half-closed session is reset this long after its first end, until all is delivered",
      .lowest = 1,
      .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_total = v.duration; }},
 

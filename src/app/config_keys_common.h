@@ -88,8 +88,9 @@ constexpr Key closing_of(std::string_view table) {
           .name = "closing",
           .kind = Kind::limit_or_auto,
           .example = R"("auto")",
-          .meaning = "a session that has ended both ways is reset once its reader takes nothing for "
-                     "this long; auto: idle + interval * probes of keepalive",
+          .meaning =
+              "a session that has ended both ways is reset once its reader takes nothing for "
+              "this long; auto: idle + interval * probes of keepalive",
           .lowest = 1,
           .store = [](const Value& v, Target& to) {
             if (v.number == 0) to.item.closing = v.duration;

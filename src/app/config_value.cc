@@ -189,7 +189,7 @@ ValueResult parse_destination(std::string_view text) {
 }  // namespace
 
 std::string allowed(const Key& key) {
-  const std::string or_never = !takes_never(key)          ? ""
+  const std::string or_never = !takes_never(key)         ? ""
                                : key.kind == Kind::limit ? ", or \"never\""
                                                          : ", \"never\" or \"auto\"";
   switch (key.kind) {

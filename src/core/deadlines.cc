@@ -47,7 +47,8 @@ void consider_held(std::optional<Deadline>& best, const FinPolicy& policy, const
         stamps.blocked[other_way]
             ? now
             : std::max({ended, stamps.moved[other_way], stamps.in_flight[base::index(flow)]});
-    consider(best, after(quiet_since, settings.release_when_quiet[base::index(flow)]), Event::Kind::quiet, source);
+    consider(best, after(quiet_since, settings.release_when_quiet[base::index(flow)]),
+             Event::Kind::quiet, source);
   }
   if (policy.waits_for_hold_limit(flow)) {
     consider(best, after(ended, settings.hold_at_most), Event::Kind::hold_limit, source);

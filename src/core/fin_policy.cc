@@ -29,7 +29,7 @@ bool FinPolicy::possible(Event event) const {
       return (flow(from) == FlowState::ended || flow(from) == FlowState::broken) &&
              !failed(base::other(event.side));
     case Event::Kind::gone:
-      return has_ended(from) && !gone(event.side);
+      return has_ended(from) && !gone(event.side) && !failing();
     case Event::Kind::quiet:
       return waits_for_quiet(from);
     case Event::Kind::hold_limit:
@@ -67,8 +67,7 @@ Actions FinPolicy::step(Event event) {
       state(from) = FlowState::broken;
       break;
     case Event::Kind::drained:
-      state(from) =
-          flow(from) == FlowState::broken ? FlowState::broken_drained : FlowState::held;
+      state(from) = flow(from) == FlowState::broken ? FlowState::broken_drained : FlowState::held;
       break;
     case Event::Kind::gone:
       gone_[base::index(event.side)] = true;
@@ -80,14 +79,16 @@ Actions FinPolicy::step(Event event) {
       release(from, Release::hold_limit, actions);
       break;
     case Event::Kind::reset:
+      actions.reset = over_ = failing();
       failed_[base::index(event.side)] = gone_[base::index(event.side)] = true;
-      if (!failed(base::other(event.side))) break;
-      actions.reset = over_ = true;
-      return actions;
+      if (over_) return actions;
+      // From here on these two make no difference.
+      gone_[base::index(base::other(event.side))] = nursed_[base::index(event.side)] = false;
+      break;
     case Event::Kind::delivered:
       // The other way was open, or its end never got there: its source must not take it for well.
-      actions.finished = flow(from) == FlowState::released &&
-                         flow(base::other(from)) == FlowState::released;
+      actions.finished =
+          flow(from) == FlowState::released && flow(base::other(from)) == FlowState::released;
       actions.reset = !actions.finished;
       over_ = true;
       return actions;
@@ -151,7 +152,8 @@ void FinPolicy::nurse_half_closed(Actions& actions) {
 bool FinPolicy::gone_matters(Side side) const {
   const Flow from = base::flow_from(side);
   const bool waits = flow(from) == FlowState::ended || flow(from) == FlowState::held;
-  return !over_ && waits && !gone(side) && flow(base::other(from)) == FlowState::flowing &&
+  return !over_ && !failing() && waits && !gone(side) &&
+         flow(base::other(from)) == FlowState::flowing &&
          crosses(settings_->crosses, base::sink_of(from)) &&
          !at_once(settings_->release_when_quiet[base::index(from)]) &&
          !at_once(settings_->hold_at_most);

@@ -57,15 +57,15 @@ constexpr std::size_t release_count = static_cast<std::size_t>(Release::hold_lim
 
 struct Event {
   enum class Kind : std::uint8_t {
-    ended,             // end-of-file was read from the leg `side`
-    broken,            // all that came from `side` before it failed was read, and there was no end
-    drained,           // ended or broken, and all its bytes were accepted by the other leg
-    gone,              // the other end of `side` has closed fully; nobody reads there any more
-    reset,             // the leg `side` was reset or has vanished; what came before can still be read
-    delivered,         // of a leg that failed: the other end has all that came from it, and the FIN
-    undelivered,       // ... and does not take it within the time that there is for that
-    quiet,             // nothing flowed towards `side` for release_when_quiet since its end
-    hold_limit,        // hold_at_most passed since the end of `side`
+    ended,        // end-of-file was read from the leg `side`
+    broken,       // all that came from `side` before it failed was read, and there was no end
+    drained,      // ended or broken, and all its bytes were accepted by the other leg
+    gone,         // the other end of `side` has closed fully; nobody reads there any more
+    reset,        // the leg `side` was reset or has vanished; what came before can still be read
+    delivered,    // of a leg that failed: the other end has all that came from it, and the FIN
+    undelivered,  // ... and does not take it within the time that there is for that
+    quiet,        // nothing flowed towards `side` for release_when_quiet since its end
+    hold_limit,   // hold_at_most passed since the end of `side`
     half_closed_idle,  // the session's limits (R6); `side` means nothing
     half_closed_total,
     closing,  // both flows have ended, and a reader takes nothing more

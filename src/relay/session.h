@@ -167,8 +167,8 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   core::Gone gone_ = core::Gone::none;
   base::Flow first_end_ = base::Flow::to_server;
   std::uint8_t look_again_ms_ = 0;  // while delivery is waited for
-  std::uint16_t own_port_ = 0;  // of the server leg, if it is in the table's own_dials()
-  std::array<bool, 2> lost_{};  // by flow: its sink's leg was, with what in_kernel_ says
+  std::uint16_t own_port_ = 0;      // of the server leg, if it is in the table's own_dials()
+  std::array<bool, 2> lost_{};      // by flow: its sink's leg was, with what in_kernel_ says
   bool any_end_ = false;
   bool holding_ = false;
   bool was_held_ = false;  // and perhaps is still

@@ -1,5 +1,5 @@
-// How a session comes to its end: delivering what came from a leg that has failed, closing both legs
-// in order, and resetting them.
+// How a session comes to its end: delivering what came from a leg that has failed, closing both
+// legs in order, and resetting them.
 #include <algorithm>
 #include <cerrno>
 
@@ -22,10 +22,10 @@ constexpr std::array both_sides{Side::client, Side::server};
 
 }  // namespace
 
-// R4: a reset follows the bytes that came before it, and the FIN if an end did; to close with SO_LINGER
-// {1, 0} would purge what the kernel still has of them. The acknowledgement of a FIN is an event, that of
-// mere bytes is none, so it is looked for in between (watch_deadlines()). A FIN alone is not
-// waited for as long as bytes are: a box may have swallowed it.
+// R4: a reset follows the bytes that came before it, and the FIN if an end did; to close with
+// SO_LINGER {1, 0} would purge what the kernel still has of them. The acknowledgement of a FIN is
+// an event, that of mere bytes is none, so it is looked for in between (watch_deadlines()). A FIN
+// alone is not waited for as long as bytes are: a box may have swallowed it.
 void Session::look_whether_delivered() {
   const Side failed = policy_.failed(Side::client) ? Side::client : Side::server;
   const Flow flow = base::flow_from(failed);
@@ -77,8 +77,8 @@ void Session::watch_closing() {
   if (!deadline && !awaits_delivery()) return;
   core::Instant soon = last_fin_within_ms;
   if (route_->fin.closing) {
-    soon = std::clamp<core::Instant>(static_cast<core::Instant>(route_->fin.closing->count()) / 4, 1,
-                                     soon);
+    soon = std::clamp<core::Instant>(static_cast<core::Instant>(route_->fin.closing->count()) / 4,
+                                     1, soon);
   }
   arm(deadline ? std::min(deadline->at, now() + soon) : now() + soon);
 }

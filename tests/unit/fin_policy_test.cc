@@ -52,7 +52,10 @@ bool sends_fin(const Transition& transition, Flow flow) {
   return transition.actions.send_fin[base::index(base::sink_of(flow))];
 }
 
-bool has_ended(const FinPolicy& state, Flow flow) { return state.flow(flow) != FlowState::flowing; }
+bool has_ended(const FinPolicy& state, Flow flow) {
+  const FlowState now = state.flow(flow);
+  return now == FlowState::ended || now == FlowState::held || now == FlowState::released;
+}
 
 }  // namespace
 
@@ -86,7 +89,8 @@ TEST_CASE("R2: a leg that crosses nothing gets its FIN in the step in which its 
     for (const Flow flow : both_flows) {
       if (core::crosses(settings.crosses, base::sink_of(flow))) continue;
       CHECK(after.flow(flow) != FlowState::held);
-      if (is(step.event, Event::Kind::drained, base::source_of(flow))) CHECK(sends_fin(step, flow));
+      const bool drains = is(step.event, Event::Kind::drained, base::source_of(flow));
+      if (drains && has_ended(after, flow)) CHECK(sends_fin(step, flow));
     }
   });
 }
@@ -131,7 +135,9 @@ TEST_CASE("R3(a): when both flows have ended nothing is held any more") {
       [](const auto&, const FinPolicy&, const Transition&, const FinPolicy& after) {
         if (!has_ended(after, Flow::to_server) || !has_ended(after, Flow::to_client)) return;
         if (after.over()) return;
-        for (const Flow flow : both_flows) CHECK(after.flow(flow) != FlowState::held);
+        for (const Flow flow : both_flows) {
+          if (!after.failed(base::sink_of(flow))) CHECK(after.flow(flow) != FlowState::held);
+        }
       });
 }
 
@@ -157,21 +163,101 @@ TEST_CASE("R3(b): whether a source is gone matters exactly where its FIN would b
   CHECK(seen > 0);
 }
 
-TEST_CASE("R4: a reset resets both legs at once and is never turned into an end") {
+TEST_CASE(
+    "R4: a reset takes nothing back: what had come is delivered before the other leg is reset") {
+  std::size_t seen = 0;
+  for_every_transition([&seen](const auto&, const FinPolicy& before, const Transition& step,
+                               const FinPolicy& after) {
+    if (step.event.kind != Event::Kind::reset) return;
+    ++seen;
+    const bool second = before.failing();
+    CHECK(step.actions.reset == second);
+    CHECK(after.over() == second);
+    CHECK(!step.actions.finished);
+    CHECK(after.failed(step.event.side));
+    // An end that came before is one: its FIN, if it was held, is held no longer.
+    const Flow flow = base::flow_from(step.event.side);
+    CHECK((after.over() || after.flow(flow) != FlowState::held));
+    CHECK(sends_fin(step, flow) == (!second && before.flow(flow) == FlowState::held));
+  });
+  CHECK(seen > 0);
+}
+
+TEST_CASE("R4: what broke off never becomes an end, and nothing goes into a leg that has failed") {
   for_every_transition(
       [](const auto&, const FinPolicy& before, const Transition& step, const FinPolicy& after) {
-        if (step.event.kind != Event::Kind::reset && step.event.kind != Event::Kind::cut) return;
+        for (const Flow flow : both_flows) {
+          const bool broke = before.flow(flow) == FlowState::broken ||
+                             before.flow(flow) == FlowState::broken_drained;
+          if (broke) CHECK(!sends_fin(step, flow));
+          if (broke) CHECK(!step.actions.finished);
+          if (before.failed(base::sink_of(flow))) CHECK(!sends_fin(step, flow));
+          if (before.failed(base::sink_of(flow))) CHECK(after.flow(flow) == before.flow(flow));
+        }
+        for (const Side side : both_sides) {
+          if (after.failed(side)) CHECK(!step.actions.nurse[base::index(side)]);
+        }
+      });
+}
+
+TEST_CASE(
+    "R4: while a leg has failed, the other is reset when it has everything, or takes nothing") {
+  for_every_transition([](const auto&, const FinPolicy& before, const Transition& step,
+                          const FinPolicy& after) {
+    if (!before.failing() || !after.over()) return;
+    const Flow flow = base::flow_from(before.failed(Side::client) ? Side::client : Side::server);
+    switch (step.event.kind) {
+      case Event::Kind::delivered:
+        // All that came was accepted: by a FIN, if it had ended in order, or it broke off.
+        CHECK((before.flow(flow) == FlowState::released ||
+               before.flow(flow) == FlowState::broken_drained));
+        // Reset only what was open, or did not get its end through.
+        CHECK(step.actions.finished == (before.flow(flow) == FlowState::released &&
+                                        before.flow(base::other(flow)) == FlowState::released));
+        break;
+      case Event::Kind::reset:
+        CHECK(step.event.side == base::sink_of(flow));
+        CHECK(step.actions.reset);
+        break;
+      case Event::Kind::undelivered:
+      case Event::Kind::half_closed_idle:
+      case Event::Kind::half_closed_total:
+      case Event::Kind::cut:
+        CHECK(step.actions.reset);
+        break;
+      default:
+        FAIL_CHECK("over by an event that says nothing of the leg that is left");
+    }
+  });
+}
+
+TEST_CASE("R4: every state with a failed leg comes to deliver what it has") {
+  for (const auto& settings : every_setting()) {
+    const Walk all = walk(settings);
+    std::vector<bool> delivers(all.states.size(), false);
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (const Transition& step : all.transitions) {
+        const bool leads_there = step.event.kind == Event::Kind::delivered || delivers[step.to];
+        if (!leads_there || delivers[step.from]) continue;
+        delivers[step.from] = changed = true;
+      }
+    }
+    for (std::size_t i = 0; i < all.states.size(); ++i) {
+      CAPTURE(text(all.states[i]));
+      if (all.states[i].failing()) CHECK(delivers[i]);
+    }
+  }
+}
+
+TEST_CASE("a cut resets both legs at once") {
+  for_every_transition(
+      [](const auto&, const FinPolicy&, const Transition& step, const FinPolicy& after) {
+        if (step.event.kind != Event::Kind::cut) return;
         CHECK(step.actions.reset);
         CHECK(!step.actions.finished);
         CHECK(after.over());
-        for (const Flow flow : both_flows) {
-          // The only FIN in such a step belongs to a flow that had ended in order and was
-          // delivered, and whose source is the leg that is now gone.
-          if (!sends_fin(step, flow)) continue;
-          CHECK(step.event.kind == Event::Kind::reset);
-          CHECK(step.event.side == base::source_of(flow));
-          CHECK(before.flow(flow) == FlowState::held);
-        }
+        for (const Flow flow : both_flows) CHECK(!sends_fin(step, flow));
       });
 }
 
@@ -191,11 +277,12 @@ TEST_CASE("R9: finished means both FINs are out, and both FINs out means finishe
       [](const auto&, const FinPolicy&, const Transition& step, const FinPolicy& after) {
         const bool both_out = after.flow(Flow::to_server) == FlowState::released &&
                               after.flow(Flow::to_client) == FlowState::released;
-        if (!step.actions.reset) CHECK(step.actions.finished == both_out);
+        // One that is failing still waits for the other leg to have everything.
+        if (!step.actions.reset) CHECK(step.actions.finished == (both_out && !after.failing()));
       });
 }
 
-TEST_CASE("from every state the session can finish, without a reset") {
+TEST_CASE("from every state without a failed leg the session can finish, without a reset") {
   for (const auto& settings : every_setting()) {
     const Walk all = walk(settings);
     std::vector<bool> can_finish(all.states.size(), false);
@@ -209,7 +296,7 @@ TEST_CASE("from every state the session can finish, without a reset") {
     }
     for (std::size_t i = 0; i < all.states.size(); ++i) {
       CAPTURE(text(all.states[i]));
-      CHECK((can_finish[i] || all.states[i].over()));
+      CHECK((can_finish[i] || all.states[i].over() || all.states[i].failing()));
     }
   }
 }
@@ -219,7 +306,7 @@ TEST_CASE("no state holds without a deadline or a live flow to wait for") {
       [](const auto&, const FinPolicy&, const Transition&, const FinPolicy& after) {
         if (after.over()) return;
         for (const Flow flow : both_flows) {
-          if (after.flow(flow) != FlowState::held) continue;
+          if (after.flow(flow) != FlowState::held || after.failed(base::sink_of(flow))) continue;
           const bool deadline = after.waits_for_quiet(flow) || after.waits_for_hold_limit(flow);
           const bool live = !has_ended(after, base::other(flow));
           CHECK((deadline || live));
@@ -244,8 +331,8 @@ TEST_CASE("a crossing leg with one FIN on its wire is nursed, once, and no other
     for (const Side side : both_sides) {
       const bool sent = after.flow(base::flow_into(side)) == FlowState::released;
       const bool half = sent != has_ended(after, base::flow_from(side));
-      const bool wanted =
-          core::crosses(settings.crosses, side) && half && !before.nursed(side) && !after.over();
+      const bool wanted = core::crosses(settings.crosses, side) && half && !before.nursed(side) &&
+                          !after.over() && !after.failed(side);
       CHECK(step.actions.nurse[base::index(side)] == wanted);
     }
   });

@@ -16,18 +16,23 @@ using core::FinPolicy;
 namespace {
 
 constexpr std::array kinds{Event::Kind::ended,
+                           Event::Kind::broken,
                            Event::Kind::drained,
                            Event::Kind::gone,
                            Event::Kind::reset,
+                           Event::Kind::delivered,
+                           Event::Kind::undelivered,
                            Event::Kind::quiet,
                            Event::Kind::hold_limit,
                            Event::Kind::half_closed_idle,
                            Event::Kind::half_closed_total,
+                           Event::Kind::closing,
+                           Event::Kind::idle,
                            Event::Kind::cut};
 
 bool of_the_session(Event::Kind kind) {
   return kind == Event::Kind::half_closed_idle || kind == Event::Kind::half_closed_total ||
-         kind == Event::Kind::cut;
+         kind == Event::Kind::closing || kind == Event::Kind::idle || kind == Event::Kind::cut;
 }
 
 std::vector<Event> every_event() {
@@ -43,12 +48,18 @@ const char* name(Event::Kind kind) {
   switch (kind) {
     case Event::Kind::ended:
       return "ended";
+    case Event::Kind::broken:
+      return "broken";
     case Event::Kind::drained:
       return "drained";
     case Event::Kind::gone:
       return "gone";
     case Event::Kind::reset:
       return "reset";
+    case Event::Kind::delivered:
+      return "delivered";
+    case Event::Kind::undelivered:
+      return "undelivered";
     case Event::Kind::quiet:
       return "quiet";
     case Event::Kind::hold_limit:
@@ -57,6 +68,10 @@ const char* name(Event::Kind kind) {
       return "half_closed_idle";
     case Event::Kind::half_closed_total:
       return "half_closed_total";
+    case Event::Kind::closing:
+      return "closing";
+    case Event::Kind::idle:
+      return "idle";
     case Event::Kind::cut:
       return "cut";
   }
@@ -110,6 +125,8 @@ std::vector<core::FinSettings> every_setting() {
           setting.hold_at_most = hold;
           setting.half_closed_idle = half_closed;
           setting.half_closed_total = half_closed;
+          setting.closing = half_closed;
+          setting.idle = half_closed;
           settings.push_back(setting);
         }
       }
@@ -153,7 +170,11 @@ std::string text(const FinPolicy& state) {
     result += flow == Flow::to_server ? ", " : "";
   }
   for (const Side side : {Side::client, Side::server}) {
-    if (state.gone(side)) result += std::string(", ") + base::name(side) + " gone";
+    if (state.failed(side)) {
+      result += std::string(", ") + base::name(side) + " failed";
+    } else if (state.gone(side)) {
+      result += std::string(", ") + base::name(side) + " gone";
+    }
     if (state.nursed(side)) result += std::string(", ") + base::name(side) + " nursed";
   }
   return result + (state.over() ? ", over" : "");
