@@ -72,7 +72,7 @@ constexpr std::array<Table, 12> tables{{
      .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
 }};
 
-const std::array<Key, 34> keys{{
+const auto keys = std::to_array<Key>({
     {.table = "",
      .name = "user",
      .kind = Kind::user,
@@ -299,7 +299,7 @@ const std::array<Key, 34> keys{{
          [](const Value& v, Target& to) {
            if (v.number != 0) to.config.admin.listen = v.address;
          }},
-}};
+});
 
 }  // namespace
 

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t shortest_ping = 100;
 constexpr std::uint64_t longest_ping = 3'600'000;
 
-const std::array<Key, 31> keys{{
+const auto keys = std::to_array<Key>({
     {.table = "tunnel",
      .name = "name",
      .kind = Kind::name,
@@ -199,7 +199,7 @@ const std::array<Key, 31> keys{{
      .example = R"("")",
      .meaning = "who issues near ends' certificates; empty: they need none",
      .store = [](const Value& v, Target& to) { to.item.far_tls.client_ca = v.text; }},
-}};
+});
 
 }  // namespace
 

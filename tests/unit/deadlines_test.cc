@@ -133,4 +133,68 @@ TEST_CASE("the half-closed limits count from the first of two ends") {
   CHECK(core::next_deadline(held.policy, held.stamps, start + 6000)->at == start + 10'000);
 }
 
+TEST_CASE("idle counts from the last byte, from the first moment") {
+  core::FinSettings settings;
+  settings.idle = std::chrono::seconds(10);
+  const FinPolicy policy(settings);
+  Stamps stamps;
+  stamps.phase = start;
+  CHECK(core::next_deadline(policy, stamps, start)->at == start + 10'000);
+  CHECK(core::next_deadline(policy, stamps, start)->event.kind == Event::Kind::idle);
+  stamps.flow_moved(Flow::to_client, start + 3000);
+  CHECK(core::next_deadline(policy, stamps, start + 3000)->at == start + 13'000);
+}
+
+TEST_CASE("where half_closed_idle is set, idle is for sessions that are not half-closed") {
+  core::FinSettings settings = with({}, {});
+  settings.idle = std::chrono::seconds(10);
+  Held held(settings);
+  CHECK(core::next_deadline(held.policy, held.stamps, start)->event.kind == Event::Kind::idle);
+  held.settings.half_closed_idle = std::chrono::seconds(20);
+  const auto deadline = core::next_deadline(held.policy, held.stamps, start);
+  CHECK(deadline->event.kind == Event::Kind::half_closed_idle);
+  CHECK(deadline->at == start + 20'000);
+}
+
+TEST_CASE("closing counts from the last byte after both ends") {
+  core::FinSettings settings = with({}, {});
+  settings.closing = std::chrono::seconds(10);
+  Held held(settings);
+  CHECK(!core::next_deadline(held.policy, held.stamps, start));
+  held.stamps.flow_ended(Flow::to_client, start + 6000);
+  held.policy.step({Event::Kind::ended, Side::server});
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 6000)->at == start + 16'000);
+  CHECK(core::next_deadline(held.policy, held.stamps, start)->event.kind == Event::Kind::closing);
+  held.stamps.flow_moved(Flow::to_client, start + 7000);
+  CHECK(core::next_deadline(held.policy, held.stamps, start + 7000)->at == start + 17'000);
+
+  // The same when both FINs are out, and the policy is over.
+  CHECK(core::closing_deadline(settings, held.stamps)->at == start + 17'000);
+  settings.half_closed_total = std::chrono::seconds(12);
+  CHECK(core::closing_deadline(settings, held.stamps)->at == start + 12'000);
+  CHECK(core::closing_deadline(settings, held.stamps)->event.kind ==
+        Event::Kind::half_closed_total);
+}
+
+TEST_CASE("R4: what a leg that failed has sent may take as long as its reader takes some of it") {
+  core::FinSettings settings = with({}, {});
+  settings.vanished_after = std::chrono::seconds(90);
+  FinPolicy policy(settings);
+  Stamps stamps;
+  stamps.phase = start;
+  policy.step({Event::Kind::reset, Side::server});
+  auto deadline = core::next_deadline(policy, stamps, start);
+  REQUIRE(deadline);
+  CHECK(deadline->at == start + 90'000);
+  CHECK(deadline->event.kind == Event::Kind::undelivered);
+  CHECK(deadline->event.side == Side::server);
+  stamps.flow_moved(Flow::to_client, start + 50'000);
+  CHECK(core::next_deadline(policy, stamps, start)->at == start + 140'000);
+  // What moves the other way goes nowhere.
+  stamps.flow_moved(Flow::to_server, start + 60'000);
+  CHECK(core::next_deadline(policy, stamps, start)->at == start + 140'000);
+  settings.hold_at_most = std::chrono::seconds(70);
+  CHECK(core::next_deadline(policy, stamps, start)->at == start + 70'000);
+}
+
 }  // namespace finhold::tests

@@ -48,6 +48,9 @@ class MemoryLeg final : public relay::Leg {
     tell_owner();
   }
 
+  // Of what it has got, so many bytes are on their way still, as far as anybody can tell.
+  void keep_on_the_way(int count) { on_the_way_ = count; }
+
   // What it has got. '^' stands before an urgent byte, '.' for a FIN.
   [[nodiscard]] const std::string& got() const { return got_; }
   // What it has sent and nobody has read.
@@ -85,8 +88,8 @@ class MemoryLeg final : public relay::Leg {
 
   void send_fin() override { got_ += '.'; }
   [[nodiscard]] bool holds_bytes() const override { return !waiting_.empty(); }
-  [[nodiscard]] int unacknowledged() const override { return 0; }
-  [[nodiscard]] int undelivered() const override { return 0; }
+  [[nodiscard]] int unacknowledged() const override { return on_the_way_; }
+  [[nodiscard]] int undelivered() const override { return on_the_way_; }
   [[nodiscard]] core::Ending ending_of_failure(base::Side side) const override {
     return why_ ? *why_ : Leg::ending_of_failure(side);
   }
@@ -115,6 +118,7 @@ class MemoryLeg final : public relay::Leg {
   std::optional<std::size_t> urgent_at_;  // in waiting_
   std::string got_;
   std::size_t room_ = std::size_t{1} << 30;
+  int on_the_way_ = 0;
   std::optional<core::Ending> why_;
   bool end_ = false;
 };

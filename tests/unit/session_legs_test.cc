@@ -148,6 +148,182 @@ TEST_CASE("a server leg that fails resets the client, after what came before") {
   CHECK(sessions.server_fate == "reset");
 }
 
+TEST_CASE("R4: a slow reader gets what came before the other leg failed, and then its reset") {
+  Sessions sessions;
+  sessions.open();
+  sessions.client->make_room(3);
+  sessions.server->send("answer");
+  sessions.server->fail(ECONNRESET);
+  CHECK(sessions.client->got() == "ans");
+  CHECK(sessions.client_fate.empty());
+  sessions.client->make_room(100);
+  CHECK(sessions.client->got() == "answer");
+  CHECK(sessions.client_fate == "reset");
+  CHECK(sessions.server_fate == "reset");
+}
+
+TEST_CASE("R4: an end that came before the failure is one: the FIN, and then the reset") {
+  Sessions sessions;
+  const LogCapture log;
+  sessions.open();
+  sessions.client->make_room(3);
+  sessions.server->send("answer");
+  sessions.server->send_end();
+  sessions.server->fail(EPIPE);
+  CHECK(sessions.client_fate.empty());
+  sessions.client->make_room(100);
+  CHECK(sessions.client->got() == "answer.");
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" first_fin=server "));
+  CHECK(log.has(" gone=reset "));
+}
+
+TEST_CASE("R4: where the other way had ended too, nothing is reset") {
+  Sessions sessions;
+  sessions.route.fin.crosses = core::Crosses::none;
+  const LogCapture log;
+  sessions.open();
+  sessions.client->send("question");
+  sessions.client->send_end();
+  sessions.client->make_room(3);
+  sessions.server->send("answer");
+  sessions.server->send_end();
+  sessions.server->fail(EPIPE);
+  CHECK(sessions.client_fate.empty());
+  sessions.client->make_room(100);
+  CHECK(sessions.server->got() == "question.");
+  CHECK(sessions.client->got() == "answer.");
+  CHECK(sessions.client_fate == "closed");
+  CHECK(log.has(" ending=finished "));
+}
+
+TEST_CASE("R4: a held FIN goes out when its source is reset, and the reset once it is delivered") {
+  Sessions sessions;
+  sessions.open();
+  sessions.client->send("question");
+  sessions.client->send_end();
+  CHECK(sessions.server->got() == "question");
+  sessions.server->keep_on_the_way(5);
+  sessions.client->fail(EPIPE);
+  CHECK(sessions.server->got() == "question.");
+  CHECK(sessions.server_fate.empty());
+  sessions.server->keep_on_the_way(0);
+  sessions.run();
+  CHECK(sessions.server_fate == "reset");
+}
+
+TEST_CASE("R4: the reset waits until the other end's kernel has all bytes, which is no event") {
+  Sessions sessions;
+  const LogCapture log;
+  sessions.open();
+  sessions.server->send("answer");
+  sessions.client->keep_on_the_way(5);
+  sessions.server->fail(ECONNRESET);
+  CHECK(sessions.client_fate.empty());
+  sessions.client->keep_on_the_way(0);
+  sessions.run();
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" to_client=6 "));
+  CHECK_FALSE(log.has("taken_to_client"));
+}
+
+TEST_CASE("R4: a reader that takes nothing is reset after the time of one that has vanished") {
+  Sessions sessions;
+  sessions.route.fin.vanished_after = std::chrono::milliseconds(20);
+  const LogCapture log;
+  sessions.open();
+  sessions.client->make_room(4);
+  sessions.client->keep_on_the_way(3);
+  sessions.server->send("answer");
+  sessions.server->fail(ECONNRESET);
+  CHECK(sessions.client_fate.empty());
+  sessions.run();
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" ending=server-reset "));
+  CHECK(log.has(" to_client=1 "));  // of 4 that the leg took
+  CHECK(log.has(" taken_to_client=6\n"));
+}
+
+TEST_CASE("R4: hold_at_most bounds how long what came before a failure is delivered") {
+  Sessions sessions;
+  sessions.route.fin.hold_at_most = std::chrono::milliseconds(20);
+  sessions.open();
+  sessions.client->make_room(3);
+  sessions.server->send("answer");
+  sessions.server->fail(ECONNRESET);
+  CHECK(sessions.client_fate.empty());
+  sessions.run();
+  CHECK(sessions.client_fate == "reset");
+}
+
+TEST_CASE("R4: a second failure, or a cut, ends the delivering") {
+  for (const bool cut : {false, true}) {
+    Sessions sessions;
+    sessions.open();
+    sessions.client->make_room(3);
+    sessions.server->send("answer");
+    sessions.server->fail(ECONNRESET);
+    CHECK(sessions.client_fate.empty());
+    if (cut) {
+      sessions.cut();
+    } else {
+      sessions.client->fail(ECONNRESET);
+    }
+    CHECK(sessions.client_fate == "reset");
+    CHECK(sessions.server_fate == "reset");
+  }
+}
+
+TEST_CASE("R4: who sends before it reads is not blocked by a leg that has failed") {
+  Sessions sessions;
+  const LogCapture log;
+  sessions.open();
+  sessions.client->make_room(3);
+  sessions.server->make_room(2);
+  sessions.server->send("no");
+  sessions.client->send("a large request");
+  sessions.server->send(", thanks");
+  sessions.server->fail(ECONNRESET);
+  CHECK(sessions.client->got() == "no,");
+  sessions.client->send(", and more of it");
+  CHECK(sessions.client->unread().empty());
+  CHECK(sessions.client_fate.empty());
+  sessions.client->make_room(100);
+  CHECK(sessions.client->got() == "no, thanks");
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" to_server=2 "));
+  CHECK(log.has(" taken_to_server=31\n"));
+}
+
+TEST_CASE("closing: after both ends a reader that takes nothing more is reset") {
+  Sessions sessions;
+  sessions.route.fin.crosses = core::Crosses::none;
+  sessions.route.fin.closing = std::chrono::milliseconds(20);
+  const LogCapture log;
+  sessions.open();
+  sessions.client->make_room(3);
+  sessions.server->send("answer");
+  sessions.server->send_end();
+  sessions.client->send_end();
+  CHECK(sessions.client_fate.empty());
+  sessions.run();
+  CHECK(sessions.client_fate == "reset");
+  CHECK(log.has(" ending=closing "));
+}
+
+TEST_CASE("idle: a session in which nothing moves is reset") {
+  Sessions sessions;
+  sessions.route.fin.idle = std::chrono::milliseconds(20);
+  const LogCapture log;
+  sessions.open();
+  sessions.client->send("question");
+  CHECK(sessions.client_fate.empty());
+  sessions.run();
+  CHECK(sessions.client_fate == "reset");
+  CHECK(sessions.server_fate == "reset");
+  CHECK(log.has(" ending=idle "));
+}
+
 TEST_CASE("bytes of the client go to a server leg at once, and its refusal resets the client") {
   Sessions sessions;
   sessions.open();
@@ -204,6 +380,23 @@ TEST_CASE("a client leg that fails while its server is dialed is reset, and not 
   CHECK(sessions.client_fate == "reset");
   CHECK(log.has(" ending=tunnel-lost "));
   sessions.run();
+}
+
+TEST_CASE("R4: what a client sent before it failed, while its server was dialed, is delivered") {
+  const ListeningSocket closed(0);
+  const ListeningSocket server;
+  Sessions sessions;
+  sessions.dial({server.address, closed.address});
+  sessions.client->send("early");
+  sessions.client->fail(ECONNRESET);
+  CHECK(sessions.client_fate.empty());
+  const net::Descriptor accepted(accept(server.fd.get(), nullptr, nullptr));
+  sessions.run();
+  std::string got(100, ' ');
+  REQUIRE(recv(accepted.get(), got.data(), got.size(), 0) == 5);
+  CHECK(got.substr(0, 5) == "early");
+  CHECK(recv(accepted.get(), got.data(), got.size(), 0) == -1);
+  CHECK(errno == ECONNRESET);
 }
 
 TEST_CASE("a leg may know more than an errno says of how a session ends") {
