@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import Iterator
 
 CLONE_NEWNET = 0x4000_0000
+Ports = set[tuple[int, int]]
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _check(result: int) -> None:
     if result != 0:
         raise OSError(ctypes.get_errno(), "a network namespace cannot be made: run these tests as root")
+
+
+def unshare(kind: int) -> None:
+    _check(libc.unshare(kind))
+
+
+def enter(descriptor: int) -> None:
+    """The calling thread goes into that network."""
+    _check(libc.setns(descriptor, CLONE_NEWNET))
 
 
 class Network:
@@ -37,6 +47,12 @@ class Network:
     def ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True)
 
+    def connections(self) -> Ports:
+        """Its own port and the other one of each that this kernel has. One that was reset is none."""
+        text = subprocess.run(["ss", "-Htan"], capture_output=True, text=True, check=True).stdout
+        ends = [[end.rpartition(":")[2] for end in line.split()[3:5]] for line in text.splitlines()]
+        return {(int(own), int(other)) for own, other in ends if other != "*"}
+
     def drop(self, *ports: int) -> None:
         """Whatever comes to or from one of these ports vanishes, silently."""
         numbers = ", ".join(str(port) for port in ports)
@@ -46,12 +62,12 @@ class Network:
 @contextmanager
 def private_network() -> Iterator[Network]:
     with open("/proc/thread-self/ns/net", "rb") as before:
-        _check(libc.unshare(CLONE_NEWNET))
+        unshare(CLONE_NEWNET)
         try:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             yield Network()
         finally:
-            _check(libc.setns(before.fileno(), CLONE_NEWNET))
+            enter(before.fileno())
 
 
 def with_files(directory: Path, **files: str) -> tuple[str, ...]:

@@ -1,0 +1,224 @@
+"""What ends a delivery whose sender is gone, and what does not: progress keeps it, a reader that takes nothing more is
+given the time after which it would count as vanished. Each in a network of its own, where megabytes fit into a socket."""
+
+import time
+
+import pytest
+from delivery import LENGTH, SMALL, await_acknowledged, expect_all_reset, tune
+from ends import LIMIT, RESETS, End, Server, Session, background, connect, connect_client, seconds_of, text_of
+from finhold import Finhold, route_to, wait_until
+from private_network import private_network
+
+SHORT = {"idle": "1s", "interval": "1s", "probes": 1}  # one who takes nothing for 2 s is given up
+STUCK = 20
+PIECE = 64 << 10
+SIDE = {"to_server": "client", "to_client": "server"}
+
+
+@pytest.fixture
+def network():
+    with private_network() as made:
+        tune(made)
+        yield made
+
+
+@pytest.fixture
+def opened(network, start, server):
+    """A finhold, and a session through it whose reader has a small window: (finhold, session, source, sink)."""
+    sessions: list[Session] = []
+
+    def open_one(flow: str, finhold: Finhold | None = None, crosses: str = "none", tables: dict | None = None, **route):
+        route = {"keepalive": SHORT, "fin": {"release_when_quiet": "never"}, **route}
+        finhold = finhold or start(route_to(server.address, crosses, **route), **(tables or {}))
+        session = Session(connect(finhold.address(), receive_buffer=SMALL if flow == "to_client" else 0), server.accept())
+        if flow == "to_server":
+            session.server.sock.setsockopt(1, 8, SMALL)
+        sessions.append(session)
+        return finhold, session, *session.flow(flow)
+
+    yield open_one
+    for session in sessions:
+        session.close()
+
+
+def client_of(session: Session) -> str:
+    return text_of(session.client.sock.getsockname()[:2])
+
+
+def send_and_reset(source: End, length: int = LENGTH) -> None:
+    source.send(length)
+    await_acknowledged(source)
+    source.reset()
+
+
+def read_slowly(sink: End, seconds: float, every: float = 0.2) -> None:
+    """Some bytes now and then, never for long none."""
+    stop = time.monotonic() + seconds
+    while time.monotonic() < stop:
+        sink.receive(PIECE // 4)
+        time.sleep(every)
+
+
+# After a reset.
+
+
+def test_a_reader_that_goes_on_reading_gets_all_before_the_reset(opened, flow):
+    """For longer than a leg may be without an answer: it is from the last progress that this counts."""
+    finhold, session, source, sink = opened(flow)
+    send_and_reset(source)
+    read_slowly(sink, 5)
+    assert sink.expect_reset_not_end() == LENGTH
+    finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
+
+
+def test_a_reader_that_takes_nothing_more_is_reset(opened, flow):
+    """And the ending line counts what its kernel has acknowledged, which is what it can still read."""
+    finhold, session, source, sink = opened(flow)
+    send_and_reset(source)
+    sink.expect_nothing_but_bytes(1)
+    sink.expect_reset()
+    assert 0 < sink.expect_reset_not_end() < LENGTH
+    finhold.ending(ending=f"{source.side}-reset", **{flow: str(sink.received)})
+
+
+def test_a_reset_with_everything_read_is_passed_on_at_once(opened, flow):
+    """Nobody waits for a time to pass: it is much longer here than the test."""
+    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    source.send(LENGTH)
+    sink.receive(LENGTH)
+    source.reset()
+    sink.expect_reset(5)
+    finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
+
+
+def test_the_last_byte_is_followed_by_the_reset_at_once(opened, flow):
+    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    send_and_reset(source)
+    sink.expect_nothing_but_bytes()
+    sink.receive(LENGTH)
+    sink.expect_reset(5)
+    finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
+
+
+def test_a_second_reset_ends_the_delivery(opened, flow):
+    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    send_and_reset(source)
+    sink.expect_nothing_but_bytes()
+    sink.reset()
+    ending = finhold.ending(ending=f"{source.side}-reset")
+    assert int(ending[flow]) < LENGTH
+
+
+def test_the_drain_limit_ends_the_delivery(opened, flow):
+    finhold, session, source, sink = opened(flow, tables={"limits": {"drain": "300ms"}},
+                                            keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    send_and_reset(source)
+    sink.expect_nothing_but_bytes()
+    assert not finhold.found("session ended")
+    finhold.signal()
+    finhold.await_exit()
+    assert sink.expect_reset_not_end() < LENGTH
+
+
+def test_sigkill_amid_the_delivery_is_no_end(opened, flow):
+    finhold, session, source, sink = opened(flow)
+    send_and_reset(source)
+    sink.expect_nothing_but_bytes()
+    assert not finhold.found("session ended")
+    finhold.kill()
+    assert sink.expect_reset_not_end() < LENGTH
+
+
+def test_bytes_for_one_who_has_reset_do_not_keep_the_session(opened, flow):
+    """The other way: what the reader still says goes nowhere, and disturbs nothing."""
+    finhold, session, source, sink = opened(flow)
+    send_and_reset(source)
+    talking = background(lambda: sink.send_while_it_goes())
+    talking.result()
+    sink.receive(LENGTH)
+    assert sink.expect_reset_not_end() == LENGTH
+    finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
+
+
+def test_one_who_vanishes_takes_nothing_back(opened, network, flow):
+    """What had arrived from it is delivered, and then the reader is reset."""
+    finhold, session, source, sink = opened(flow, keepalive={"idle": "1s", "interval": "1s", "probes": 2})
+    ours, theirs = source.sock.getsockname()[1], source.sock.getpeername()[1]
+    source.send(LENGTH)
+    await_acknowledged(source)
+    network.drop(ours if flow == "to_server" else theirs)
+    stop = time.monotonic() + LIMIT
+    while (theirs, ours) in network.connections():
+        assert time.monotonic() < stop, "finhold's kernel does not give it up"
+        read_slowly(sink, 0.1, 0.1)
+    sink.expect_nothing_but_bytes()
+    assert sink.expect_reset_not_end() == LENGTH
+    finhold.ending(ending=f"{source.side}-vanished", **{flow: str(LENGTH)})
+
+
+# After an end.
+
+
+@pytest.mark.parametrize("crosses", ["none", "both"])
+@pytest.mark.parametrize("length", [150_000, LENGTH], ids=["drained", "not drained"])
+def test_a_reset_after_an_end_leaves_the_end(opened, flow, crosses, length):
+    """Held, or sent into the kernel behind bytes that the reader has not taken yet."""
+    finhold, session, source, sink = opened(flow, crosses=crosses)
+    source.send(length)
+    source.finish()
+    await_acknowledged(source)
+    sink.expect_nothing_but_bytes()
+    source.reset()
+    sink.expect_nothing_but_bytes()
+    while sink._read(PIECE):
+        pass
+    assert sink.received == length
+    sink.expect_reset()
+    finhold.ending(first_fin=source.side, **{flow: str(length)})
+
+
+def test_when_both_have_ended_a_reset_is_no_news(opened, network, flow):
+    """The sender close()d, its kernel has forgotten it, and answers the other side's end with a reset; that one reads late,
+    and has clean ends both ways."""
+    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    pair = source.sock.getsockname()[1], source.sock.getpeername()[1]
+    source.send(LENGTH)
+    await_acknowledged(source)
+    source.close()
+    wait_until(lambda: pair not in network.connections())
+    sink.finish()
+    wait_until(lambda: pair[::-1] not in network.connections(), lambda: "finhold's end did not reach the sender")
+    sink.expect_nothing_but_bytes()
+    sink.expect_end(LENGTH)
+    sink.expect_no_error()
+    finhold.ending(ending="finished", first_fin=source.side, **{flow: str(LENGTH)})
+
+
+def both_end(source: End, sink: End) -> None:
+    """Only bytes are left, which the sink does not read."""
+    source.send(LENGTH)
+    source.finish()
+    sink.finish()
+    source.expect_end(0)
+
+
+def test_a_reader_that_goes_on_reading_after_both_ends_gets_all(opened, flow):
+    finhold, session, source, sink = opened(flow)
+    both_end(source, sink)
+    read_slowly(sink, 5)
+    sink.expect_end(LENGTH)
+    finhold.ending(ending="finished", **{flow: str(LENGTH)})
+
+
+def test_a_reader_that_takes_nothing_more_after_both_ends_is_closed(opened, flow):
+    """Many of them, as many as there may be sessions: they make room for others."""
+    finhold, *first = opened(flow, tables={"limits": {"sessions": STUCK, "workers": 1}})
+    sessions = [first, *(opened(flow, finhold)[1:] for _ in range(STUCK - 1))]
+    for _, source, sink in sessions:
+        both_end(source, sink)
+    other, served = opened(flow, finhold)[1:3] if False else (connect_client(finhold.address()), None)
+    other.send(10)
+    finhold.endings(STUCK, ending="closing", first_fin=SIDE[flow])
+    for session, _, sink in sessions:
+        assert 0 < sink.expect_reset_not_end() < LENGTH
+        finhold.ending(client=client_of(session), ending="closing", **{flow: str(sink.received)})
