@@ -51,6 +51,13 @@ def reads_little(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
 
 
+def expect_no_word(sink: End, seconds: float = PAUSE) -> None:
+    """Neither end nor reset, to one who has not read the bytes before it."""
+    poll = select.poll()
+    poll.register(sink.sock, select.POLLRDHUP)
+    assert not (got := poll.poll(seconds * 1000)), f"{sink.side}: events {got[0][1]:#x} before its bytes were read"
+
+
 @dataclass
 class Transfer:
     """One sender, one reader; `verdict` is how it was for the reader: "end", "reset", "end and reset", or an error."""

@@ -1,15 +1,17 @@
 """What ends a delivery whose sender is gone, and what does not: progress keeps it, a reader that takes nothing more is
 given the time after which it would count as vanished. Each in a network of its own, where megabytes fit into a socket."""
 
+import select
 import time
 
 import pytest
-from delivery import LENGTH, SMALL, await_acknowledged, expect_all_reset, tune
-from ends import LIMIT, RESETS, End, Server, Session, background, connect, connect_client, seconds_of, text_of
+from delivery import LENGTH, SMALL, await_acknowledged, expect_no_word, reads_little, tune
+from ends import LIMIT, End, Session, connect, connect_client, text_of
 from finhold import Finhold, route_to, wait_until
 from private_network import private_network
 
 SHORT = {"idle": "1s", "interval": "1s", "probes": 1}  # one who takes nothing for 2 s is given up
+LONG = {"idle": "2h", "interval": "75s", "probes": 9}  # nobody is, within these tests
 STUCK = 20
 PIECE = 64 << 10
 SIDE = {"to_server": "client", "to_client": "server"}
@@ -32,7 +34,7 @@ def opened(network, start, server):
         finhold = finhold or start(route_to(server.address, crosses, **route), **(tables or {}))
         session = Session(connect(finhold.address(), receive_buffer=SMALL if flow == "to_client" else 0), server.accept())
         if flow == "to_server":
-            session.server.sock.setsockopt(1, 8, SMALL)
+            reads_little(session.server.sock)
         sessions.append(session)
         return finhold, session, *session.flow(flow)
 
@@ -49,6 +51,13 @@ def send_and_reset(source: End, length: int = LENGTH) -> None:
     source.send(length)
     await_acknowledged(source)
     source.reset()
+
+
+def await_reset(sink: End) -> None:
+    """Leaves the error where it is: recv() tells it behind the bytes."""
+    poll = select.poll()
+    poll.register(sink.sock, 0)
+    assert poll.poll(LIMIT * 1000), f"{sink.side}: no reset within {LIMIT} s"
 
 
 def read_slowly(sink: End, seconds: float, every: float = 0.2) -> None:
@@ -75,15 +84,15 @@ def test_a_reader_that_takes_nothing_more_is_reset(opened, flow):
     """And the ending line counts what its kernel has acknowledged, which is what it can still read."""
     finhold, session, source, sink = opened(flow)
     send_and_reset(source)
-    sink.expect_nothing_but_bytes(1)
-    sink.expect_reset()
+    expect_no_word(sink, 1)
+    await_reset(sink)
     assert 0 < sink.expect_reset_not_end() < LENGTH
     finhold.ending(ending=f"{source.side}-reset", **{flow: str(sink.received)})
 
 
 def test_a_reset_with_everything_read_is_passed_on_at_once(opened, flow):
     """Nobody waits for a time to pass: it is much longer here than the test."""
-    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    finhold, session, source, sink = opened(flow, keepalive=LONG)
     source.send(LENGTH)
     sink.receive(LENGTH)
     source.reset()
@@ -92,18 +101,18 @@ def test_a_reset_with_everything_read_is_passed_on_at_once(opened, flow):
 
 
 def test_the_last_byte_is_followed_by_the_reset_at_once(opened, flow):
-    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    finhold, session, source, sink = opened(flow, keepalive=LONG)
     send_and_reset(source)
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     sink.receive(LENGTH)
     sink.expect_reset(5)
     finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
 
 
 def test_a_second_reset_ends_the_delivery(opened, flow):
-    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    finhold, session, source, sink = opened(flow, keepalive=LONG)
     send_and_reset(source)
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     sink.reset()
     ending = finhold.ending(ending=f"{source.side}-reset")
     assert int(ending[flow]) < LENGTH
@@ -111,9 +120,9 @@ def test_a_second_reset_ends_the_delivery(opened, flow):
 
 def test_the_drain_limit_ends_the_delivery(opened, flow):
     finhold, session, source, sink = opened(flow, tables={"limits": {"drain": "300ms"}},
-                                            keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+                                            keepalive=LONG)
     send_and_reset(source)
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     assert not finhold.found("session ended")
     finhold.signal()
     finhold.await_exit()
@@ -123,7 +132,7 @@ def test_the_drain_limit_ends_the_delivery(opened, flow):
 def test_sigkill_amid_the_delivery_is_no_end(opened, flow):
     finhold, session, source, sink = opened(flow)
     send_and_reset(source)
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     assert not finhold.found("session ended")
     finhold.kill()
     assert sink.expect_reset_not_end() < LENGTH
@@ -133,8 +142,7 @@ def test_bytes_for_one_who_has_reset_do_not_keep_the_session(opened, flow):
     """The other way: what the reader still says goes nowhere, and disturbs nothing."""
     finhold, session, source, sink = opened(flow)
     send_and_reset(source)
-    talking = background(lambda: sink.send_while_it_goes())
-    talking.result()
+    sink.send_while_it_goes()
     sink.receive(LENGTH)
     assert sink.expect_reset_not_end() == LENGTH
     finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
@@ -151,7 +159,7 @@ def test_one_who_vanishes_takes_nothing_back(opened, network, flow):
     while (theirs, ours) in network.connections():
         assert time.monotonic() < stop, "finhold's kernel does not give it up"
         read_slowly(sink, 0.1, 0.1)
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     assert sink.expect_reset_not_end() == LENGTH
     finhold.ending(ending=f"{source.side}-vanished", **{flow: str(LENGTH)})
 
@@ -167,9 +175,9 @@ def test_a_reset_after_an_end_leaves_the_end(opened, flow, crosses, length):
     source.send(length)
     source.finish()
     await_acknowledged(source)
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     source.reset()
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     while sink._read(PIECE):
         pass
     assert sink.received == length
@@ -180,7 +188,7 @@ def test_a_reset_after_an_end_leaves_the_end(opened, flow, crosses, length):
 def test_when_both_have_ended_a_reset_is_no_news(opened, network, flow):
     """The sender close()d, its kernel has forgotten it, and answers the other side's end with a reset; that one reads late,
     and has clean ends both ways."""
-    finhold, session, source, sink = opened(flow, keepalive={"idle": "2h", "interval": "75s", "probes": 9})
+    finhold, session, source, sink = opened(flow, keepalive=LONG)
     pair = source.sock.getsockname()[1], source.sock.getpeername()[1]
     source.send(LENGTH)
     await_acknowledged(source)
@@ -188,9 +196,8 @@ def test_when_both_have_ended_a_reset_is_no_news(opened, network, flow):
     wait_until(lambda: pair not in network.connections())
     sink.finish()
     wait_until(lambda: pair[::-1] not in network.connections(), lambda: "finhold's end did not reach the sender")
-    sink.expect_nothing_but_bytes()
+    expect_no_word(sink)
     sink.expect_end(LENGTH)
-    sink.expect_no_error()
     finhold.ending(ending="finished", first_fin=source.side, **{flow: str(LENGTH)})
 
 
@@ -210,15 +217,31 @@ def test_a_reader_that_goes_on_reading_after_both_ends_gets_all(opened, flow):
     finhold.ending(ending="finished", **{flow: str(LENGTH)})
 
 
-def test_a_reader_that_takes_nothing_more_after_both_ends_is_closed(opened, flow):
+def test_a_reader_that_takes_nothing_more_after_both_ends_is_closed(opened, server, flow):
     """Many of them, as many as there may be sessions: they make room for others."""
     finhold, *first = opened(flow, tables={"limits": {"sessions": STUCK, "workers": 1}})
     sessions = [first, *(opened(flow, finhold)[1:] for _ in range(STUCK - 1))]
     for _, source, sink in sessions:
         both_end(source, sink)
-    other, served = opened(flow, finhold)[1:3] if False else (connect_client(finhold.address()), None)
+    other = connect_client(finhold.address())  # into the queue of the listener
     other.send(10)
+    served = End(server.accept(), "server")
+    served.receive(10)
     finhold.endings(STUCK, ending="closing", first_fin=SIDE[flow])
     for session, _, sink in sessions:
         assert 0 < sink.expect_reset_not_end() < LENGTH
         finhold.ending(client=client_of(session), ending="closing", **{flow: str(sink.received)})
+    for each in (other, served):
+        each.close()
+    finhold.ending(ending="finished", to_server="10")
+
+
+@pytest.mark.parametrize("where", ["route", "limits"])
+def test_the_time_for_a_reader_after_both_ends_can_be_said(opened, flow, where):
+    patient = {"keepalive": LONG}
+    keys = {"closing": "500ms", **patient} if where == "route" else {"tables": {"limits": {"closing": "500ms"}}, **patient}
+    finhold, session, source, sink = opened(flow, **keys)
+    both_end(source, sink)
+    await_reset(sink)
+    sink.expect_reset_not_end()
+    finhold.ending(ending="closing", **{flow: str(sink.received)})
