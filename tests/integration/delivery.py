@@ -14,12 +14,13 @@ import termios
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Iterator
 
 from ends import LIMIT, End, Session, background
 from finhold import wait_until
-from private_network import Network
+from private_network import Network, private_network
 
 LENGTH = 3_000_000
 READERS = ("fast", "slow", "stopped")
@@ -37,6 +38,15 @@ def tune(network: Network) -> None:
     """Megabytes fit into each socket that is not told otherwise, and are sent at once."""
     for key, value in ROOMY.items():
         network.set(f"net.ipv4.{key}", value)
+
+
+@contextmanager
+def roomy_network() -> Iterator[Network]:
+    """One of a test's own, with segments as on a wire: a small window takes none of 64 KiB, and waits for a timer."""
+    with private_network() as network:
+        network.ip("link", "set", "lo", "mtu", "1500")
+        tune(network)
+        yield network
 
 
 def unacknowledged(sock: socket.socket) -> int:

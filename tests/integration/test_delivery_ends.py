@@ -5,10 +5,9 @@ import select
 import time
 
 import pytest
-from delivery import LENGTH, SMALL, await_acknowledged, expect_no_word, reads_little, tune
+from delivery import LENGTH, SMALL, await_acknowledged, expect_no_word, reads_little, roomy_network
 from ends import LIMIT, End, Session, connect, connect_client, text_of
 from finhold import Finhold, route_to, wait_until
-from private_network import private_network
 
 SHORT = {"idle": "1s", "interval": "1s", "probes": 1}  # one who takes nothing for 2 s is given up
 LONG = {"idle": "2h", "interval": "75s", "probes": 9}  # nobody is, within these tests
@@ -19,8 +18,7 @@ SIDE = {"to_server": "client", "to_client": "server"}
 
 @pytest.fixture
 def network():
-    with private_network() as made:
-        tune(made)
+    with roomy_network() as made:
         yield made
 
 

@@ -2,20 +2,17 @@
 the tunnel a script. In a network where megabytes fit into a socket."""
 
 import pytest
-from delivery import LENGTH, PAUSE, SMALL, await_acknowledged, expect_no_word, reads_little, tune
+from delivery import LENGTH, PAUSE, SMALL, await_acknowledged, expect_no_word, reads_little, roomy_network
 from ends import End, connect, pattern, text_of
 from pair import await_tunnels, far_table, through_tunnel, tunnel_table
-from private_network import private_network
 from scripted import ScriptedFar, ScriptedNear
 
 NO_ERROR, CANCEL, CONNECT_ERROR = 0, 8, 10
-WINDOW = 4_000_000  # takes all
 
 
 @pytest.fixture
 def network():
-    with private_network() as made:
-        tune(made)
+    with roomy_network() as made:
         yield made
 
 
@@ -25,16 +22,29 @@ def far(network, start, server):
 
 
 @pytest.fixture
-def opened(far, server):
-    """(script, stream, the server's end, which reads little) of a session at a real far end."""
-    script = ScriptedNear(connect(far.address("far")), window=WINDOW)
-    script.wait(lambda: script.ready, "settings")
-    stream = script.open(text_of(server.address))
-    accepted = End(server.accept(), "server")
+def near(far, server):
+    """(script, stream, the server's end) of a session at a real far end."""
+    made = []
+
+    def open_one(**options):
+        script = ScriptedNear(connect(far.address("far")), **options)
+        made.append(script)
+        script.wait(lambda: script.ready, "settings")
+        stream = script.open(text_of(server.address))
+        made.append(End(server.accept(), "server"))
+        return script, stream, made[-1]
+
+    yield open_one
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def opened(near):
+    """The server reads little."""
+    script, stream, accepted = near()
     reads_little(accepted.sock)
-    yield script, stream, accepted
-    script.close()
-    accepted.close()
+    return script, stream, accepted
 
 
 def handed_over(script: ScriptedNear) -> None:
@@ -90,11 +100,9 @@ def test_data_before_the_loss_of_the_tunnel_reaches_a_slow_server(far, opened, e
 
 
 @pytest.mark.parametrize("last", ["reset", "close with bytes unread", "end and reset"])
-def test_a_servers_last_bytes_come_before_the_reset_of_the_stream(far, server, last):
+def test_a_servers_last_bytes_come_before_the_reset_of_the_stream(far, near, last):
     """A near end whose window is small: most of it waits in far, and in its kernel, when the server resets."""
-    script = ScriptedNear(connect(far.address("far")), give_back=False)
-    stream = script.open(text_of(server.address))
-    accepted = End(server.accept(), "server")
+    script, stream, accepted = near(give_back=False)
     script.send(stream, pattern("client", 0, 10))
     accepted.receive(1)
     accepted.send(LENGTH)
@@ -111,7 +119,6 @@ def test_a_servers_last_bytes_come_before_the_reset_of_the_stream(far, server, l
     assert script.streams[stream].reset == CONNECT_ERROR
     assert script.streams[stream].ended == (last == "end and reset")
     far.ending(ending="server-reset", to_client=str(LENGTH))
-    script.close()
 
 
 @pytest.mark.parametrize("code, ended", [(CONNECT_ERROR, False), (CANCEL, False), (CONNECT_ERROR, True)])
