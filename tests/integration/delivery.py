@@ -16,7 +16,7 @@ import time
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Iterator
+from typing import Callable, Iterator
 
 from ends import LIMIT, End, Session, background
 from finhold import wait_until
@@ -32,6 +32,7 @@ PAUSE = 0.3  # seconds in which nothing may happen to one who reads nothing
 ROOMY = {"tcp_rmem": "4096 16777216 16777216", "tcp_wmem": "4096 16777216 16777216", "tcp_congestion_control": "reno",
          "tcp_fin_timeout": 1}
 SOON = {"idle": "1s", "interval": "1s", "probes": 15}
+NEVER = {"idle": "2h", "interval": "75s", "probes": 9}  # within a test
 
 
 def tune(network: Network) -> None:
@@ -86,6 +87,7 @@ class Transfer:
         self.client = self.session.client.sock.getsockname()[:2]  # as the ending line has it
         # finhold's socket towards the sender, as finhold's kernel has it.
         own, other = self.source.sock.getsockname()[1], self.source.sock.getpeername()[1]
+        self.is_of_sender = lambda pair: pair == (own, other)
         self.is_of_finhold = lambda pair: pair[1] == own if self.flow == "to_server" else pair[0] == other
 
     def begin_to_read(self) -> None:
@@ -115,9 +117,11 @@ class Transfer:
         return f"{self.name}, {self.flow}, {self.reader} reader: {self.sink.received} of {self.length} bytes, {self.verdict}"
 
 
-def run(transfers: list[Transfer], last: str, finholds: list[Network], after_end: bool = True) -> None:
+def run(transfers: list[Transfer], last: str, finholds: list[Network], senders: list[Network] | None = None,
+        after_end: bool = True) -> None:
     """Every sender sends, waits until a kernel has acknowledged it all, and is gone: "reset" at once, or by "close", after
-    which it is the kernel that resets what comes later. `after_end`: the reader waits for a reset behind the end."""
+    which it is the kernel that resets what comes later: a keepalive; with `senders`, the networks of these, the end of the
+    reader. `after_end`: the reader waits for a reset behind the end."""
     for each in transfers:
         each.begin_to_read()
     for work in [background(lambda each=each: each.source.send(each.length)) for each in transfers]:
@@ -126,8 +130,12 @@ def run(transfers: list[Transfer], last: str, finholds: list[Network], after_end
         await_acknowledged(each.source)
     for each in transfers:
         each.source.reset() if last == "reset" else each.source.close()
+    if senders:
+        await_none(transfers, senders, lambda each: each.is_of_sender)
+        for each in transfers:
+            each.sink.finish()
     if finholds:
-        await_all_reset(transfers, finholds)
+        await_none(transfers, finholds, lambda each: each.is_of_finhold)
     expect_nothing([each for each in transfers if each.reader == "stopped"])
     for each in transfers:
         each.gone.set()
@@ -138,12 +146,12 @@ def run(transfers: list[Transfer], last: str, finholds: list[Network], after_end
             waiting.result()
 
 
-def await_all_reset(transfers: list[Transfer], places: list[Network]) -> None:
-    """The kernel of finhold has no connection to the senders any more."""
+def await_none(transfers: list[Transfer], places: list[Network], which: Callable) -> None:
+    """These kernels have no such connection any more."""
 
     def left() -> list[Transfer]:
         known = set().union(*(place.connections() for place in places))
-        return [each for each in transfers if any(each.is_of_finhold(pair) for pair in known)]
+        return [each for each in transfers if any(map(which(each), known))]
 
     wait_until(lambda: not left(), lambda: "\n".join(map(str, left())))
 

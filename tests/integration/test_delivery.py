@@ -7,7 +7,7 @@ Every combination of flow, `crosses` and reader runs side by side, for each way 
 import itertools
 
 import pytest
-from delivery import READERS, SMALL, SOON, Transfer, expect_all, reads_little, run, tune
+from delivery import NEVER, READERS, SMALL, SOON, Transfer, expect_all, reads_little, run, tune
 from ends import Server, Session, connect, text_of
 from finhold import Event, Finhold, config_text, route_to
 from pair import Pair, await_tunnels, far_table, tunnel_table
@@ -32,8 +32,9 @@ def places():
 class Way:
     """A finhold with one route for each `crosses`, and a server behind each."""
 
-    def __init__(self, places: Places, crosses: tuple[str, ...]):
+    def __init__(self, places: Places, crosses: tuple[str, ...], keepalive: dict):
         self.places = places
+        self.keepalive = keepalive
         self.crosses = crosses
         with places.server.inside():
             self.servers = {each: Server(SERVER, port=PORT + at) for at, each in enumerate(crosses)}
@@ -63,9 +64,9 @@ class Way:
 def start_way(places, start, authority, public_path):
     made: list[Way] = []
 
-    def route(crosses: str, way: Way, **keys: object) -> dict:
+    def route(crosses: str, way: Way) -> dict:
         return {**route_to(way.servers[crosses].address, crosses, name=crosses, listen=f"{GATEWAY['client']}:0"),
-                "keepalive": SOON, "fin": {"release_when_quiet": "never"}, **keys}
+                "keepalive": way.keepalive, "fin": {"release_when_quiet": "never"}}
 
     def diverted(way: Way, intercept: str, **keys: object) -> Finhold:
         routes = []
@@ -79,9 +80,9 @@ def start_way(places, start, authority, public_path):
         with way.at.inside():
             return start(arguments=("--config", str(file), "--apply-rules"))
 
-    def start_one(name: str) -> Way:
+    def start_one(name: str, keepalive: dict = SOON) -> Way:
         over = {"pair": None, "pair over TLS": authority}
-        way = Way(places, ("none", "client") if name in over else CROSSES)
+        way = Way(places, ("none", "client") if name in over else CROSSES, keepalive)
         made.append(way)
         routes = [route(crosses, way) for crosses in way.crosses]
         if name in ("copied", "spliced"):
@@ -95,8 +96,8 @@ def start_way(places, start, authority, public_path):
         else:
             limits = {"workers": 1}
             with way.at.inside():
-                far = start(far=[far_table([server.address for server in way.servers.values()], over[name], keepalive=SOON)],
-                            limits=limits)
+                to = [server.address for server in way.servers.values()]
+                far = start(far=[far_table(to, over[name], keepalive=keepalive)], limits=limits)
                 near = start(*({**each, "tunnel": "tunnel"} for each in routes), limits=limits,
                              tunnel=[tunnel_table(far.address("far"), over[name])])
                 await_tunnels(near, 1, far)
@@ -143,6 +144,18 @@ def test_a_reset_after_an_end_takes_nothing_back(start_way, way):
     expect_all(transfers, "end and reset")
     for each in transfers:
         through.ending(each, first_fin=side_of(each.flow), **{each.flow: str(each.length)})
+
+
+@through_every_way
+def test_when_both_have_ended_a_reset_is_no_news(start_way, places, way):
+    """As above, but it is the reader's own end that draws the reset: both ends are clean."""
+    through = start_way(way, NEVER)
+    transfers = transfers_of(through)
+    run(transfers, "close", [through.at], [places.client, places.server], after_end=False)
+    close_all(transfers)
+    expect_all(transfers, "end")
+    for each in transfers:
+        through.ending(each, ending="finished", first_fin=side_of(each.flow), **{each.flow: str(each.length)})
 
 
 def test_a_direct_connection_delivers_what_was_acknowledged(places):

@@ -5,12 +5,12 @@ import select
 import time
 
 import pytest
-from delivery import LENGTH, SMALL, await_acknowledged, expect_no_word, reads_little, roomy_network
+from delivery import LENGTH, NEVER, SMALL, await_acknowledged, expect_no_word, reads_little, roomy_network
 from ends import LIMIT, End, Session, connect, connect_client, text_of
-from finhold import Finhold, route_to, wait_until
+from finhold import Finhold, route_to
+from pair import Pair
 
 SHORT = {"idle": "1s", "interval": "1s", "probes": 1}  # one who takes nothing for 2 s is given up
-LONG = {"idle": "2h", "interval": "75s", "probes": 9}  # nobody is, within these tests
 STUCK = 20
 PIECE = 64 << 10
 SIDE = {"to_server": "client", "to_client": "server"}
@@ -27,7 +27,7 @@ def opened(network, start, server):
     """A finhold, and a session through it whose reader has a small window: (finhold, session, source, sink)."""
     sessions: list[Session] = []
 
-    def open_one(flow: str, finhold: Finhold | None = None, crosses: str = "none", tables: dict | None = None, **route):
+    def open_one(flow: str, finhold: Finhold | Pair | None = None, crosses: str = "none", tables: dict | None = None, **route):
         route = {"keepalive": SHORT, "fin": {"release_when_quiet": "never"}, **route}
         finhold = finhold or start(route_to(server.address, crosses, **route), **(tables or {}))
         session = Session(connect(finhold.address(), receive_buffer=SMALL if flow == "to_client" else 0), server.accept())
@@ -45,8 +45,10 @@ def client_of(session: Session) -> str:
     return text_of(session.client.sock.getsockname()[:2])
 
 
-def send_and_reset(source: End, length: int = LENGTH) -> None:
-    source.send(length)
+def send_and_reset(source: End, ended: bool = False) -> None:
+    source.send(LENGTH)
+    if ended:
+        source.finish()
     await_acknowledged(source)
     source.reset()
 
@@ -78,19 +80,21 @@ def test_a_reader_that_goes_on_reading_gets_all_before_the_reset(opened, flow):
     finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})
 
 
-def test_a_reader_that_takes_nothing_more_is_reset(opened, flow):
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_reader_that_takes_nothing_more_is_reset(opened, flow, ended):
     """And the ending line counts what its kernel has acknowledged, which is what it can still read."""
     finhold, session, source, sink = opened(flow)
-    send_and_reset(source)
+    send_and_reset(source, ended=ended)
     expect_no_word(sink, 1)
     await_reset(sink)
     assert 0 < sink.expect_reset_not_end() < LENGTH
-    finhold.ending(ending=f"{source.side}-reset", **{flow: str(sink.received)})
+    word = {} if ended else {"ending": f"{source.side}-reset"}
+    finhold.ending(first_fin=source.side if ended else "none", **word, **{flow: str(sink.received)})
 
 
 def test_a_reset_with_everything_read_is_passed_on_at_once(opened, flow):
     """Nobody waits for a time to pass: it is much longer here than the test."""
-    finhold, session, source, sink = opened(flow, keepalive=LONG)
+    finhold, session, source, sink = opened(flow, keepalive=NEVER)
     source.send(LENGTH)
     sink.receive(LENGTH)
     source.reset()
@@ -99,7 +103,7 @@ def test_a_reset_with_everything_read_is_passed_on_at_once(opened, flow):
 
 
 def test_the_last_byte_is_followed_by_the_reset_at_once(opened, flow):
-    finhold, session, source, sink = opened(flow, keepalive=LONG)
+    finhold, session, source, sink = opened(flow, keepalive=NEVER)
     send_and_reset(source)
     expect_no_word(sink)
     sink.receive(LENGTH)
@@ -108,7 +112,7 @@ def test_the_last_byte_is_followed_by_the_reset_at_once(opened, flow):
 
 
 def test_a_second_reset_ends_the_delivery(opened, flow):
-    finhold, session, source, sink = opened(flow, keepalive=LONG)
+    finhold, session, source, sink = opened(flow, keepalive=NEVER)
     send_and_reset(source)
     expect_no_word(sink)
     sink.reset()
@@ -118,7 +122,7 @@ def test_a_second_reset_ends_the_delivery(opened, flow):
 
 def test_the_drain_limit_ends_the_delivery(opened, flow):
     finhold, session, source, sink = opened(flow, tables={"limits": {"drain": "300ms"}},
-                                            keepalive=LONG)
+                                            keepalive=NEVER)
     send_and_reset(source)
     expect_no_word(sink)
     assert not finhold.found("session ended")
@@ -162,6 +166,35 @@ def test_one_who_vanishes_takes_nothing_back(opened, network, flow):
     finhold.ending(ending=f"{source.side}-vanished", **{flow: str(LENGTH)})
 
 
+# ... through a pair, in which each end delivers for itself.
+
+BOTH = {"keepalive": SHORT | {"probes": 3}, "far": {"keepalive": SHORT | {"probes": 3}}}
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_pair_delivers_to_one_who_goes_on_reading(opened, pair, flow, ended):
+    through, session, source, sink = opened(flow, pair("plain", **BOTH))
+    send_and_reset(source, ended)
+    read_slowly(sink, 6, 0.1)
+    if ended:
+        while sink._read(PIECE):
+            pass
+        assert sink.received == LENGTH
+        sink.expect_reset()
+    else:
+        assert sink.expect_reset_not_end() == LENGTH
+    through.ending(first_fin=source.side if ended else "none", **{flow: str(LENGTH)})
+
+
+def test_a_pair_lets_go_of_one_who_takes_nothing_more(opened, pair, flow):
+    through, session, source, sink = opened(flow, pair("plain", **BOTH))
+    send_and_reset(source)
+    expect_no_word(sink, 1)
+    await_reset(sink)
+    assert 0 < sink.expect_reset_not_end() < LENGTH
+    through.ending(ending=f"{source.side}-reset")
+
+
 # After an end.
 
 
@@ -181,22 +214,6 @@ def test_a_reset_after_an_end_leaves_the_end(opened, flow, crosses, length):
     assert sink.received == length
     sink.expect_reset()
     finhold.ending(first_fin=source.side, **{flow: str(length)})
-
-
-def test_when_both_have_ended_a_reset_is_no_news(opened, network, flow):
-    """The sender close()d, its kernel has forgotten it, and answers the other side's end with a reset; that one reads late,
-    and has clean ends both ways."""
-    finhold, session, source, sink = opened(flow, keepalive=LONG)
-    pair = source.sock.getsockname()[1], source.sock.getpeername()[1]
-    source.send(LENGTH)
-    await_acknowledged(source)
-    source.close()
-    wait_until(lambda: pair not in network.connections())
-    sink.finish()
-    wait_until(lambda: pair[::-1] not in network.connections(), lambda: "finhold's end did not reach the sender")
-    expect_no_word(sink)
-    sink.expect_end(LENGTH)
-    finhold.ending(ending="finished", first_fin=source.side, **{flow: str(LENGTH)})
 
 
 def both_end(source: End, sink: End) -> None:
@@ -236,7 +253,7 @@ def test_a_reader_that_takes_nothing_more_after_both_ends_is_closed(opened, serv
 
 @pytest.mark.parametrize("where", ["route", "limits"])
 def test_the_time_for_a_reader_after_both_ends_can_be_said(opened, flow, where):
-    patient = {"keepalive": LONG}
+    patient = {"keepalive": NEVER}
     keys = {"closing": "500ms", **patient} if where == "route" else {"tables": {"limits": {"closing": "500ms"}}, **patient}
     finhold, session, source, sink = opened(flow, **keys)
     both_end(source, sink)
