@@ -104,13 +104,13 @@ def test_an_end_and_then_a_reset_is_passed_on_while_nothing_is_written(relay, fl
 
 
 def test_a_reset_while_bytes_wait_for_the_reader_is_no_end(relay, flow):
-    """Ended, but not drained: what the reader gets is a beginning, so it must not look complete."""
+    """What the sender's kernel still had is lost: what the reader gets is a beginning, so it must not look complete."""
     finhold, session = relay("both")
     source, sink = session.flow(flow)
     source.send_while_it_goes()
     source.reset()
-    finhold.ending(ending=f"{source_of(flow)}-reset")
     assert sink.expect_reset_not_end() < source.sent
+    finhold.ending(ending=f"{source_of(flow)}-reset")
 
 
 def test_a_reset_after_our_own_fin(relay, flow):

@@ -55,7 +55,8 @@ def test_many_paused_readers_cost_bounded_memory(start, relay, server):
     assert finhold.peak_memory() - before < (50 * 2 * 262_144 + 8 * MEGABYTE) * finhold.memory_factor()
     for session in sessions:
         session.client.reset()
-    finhold.endings(50, ending="client-reset")
+        session.server.reset()
+    finhold.endings(50)
 
 
 def push(end):
@@ -109,6 +110,7 @@ def test_a_slow_reader_does_not_stall_another_session(relay, server):
     other.close()
     finhold.ending(ending="finished")
     stalled.client.reset()
+    stalled.server.expect_reset_not_end()
     finhold.ending(ending="client-reset")
 
 
