@@ -27,6 +27,9 @@ struct Limits {
   relay::Splicing splice = relay::Splicing::automatic;
   base::Milliseconds drain = std::chrono::seconds(30);  // how long SIGTERM waits for sessions
   std::uint64_t tunnel_window = 1ULL << 20;             // bytes of one stream of a tunnel, one way
+  // For routes and far ends that do not say otherwise.
+  base::Limit idle;
+  std::optional<base::Limit> closing;  // nothing: the time after which a leg counts as vanished
 };
 
 // Of a file. Both count from 1; 0 where the file as a whole is meant.

@@ -19,8 +19,10 @@ struct Item {
   tunnel::FarSettings far;        // [[far]], without its tls and its route
   tunnel::TlsNearSettings near_tls;
   tunnel::TlsFarSettings far_tls;
-  std::optional<base::Limit> closing;  // [[route]], [[far]]; nothing: as keepalive has it
-  bool tls_off = false;                // [[tunnel]], [[far]]: tls = "off"
+  // [[route]], [[far]]; nothing: as [limits] has it.
+  std::optional<base::Limit> idle;
+  std::optional<base::Limit> closing;
+  bool tls_off = false;  // [[tunnel]], [[far]]: tls = "off"
 };
 
 }  // namespace finhold::app

@@ -235,7 +235,9 @@ void Whole::tell_taken(const PlacedItem& item, const base::Address& by, const st
 void Whole::keep(PlacedItem& placed) {
   Item& item = placed.item;
   item.route.fin.vanished_after = item.route.keepalive.vanished_after();
-  item.route.fin.closing = item.closing.value_or(item.route.fin.vanished_after);
+  item.route.fin.idle = item.idle.value_or(config_.limits.idle);
+  item.route.fin.closing =
+      item.closing.value_or(config_.limits.closing.value_or(item.route.fin.vanished_after));
   if (placed.is("route")) {
     // A tunnel never half-closes, and both ends of it tell each other what ends.
     if (item.route.tunnel >= 0 && !placed.has("crosses"))

@@ -145,6 +145,26 @@ const auto keys = std::to_array<Key>({
      .highest = 64 * (kibibyte * 1024),
      .store = [](const Value& v, Target& to) { to.config.limits.tunnel_window = v.number; }},
 
+    {.table = "limits",
+     .name = "idle",
+     .kind = Kind::limit,
+     .example = R"("never")",
+     .meaning = "a session in which nothing moves either way for this long is reset",
+     .lowest = 1,
+     .store = [](const Value& v, Target& to) { to.config.limits.idle = v.duration; }},
+    {.table = "limits",
+     .name = "closing",
+     .kind = Kind::limit_or_auto,
+     .example = R"("auto")",
+     .meaning =
+         "a session that has ended both ways is reset once its reader takes nothing for this "
+         "long; auto: idle + interval * probes of its keepalive",
+     .lowest = 1,
+     .store =
+         [](const Value& v, Target& to) {
+           if (v.number == 0) to.config.limits.closing = v.duration;
+         }},
+
     {.table = "route",
      .name = "name",
      .kind = Kind::name,
@@ -264,7 +284,8 @@ const auto keys = std::to_array<Key>({
      .name = "hold_at_most",
      .kind = Kind::limit,
      .example = R"("never")",
-     .meaning = "a held FIN goes out after this long, whatever else happens",
+     .meaning = "a held FIN goes out after this long, whatever else happens, and the delivery of "
+                "what came before a reset ends",
      .store = [](const Value& v, Target& to) { to.item.route.fin.hold_at_most = v.duration; }},
     {.table = "route.fin",
      .name = "nurse_every",

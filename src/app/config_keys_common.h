@@ -76,11 +76,15 @@ constexpr Key send_proxy_of(std::string_view table) {
 constexpr Key session_idle_of(std::string_view table) {
   return {.table = table,
           .name = "idle",
-          .kind = Kind::limit,
-          .example = R"("never")",
-          .meaning = "a session in which nothing moves either way for this long is reset",
+          .kind = Kind::limit_or_auto,
+          .example = R"("auto")",
+          .meaning =
+              "a session in which nothing moves either way for this long is reset; auto: "
+              "limits.idle",
           .lowest = 1,
-          .store = [](const Value& v, Target& to) { to.item.route.fin.idle = v.duration; }};
+          .store = [](const Value& v, Target& to) {
+            if (v.number == 0) to.item.idle = v.duration;
+          }};
 }
 
 constexpr Key closing_of(std::string_view table) {
@@ -90,7 +94,7 @@ constexpr Key closing_of(std::string_view table) {
           .example = R"("auto")",
           .meaning =
               "a session that has ended both ways is reset once its reader takes nothing for "
-              "this long; auto: idle + interval * probes of keepalive",
+              "this long; auto: limits.closing",
           .lowest = 1,
           .store = [](const Value& v, Target& to) {
             if (v.number == 0) to.item.closing = v.duration;

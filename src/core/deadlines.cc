@@ -74,8 +74,9 @@ std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& sta
   for (const Flow flow : {Flow::to_server, Flow::to_client}) {
     consider_held(best, policy, stamps, flow, now);
   }
-  const Instant last = std::max({stamps.ended[0], stamps.ended[1], moved});
-  if (policy.closing()) limit(last, settings.closing, Event::Kind::closing);
+  if (stamps.both_ends != 0 && !policy.failing()) {
+    limit(std::max(stamps.both_ends, moved), settings.closing, Event::Kind::closing);
+  }
   limit(std::max(first_end(stamps), moved), settings.half_closed_idle,
         Event::Kind::half_closed_idle);
   limit(first_end(stamps), settings.half_closed_total, Event::Kind::half_closed_total);
@@ -84,8 +85,7 @@ std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& sta
 
 std::optional<Deadline> closing_deadline(const FinSettings& settings, const Stamps& stamps) {
   std::optional<Deadline> best;
-  const Instant last =
-      std::max({stamps.ended[0], stamps.ended[1], stamps.moved[0], stamps.moved[1]});
+  const Instant last = std::max({stamps.both_ends, stamps.moved[0], stamps.moved[1]});
   if (settings.closing) {
     consider(best, after(last, settings.closing), Event::Kind::closing, base::Side::client);
   }

@@ -23,8 +23,11 @@ struct Stamps {
   std::array<bool, 2> blocked{};  // by base::index(Flow): bytes wait for a slow sink
   // By base::index(Flow): when bytes of it were last known to be on their way to its sink.
   std::array<Instant, 2> in_flight{};
-  // When it began what it does now: to relay, to deliver what came from a leg that failed, or, with
-  // both FINs out, to close.
+  // The ends of both flows were seen to have come, that of one perhaps with bytes before it that
+  // nobody has read, since their reader is slow; 0: not yet.
+  Instant both_ends = 0;
+  // When it began what it does now: to dial, to relay, to deliver what came from a leg that failed,
+  // or, with both FINs out, to close.
   Instant phase = 0;
 
   void flow_moved(base::Flow flow, Instant now) { moved[base::index(flow)] = now; }

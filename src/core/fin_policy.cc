@@ -39,7 +39,7 @@ bool FinPolicy::possible(Event event) const {
     case Event::Kind::half_closed_total:
       return half_closed() && settings_->half_closed_total.has_value();
     case Event::Kind::closing:
-      return closing() && settings_->closing.has_value();
+      return half_closed() && !failing() && settings_->closing.has_value();
     case Event::Kind::idle:
       return settings_->idle.has_value() && !failing();
     case Event::Kind::delivered:
@@ -166,10 +166,6 @@ bool FinPolicy::has_ended(Flow flow) const {
 
 bool FinPolicy::half_closed() const {
   return !over_ && (has_ended(Flow::to_server) || has_ended(Flow::to_client));
-}
-
-bool FinPolicy::closing() const {
-  return !over_ && !failing() && has_ended(Flow::to_server) && has_ended(Flow::to_client);
 }
 
 bool FinPolicy::is_held(Flow flow) const {

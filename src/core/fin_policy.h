@@ -68,7 +68,7 @@ struct Event {
     hold_limit,   // hold_at_most passed since the end of `side`
     half_closed_idle,  // the session's limits (R6); `side` means nothing
     half_closed_total,
-    closing,  // both flows have ended, and a reader takes nothing more
+    closing,  // both ends have come, that of one perhaps behind bytes, and a reader takes nothing
     idle,     // nothing moves, either way
     cut,      // finhold itself gives the session up; `side` means nothing
   };
@@ -112,8 +112,6 @@ class FinPolicy {
   [[nodiscard]] bool failing() const { return !over_ && (failed_[0] || failed_[1]); }
   // At least one flow has ended, and the session is not over.
   [[nodiscard]] bool half_closed() const;
-  // Both have, no leg has failed, and the session is not over: it only waits for readers.
-  [[nodiscard]] bool closing() const;
   // Finished or reset: no event is possible any more.
   [[nodiscard]] bool over() const { return over_; }
 

@@ -62,6 +62,9 @@ class Leg {
   // came before the failure is read as one (R4).
   [[nodiscard]] bool ended() const { return ended_; }
 
+  // The same, perhaps with bytes before it that are still to be read.
+  [[nodiscard]] virtual bool end_arrived() const { return ended_; }
+
   // Requires is_open() of all that follow, but of reset().
 
   // After `end` or `failed` there is nothing more to read. `urgent`: one byte, that was sent as

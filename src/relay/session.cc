@@ -87,7 +87,7 @@ void Session::dial(const std::vector<base::Address>& servers) {
     take(Side::server, std::move(server));
     return relay(announcement());
   }
-  dialing_since_ = now();
+  stamps_.phase = now();
   dialer_ = std::make_unique<net::Dialer>(
       table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
       static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
@@ -96,7 +96,7 @@ void Session::dial(const std::vector<base::Address>& servers) {
 }
 
 void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
-  table_->note_dial(*this, now() - dialing_since_);
+  table_->note_dial(*this, now() - stamps_.phase);
   // With the client's own address a connection of ours looks like the client's next one.
   if (route_->intercept != Intercept::none && route_->source.kind != Source::Kind::client) {
     const base::Address from = net::local_address(fd.get());
@@ -130,7 +130,7 @@ void Session::relay(const std::string& header) {
 
 // R5: the client never sees a clean end of nothing.
 void Session::on_dial_failed(base::Error error, bool unresolved) {
-  table_->note_dial(*this, now() - dialing_since_);
+  table_->note_dial(*this, now() - stamps_.phase);
   log_dial_failure(*this, error, unresolved);
   abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
 }
@@ -257,7 +257,7 @@ void Session::look_whether_gone(bool found_before) {
 
 // R4: the other leg gets what came before the failure; this one gets nothing more.
 void Session::leg_failed(Side side) {
-  note_failure(side);
+  if (!policy_.failing()) note_failure(side);
   note_undelivered(side);
   movers_[base::index(base::flow_into(side))].release(table_->scratch());
   stamps_.phase = now();
@@ -305,6 +305,10 @@ void Session::apply(const core::Actions& actions) {
 }
 
 void Session::watch_deadlines() {
+  if (policy_.half_closed() && stamps_.both_ends == 0 && leg(Side::client).end_arrived() &&
+      leg(Side::server).end_arrived()) {
+    stamps_.both_ends = now();
+  }
   auto deadline = core::next_deadline(policy_, stamps_, now());
   // That the last byte was acknowledged is no event; see look_whether_delivered().
   if (deadline && policy_.failing()) {
@@ -331,7 +335,7 @@ void Session::on_time() {
     look_again_ms_ = static_cast<std::uint8_t>(std::min(2 * look_again_ms_, longest_look_ms));
     look_whether_delivered();
     if (phase_ != Phase::relaying) return;
-  } else if (policy_.closing() || route_->fin.half_closed_idle || route_->fin.idle) {
+  } else if (policy_.half_closed() || route_->fin.idle) {
     note_deliveries();
   }
   for (const Flow flow : both_flows) {
@@ -347,12 +351,21 @@ void Session::on_time() {
   if (phase_ == Phase::relaying) watch_deadlines();
 }
 
+void Session::check_answers() {
+  if (phase_ != Phase::relaying && phase_ != Phase::closing) return;
+  const auto limit = static_cast<std::uint64_t>(route_->keepalive.vanished_after().count());
+  bool vanished = false;
+  for (const Side side : both_sides) {
+    if (leg(side).is_open()) vanished = leg(side).check_answers(limit) || vanished;
+  }
+  if (vanished) on_leg_ready(Side::client);
+}
+
 void Session::retire() {
   phase_ = Phase::retired;
   disarm();
   if (holding_) held_ms_ = now() - held_since_;
   holding_ = false;
-  duration_ms_ = now() - started_at_;
   for (FlowMover& mover : movers_) mover.release(table_->scratch());
   table_->gone_watch().remove(*this);
   if (own_port_ != 0) table_->own_dials().remove(own_port_);

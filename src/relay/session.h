@@ -92,7 +92,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   [[nodiscard]] base::Flow first_end() const { return first_end_; }
   [[nodiscard]] core::Gone gone() const { return gone_; }
   [[nodiscard]] core::Instant held_ms() const { return held_ms_; }
-  [[nodiscard]] core::Instant duration_ms() const { return duration_ms_; }
+  [[nodiscard]] core::Instant duration_ms() const { return now() - started_at_; }
 
  private:
   friend class SessionTable;
@@ -154,10 +154,8 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::unique_ptr<base::Address> via_;   // if it announced a client
   core::Instant started_at_;
   std::array<int, 2> in_kernel_{};  // by flow: bytes on their way, at the last note_deliveries()
-  core::Instant dialing_since_ = 0;
   core::Instant held_since_ = 0;
   core::Instant held_ms_ = 0;             // how long the FIN of the first end was held
-  core::Instant duration_ms_ = 0;         // set when retired
   std::uint32_t slot_ = 0;                // in the table
   std::uint32_t watch_slot_ = unwatched;  // in GoneWatch
   base::Address client_;                  // as announced, if it was

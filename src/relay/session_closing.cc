@@ -51,6 +51,7 @@ void Session::close_legs() {
   if (first) {
     phase_ = Phase::closing;
     stamps_.phase = now();
+    if (stamps_.both_ends == 0) stamps_.both_ends = now();
     disarm();
   }
   for (const Side side : both_sides) {

@@ -64,6 +64,7 @@ class TcpLeg final : public Leg, private net::Watcher {
   // From a pipe into here, all that it holds.
   std::size_t splice_from(net::Pipe& pipe);
 
+  [[nodiscard]] bool end_arrived() const override { return fin_arrived_; }
   void send_fin() override;
 
   // This end's own address: where the other end connected to, or whence this one did.

@@ -92,7 +92,9 @@ class Http2Stream {
   // count <= readable().size().
   void consumed(std::size_t count);
 
-  // The other side has ended in order, and all its bytes were consumed.
+  // The other side has ended in order.
+  [[nodiscard]] bool end_arrived() const { return remote_ended_; }
+  // ... and all its bytes were consumed.
   [[nodiscard]] bool ended() const { return remote_ended_ && readable().empty(); }
 
   // The stream is not wanted any more; the pointer is void from now on. Where both sides have

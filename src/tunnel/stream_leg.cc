@@ -117,6 +117,10 @@ void StreamLeg::finish() {
 
 bool StreamLeg::holds_bytes() const { return stream_ != nullptr && !stream_->readable().empty(); }
 
+bool StreamLeg::end_arrived() const {
+  return ended_ || (stream_ != nullptr && stream_->end_arrived());
+}
+
 int StreamLeg::unacknowledged() const { return undelivered() + (fin_ && !sent_ ? 1 : 0); }
 
 int StreamLeg::undelivered() const {

@@ -25,6 +25,7 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
   // A stream knows no urgent bytes (DESIGN.md R10): they go as any other, at their place.
   std::size_t write(std::span<const std::byte> bytes, bool urgent) final;
   [[nodiscard]] bool holds_bytes() const final;
+  [[nodiscard]] bool end_arrived() const final;
   void send_fin() final;
   // Those that are not even in the connection's buffers; so for the end.
   [[nodiscard]] int unacknowledged() const final;

@@ -141,10 +141,11 @@ def test_sigkill_amid_the_delivery_is_no_end(opened, flow):
 
 
 def test_bytes_for_one_who_has_reset_do_not_keep_the_session(opened, flow):
-    """The other way: what the reader still says goes nowhere, and disturbs nothing."""
-    finhold, session, source, sink = opened(flow)
+    """The other way: what the reader still says goes nowhere, and does not keep it from reading either: it sends all before
+    it reads."""
+    finhold, session, source, sink = opened(flow, keepalive=NEVER)
     send_and_reset(source)
-    sink.send_while_it_goes()
+    sink.send(10 * LENGTH)
     sink.receive(LENGTH)
     assert sink.expect_reset_not_end() == LENGTH
     finhold.ending(ending=f"{source.side}-reset", **{flow: str(LENGTH)})

@@ -45,7 +45,8 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
         "probes\n");
   CHECK(said_of_route("color = 1") ==
         "5:1: unknown key \"color\" in [[route]]; the known keys there are name, listen, server, "
-        "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, send_proxy, "
+        "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, idle, closing, "
+        "send_proxy, "
         "accept_proxy, "
         "trusted, keepalive and [route.fin]\n");
   CHECK(said("sessions = 5\n" + good_route) ==

@@ -88,6 +88,7 @@ class MemoryLeg final : public relay::Leg {
 
   void send_fin() override { got_ += '.'; }
   [[nodiscard]] bool holds_bytes() const override { return !waiting_.empty(); }
+  [[nodiscard]] bool end_arrived() const override { return end_; }
   [[nodiscard]] int unacknowledged() const override { return on_the_way_; }
   [[nodiscard]] int undelivered() const override { return on_the_way_; }
   [[nodiscard]] core::Ending ending_of_failure(base::Side side) const override {

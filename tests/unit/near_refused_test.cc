@@ -191,11 +191,11 @@ TEST_CASE("near: a GOAWAY that comes before the request was sent") {
     client = world.client("a.example:514");
     client->write("early");
     client->leg->send_fin();
-    CHECK(client->leg->unacknowledged() == 5);
+    CHECK(client->leg->undelivered() == 5);
     return false;
   });
   ByHand& second = world.accept();
-  CHECK(client->leg->unacknowledged() == 5);
+  CHECK(client->leg->undelivered() == 5);
   CHECK_FALSE(client->leg->delivered());
   world.expect_request(second);
   world.expect_data(second, 1, "early.");

@@ -90,7 +90,8 @@ TEST_CASE("tls is a table, or off in so many words") {
         "4:39: unknown key \"ca\" in tls of [[far]]; it belongs in tls of [[tunnel]]\n");
   CHECK(said(good_route + "tls = \"off\"\n") ==
         "5:1: unknown key \"tls\" in [[route]]; the known keys there are name, listen, server, "
-        "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, send_proxy, "
+        "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, idle, closing, "
+        "send_proxy, "
         "accept_proxy, trusted, keepalive and [route.fin]\n");
   CHECK(said(good_route + "[route.tls]\nca = \"x\"\n") ==
         "5:8: unknown table \"tls\" in [[route]]; write tls below its [[tunnel]]\n");

@@ -241,7 +241,7 @@ TEST_CASE("R4: a reader that takes nothing is reset after the time of one that h
   CHECK(sessions.client_fate == "reset");
   CHECK(log.has(" ending=server-reset "));
   CHECK(log.has(" to_client=1 "));  // of 4 that the leg took
-  CHECK(log.has(" taken_to_client=6\n"));
+  CHECK(log.has(" taken_to_client=6 "));
 }
 
 TEST_CASE("R4: hold_at_most bounds how long what came before a failure is delivered") {
@@ -292,7 +292,7 @@ TEST_CASE("R4: who sends before it reads is not blocked by a leg that has failed
   CHECK(sessions.client->got() == "no, thanks");
   CHECK(sessions.client_fate == "reset");
   CHECK(log.has(" to_server=2 "));
-  CHECK(log.has(" taken_to_server=31\n"));
+  CHECK(log.has(" taken_to_server=31 "));
 }
 
 TEST_CASE("closing: after both ends a reader that takes nothing more is reset") {
@@ -389,14 +389,14 @@ TEST_CASE("R4: what a client sent before it failed, while its server was dialed,
   sessions.dial({server.address, closed.address});
   sessions.client->send("early");
   sessions.client->fail(ECONNRESET);
-  CHECK(sessions.client_fate.empty());
+  CHECK(sessions.client_fate != "reset");
   const net::Descriptor accepted(accept(server.fd.get(), nullptr, nullptr));
   sessions.run();
   std::string got(100, ' ');
   REQUIRE(recv(accepted.get(), got.data(), got.size(), 0) == 5);
   CHECK(got.substr(0, 5) == "early");
-  CHECK(recv(accepted.get(), got.data(), got.size(), 0) == -1);
-  CHECK(errno == ECONNRESET);
+  const bool reset = recv(accepted.get(), got.data(), got.size(), 0) == -1 && errno == ECONNRESET;
+  CHECK(reset);
 }
 
 TEST_CASE("a leg may know more than an errno says of how a session ends") {
