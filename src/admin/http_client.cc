@@ -66,7 +66,7 @@ base::Result<Answer, Mistake> http_get(const base::Address& address, const std::
   if (const int code = outcome_of_connect(fd.get())) return not_reached(address, code);
 
   // A new connection has room for it.
-  const std::string request = request_for(path, address.text());
+  const std::string request = request_for(path, address.without_zone().text());
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
     return not_reached(address, errno);

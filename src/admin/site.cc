@@ -21,6 +21,7 @@ constexpr std::string_view nonce_place = "@NONCE@";
 
 // RFC 6761 section 6.3 has browsers take localhost for loopback, whatever a name server says.
 bool names_a_machine_by_number(std::string_view host) {
+  if (host.find('%') != std::string_view::npos) return false;  // no client sends a zone (RFC 9844)
   return host.empty() || host == "localhost" || base::Address::parse(std::string(host) + ":0").ok();
 }
 

@@ -262,6 +262,9 @@ Command CommandLine::run() {
   if (!given(server)) return refuse("--listen needs --server HOST:PORT beside it");
   if (!given(listen)) return refuse("--server needs --listen ADDRESS:PORT beside it");
   if (!store_flags(command.config, item)) return {.exit_code = bad_usage};
+  if (const auto mistake = route.server.zone_mistake()) {
+    return refuse("--server: " + mistake->text);
+  }
   if (const auto loop = loop_mistake(route.listen, route.server)) {
     return refuse("--server: " + loop->text);
   }

@@ -174,6 +174,7 @@ void Whole::check_tunnel(const PlacedItem& tunnel) {
     tell(tunnel, "key", R"(is of no use alone; add certificate = "near.pem")");
   }
   if (tunnel.at("far") == nullptr) return;
+  if (const auto mistake = item.tunnel.far.zone_mistake()) tell(tunnel, "far", mistake->text);
   for (const PlacedItem& route : items_) {
     const Place* listen = route.at("listen");
     if (!route.is("route") || listen == nullptr) continue;
@@ -249,7 +250,11 @@ void Whole::keep(PlacedItem& placed) {
     if (!item.tls_off) item.far.tls = std::move(item.far_tls);
     config_.fars.push_back({std::move(item.far), placed.tls});
   } else {
-    if (item.near_tls.server_name.empty()) item.near_tls.server_name = item.tunnel.far.host;
+    if (item.near_tls.server_name.empty()) {
+      // A certificate has addresses without an interface.
+      const std::string& host = item.tunnel.far.host;
+      item.near_tls.server_name = host.substr(0, host.find('%'));
+    }
     if (!item.tls_off) item.tunnel.tls = std::move(item.near_tls);
     config_.tunnels.push_back({std::move(item.tunnel), placed.tls});
   }

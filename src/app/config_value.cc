@@ -122,6 +122,9 @@ ValueResult parse_choice(const Key& key, std::string_view text) {
 ValueResult parse_listen(std::string_view text) {
   const auto address = base::Address::parse(text);
   if (!address.ok()) return explained(text, address.error());
+  if (address.value().lacks_zone()) {
+    return base::zone_missing(text.substr(1, text.find(']') - 1));
+  }
   return Value{.number = 1, .address = address.value()};
 }
 
@@ -138,7 +141,11 @@ ValueResult parse_source(const Key& key, std::string_view text) {
   const bool bare_v6 = text.find(':') != std::string_view::npos && !text.starts_with('[');
   const std::string host = bare_v6 ? "[" + std::string(text) + "]" : std::string(text);
   const auto address = base::Address::parse(host + ":0");
+  if (!address.ok() && text.find('%') != std::string_view::npos) {
+    return explained(text, address.error());
+  }
   if (!address.ok()) return wrong(key, text, "not known here");
+  if (address.value().lacks_zone()) return base::zone_missing(text);
   if (address.value().is_any()) {
     return Mistake{in_quotes(text) +
                    " is no address to come from; write \"self\", and the kernel "

@@ -49,8 +49,8 @@ std::unique_ptr<relay::Leg> Eras::leg_to_server(const relay::Session& session) {
   FINHOLD_CHECK(era != eras_.rend());
   const base::Address* const chosen = session.server();
   return era->nears[static_cast<std::size_t>(route.tunnel)]->near.leg(
-      chosen != nullptr ? chosen->text() : route.server.text(), session.client(),
-      route.connect_timeout);
+      chosen != nullptr ? chosen->without_zone().text() : route.server.authority(),
+      session.client(), route.connect_timeout);
 }
 
 net::Instant Eras::check_every_ms() const {

@@ -13,6 +13,7 @@ struct Place {
   bool v6 = false;
   std::array<std::uint8_t, 16> bytes{};  // the first four, for IPv4
   std::uint16_t port = 0;
+  std::uint32_t interface = 0;  // of a link-local address
 
   [[nodiscard]] bool is_every_address() const {
     return std::all_of(bytes.begin(), bytes.end(), [](auto byte) { return byte == 0; });
@@ -42,6 +43,7 @@ Place place_of(const base::Address& address) {
     std::memcpy(place.bytes.data(), &v6.sin6_addr.s6_addr[12], sizeof(in_addr));
   } else {
     place.v6 = true;
+    place.interface = v6.sin6_scope_id;
     std::memcpy(place.bytes.data(), &v6.sin6_addr, sizeof v6.sin6_addr);
   }
   return place;

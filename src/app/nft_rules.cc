@@ -132,7 +132,7 @@ std::string tproxy_chain(const Route& route, bool untracked) {
   // A listener with an address of its own is found by that address only.
   const base::Address listen = route.listen.unmapped();
   const std::string listener =
-      listen.is_any() ? ":" + std::to_string(listen.port()) : listen.text();
+      listen.is_any() ? ":" + std::to_string(listen.port()) : listen.without_zone().text();
   for (const Traffic& destination : destinations_in(route.caught)) {
     if (!is_served(destination, families)) continue;
     const bool one_family = destination.network || !families.v4 || !families.v6;

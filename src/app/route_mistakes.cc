@@ -49,7 +49,10 @@ std::vector<RouteMistake> route_mistakes(const relay::Route& route,
                           "is; take source away"});
     }
   }
-  // With a tunnel the server's address is one of the far end's network.
+  // With a tunnel the server's address is one of the far end's network, and so is its interface.
+  if (has("server") && route.tunnel < 0) {
+    if (auto mistake = route.server.zone_mistake()) mistakes.push_back({"server", mistake->text});
+  }
   if (has("listen") && has("server") && route.tunnel < 0) {
     const auto loop = loop_mistake(route.listen, route.server);
     if (loop) mistakes.push_back({"server", loop->text});

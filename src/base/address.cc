@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <net/if.h>
 #include <optional>
 
 namespace finhold::base {
@@ -67,6 +68,63 @@ bool is_number(std::string_view label) {
   return std::all_of(label.begin(), label.end(), is_digit);
 }
 
+// "fe80::1%eth0" and "fe80::1%25eth0" in two; no zone: nothing behind.
+struct Zoned {
+  std::string_view address;
+  std::optional<std::string_view> zone;
+};
+
+Zoned split_zone(std::string_view host) {
+  const auto percent = host.find('%');
+  if (percent == std::string_view::npos) return {host, std::nullopt};
+  std::string_view zone = host.substr(percent + 1);
+  if (zone.starts_with("25") && zone.size() > 2) zone.remove_prefix(2);
+  return {host.substr(0, percent), zone};
+}
+
+// With the % before it, so that split_zone() finds the same.
+std::string with_percent(const std::string& zone) {
+  return (zone.starts_with("25") && zone.size() > 2 ? "%25" : "%") + zone;
+}
+
+// The unreserved characters of RFC 3986, which need no escape in an authority. An interface with
+// another character in its name can be given by its number.
+bool is_zone(std::string_view zone) {
+  return !zone.empty() && zone.size() < IF_NAMESIZE &&
+         std::all_of(zone.begin(), zone.end(),
+                     [](char c) { return is_name_character(c) || c == '.' || c == '~'; });
+}
+
+// Reads an IPv6 address with or without a zone, as far as it can be read on any machine.
+std::optional<Mistake> parse_v6(const Zoned& host, in6_addr& address) {
+  if (!parse_numeric(AF_INET6, host.address, &address)) {
+    return Mistake{"\"" + std::string(host.address) + "\" is not an IPv6 address"};
+  }
+  if (!host.zone) return std::nullopt;
+  if (!is_zone(*host.zone)) {
+    return Mistake{"\"" + std::string(*host.zone) +
+                   "\" is not the name of an interface; behind the % stands a name or number that "
+                   "\"ip link\" shows"};
+  }
+  if (!IN6_IS_ADDR_LINKLOCAL(&address)) {
+    return Mistake{"\"" + std::string(host.address) +
+                   "\" is the same on every interface; take the % and what follows away, which "
+                   "belong to link-local addresses (fe80::/10)"};
+  }
+  return std::nullopt;
+}
+
+// 0: there is no such interface.
+std::uint32_t index_of(std::string_view zone) {
+  const std::string name(zone);
+  if (const auto index = if_nametoindex(name.c_str()); index != 0) return index;
+  std::uint32_t index = 0;
+  const auto [end, failure] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
+  if (end != zone.data() + zone.size() || failure != std::errc{}) return 0;
+  std::array<char, IF_NAMESIZE> known{};
+  return if_indextoname(index, known.data()) != nullptr ? index : 0;
+}
+
 }  // namespace
 
 // One or more labels of 1 to 63 characters with a dot between them; a last dot may follow. If the
@@ -118,8 +176,12 @@ Result<Address, Mistake> Address::parse(std::string_view text) {
   Address result;
   if (parts->bracketed) {
     result.v6_.sin6_family = AF_INET6;
-    if (!parse_numeric(AF_INET6, host, &result.v6_.sin6_addr)) {
-      return Mistake{"\"" + host + "\" is not an IPv6 address"};
+    const Zoned zoned = split_zone(parts->host);
+    if (auto mistake = parse_v6(zoned, result.v6_.sin6_addr)) return *std::move(mistake);
+    if (zoned.zone) result.v6_.sin6_scope_id = index_of(*zoned.zone);
+    if (zoned.zone && result.v6_.sin6_scope_id == 0) {
+      return Mistake{"\"" + std::string(*zoned.zone) +
+                     "\" is no interface of this machine; \"ip link\" lists them"};
     }
   } else if (host.empty()) {
     return Mistake{
@@ -159,6 +221,23 @@ Address Address::unmapped() const {
   return result;
 }
 
+std::string Address::zone() const {
+  if (family() == AF_INET || v6_.sin6_scope_id == 0) return {};
+  std::array<char, IF_NAMESIZE> name{};
+  if (if_indextoname(v6_.sin6_scope_id, name.data()) != nullptr) return name.data();
+  return std::to_string(v6_.sin6_scope_id);
+}
+
+Address Address::without_zone() const {
+  Address result = *this;
+  if (family() == AF_INET6) result.v6_.sin6_scope_id = 0;
+  return result;
+}
+
+bool Address::lacks_zone() const {
+  return family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&v6_.sin6_addr) && v6_.sin6_scope_id == 0;
+}
+
 std::string Address::text() const {
   std::array<char, INET6_ADDRSTRLEN> host{};
   if (family() == AF_INET) {
@@ -167,7 +246,9 @@ std::string Address::text() const {
     inet_ntop(AF_INET, &v6_.sin6_addr.s6_addr[12], host.data(), host.size());
   } else {
     inet_ntop(AF_INET6, &v6_.sin6_addr, host.data(), host.size());
-    return "[" + std::string(host.data()) + "]:" + std::to_string(port());
+    const std::string zone = this->zone();
+    return "[" + std::string(host.data()) + (zone.empty() ? "" : with_percent(zone)) +
+           "]:" + std::to_string(port());
   }
   return std::string(host.data()) + ":" + std::to_string(port());
 }
@@ -176,7 +257,14 @@ bool operator==(const Address& one, const Address& two) {
   if (one.family() != two.family() || one.port() != two.port()) return false;
   return one.family() == AF_INET
              ? one.v4_.sin_addr.s_addr == two.v4_.sin_addr.s_addr
-             : std::memcmp(&one.v6_.sin6_addr, &two.v6_.sin6_addr, sizeof(in6_addr)) == 0;
+             : one.v6_.sin6_scope_id == two.v6_.sin6_scope_id &&
+                   std::memcmp(&one.v6_.sin6_addr, &two.v6_.sin6_addr, sizeof(in6_addr)) == 0;
+}
+
+Mistake zone_missing(std::string_view host) {
+  const std::string address(host);
+  return {"\"" + address + "\" is link-local, so it needs the interface that it is on; write \"[" +
+          address + "%eth0]\" with the name that \"ip link\" shows"};
 }
 
 Result<HostPort, Mistake> HostPort::parse(std::string_view text) {
@@ -192,9 +280,9 @@ Result<HostPort, Mistake> HostPort::parse(std::string_view text) {
   std::string host(parts->host);
   if (parts->bracketed) {
     in6_addr ignored{};
-    if (!parse_numeric(AF_INET6, host, &ignored)) {
-      return Mistake{"\"" + host + "\" is not an IPv6 address"};
-    }
+    const Zoned zoned = split_zone(parts->host);
+    if (auto mistake = parse_v6(zoned, ignored)) return *std::move(mistake);
+    if (zoned.zone) host = std::string(zoned.address) + "%" + std::string(*zoned.zone);
   } else if (!is_host(host)) {
     return Mistake{"\"" + host + "\" is not a host name or an IPv4 address"};
   }
@@ -202,8 +290,26 @@ Result<HostPort, Mistake> HostPort::parse(std::string_view text) {
 }
 
 std::string HostPort::text() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  if (host.find(':') == std::string::npos) return host + ":" + std::to_string(port);
+  const auto percent = host.find('%');
+  const std::string zone =
+      percent == std::string::npos ? "" : with_percent(host.substr(percent + 1));
+  return "[" + host.substr(0, percent) + zone + "]:" + std::to_string(port);
+}
+
+std::string HostPort::authority() const {
+  const auto percent = host.find('%');
+  if (percent == std::string::npos) return text();
+  return "[" + host.substr(0, percent) + "%25" + host.substr(percent + 1) +
+         "]:" + std::to_string(port);
+}
+
+std::optional<Mistake> HostPort::zone_mistake() const {
+  if (host.find(':') == std::string::npos) return std::nullopt;
+  const auto address = Address::parse(text());
+  if (!address.ok()) return address.error();
+  if (address.value().lacks_zone()) return zone_missing(host);
+  return std::nullopt;
 }
 
 }  // namespace finhold::base

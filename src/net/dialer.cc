@@ -1,7 +1,6 @@
 #include "net/dialer.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <cerrno>
 #include <string_view>
 #include <sys/socket.h>
@@ -59,20 +58,12 @@ void Dialer::start(const std::vector<base::Address>& servers) {
 void Dialer::start(const base::HostPort& server) {
   give_up_at_ = loop_.now() + options_.timeout_ms;
 
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  if (inet_pton(AF_INET, server.host.c_str(), &v4.sin_addr) == 1) {
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(server.port);
-    addresses_.push_back(base::Address::from(reinterpret_cast<const sockaddr*>(&v4)));
+  if (const auto numeric = base::Address::parse(server.text()); numeric.ok()) {
+    addresses_.push_back(numeric.value());
     return try_next();
   }
-  if (inet_pton(AF_INET6, server.host.c_str(), &v6.sin6_addr) == 1) {
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(server.port);
-    addresses_.push_back(base::Address::from(reinterpret_cast<const sockaddr*>(&v6)));
-    return try_next();
-  }
+  // An IPv6 address whose interface has gone since, or has not come yet.
+  if (server.host.find(':') != std::string::npos) return failed({ENODEV, "connect"});
 
   arm(give_up_at_);
   const int failure = resolver_.resolve(server, *this);

@@ -18,7 +18,7 @@ base::Result<base::Address> server_by_the_kernel(const Route& route, int client)
     return here;
   }
   auto server = net::original_destination(client);
-  if (server.ok() && server.value() == here) return to_the_listener;
+  if (server.ok() && server.value().without_zone() == here.without_zone()) return to_the_listener;
   // Nothing is known of a connection that was never translated, in a namespace without such rules.
   if (!server.ok() && server.error().code == ENOENT) return to_the_listener;
   return server;

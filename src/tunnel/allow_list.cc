@@ -46,7 +46,8 @@ struct Place {
 
   [[nodiscard]] bool is_stand_in() const { return !(real == address); }
   [[nodiscard]] bool is_for_nobody() const {
-    return kind == AddressKind::no_server || (is_stand_in() && kind != AddressKind::ordinary);
+    return kind == AddressKind::no_server || address.lacks_zone() ||
+           (is_stand_in() && kind != AddressKind::ordinary);
   }
   [[nodiscard]] bool must_be_listed_as_address() const {
     return own || kind != AddressKind::ordinary;
@@ -59,6 +60,7 @@ struct Place {
                                    is_inside(network, AddressKind::loopback) ||
                                    is_inside(network, AddressKind::link_local);
     if (must_be_listed_as_address() && !listed_as_address) return false;
+    if (!entry.zone.empty() && entry.zone != address.zone()) return false;
     return network.contains(real) ||
            (is_stand_in() && network.contains(address) && is_translated(network));
   }
@@ -66,6 +68,7 @@ struct Place {
   [[nodiscard]] std::string why_refused() const {
     std::string text = address.text();
     if (is_stand_in()) text += ", which stands for " + real.text() + ",";
+    if (address.lacks_zone()) return text + " is link-local, and of no interface of this host";
     if (is_for_nobody()) return text + " is no address of a server";
     if (!must_be_listed_as_address()) return text + " is not in allow";
     text += kind == AddressKind::loopback     ? " is loopback"
@@ -75,9 +78,30 @@ struct Place {
   }
 };
 
+// "fe80::1%eth0" and "fe80::%eth0/64" (RFC 4007 section 11.7), in brackets.
+std::optional<Mistake> read_zoned(std::string_view text, AllowEntry& entry) {
+  const auto percent = text.find('%');
+  const auto slash = std::min(text.find('/', percent), text.size());
+  const auto network =
+      Network::parse(std::string(text.substr(0, percent)) + std::string(text.substr(slash)));
+  if (!network.ok()) return network.error();
+  entry.network = network.value();
+  entry.zone = text.substr(percent + 1, slash - percent - 1);
+  if (entry.zone.empty()) return not_understood();
+  if (network.value().family() == AF_INET || !is_inside(*entry.network, AddressKind::link_local)) {
+    return Mistake{
+        "has an interface behind the %, which belongs to link-local addresses only; "
+        "take it away"};
+  }
+  return std::nullopt;
+}
+
 // Reads what is before the colon.
 std::optional<Mistake> read_place(const base::BeforePorts& parts, AllowEntry& entry) {
   const bool is_network = parts.bracketed || parts.before.find('/') != std::string_view::npos;
+  if (parts.bracketed && parts.before.find('%') != std::string_view::npos) {
+    return read_zoned(parts.before, entry);
+  }
   auto network = Network::parse(parts.before);
   if (network.ok()) {
     if (parts.bracketed == (parts.before.find(':') == std::string_view::npos)) {
@@ -121,6 +145,10 @@ std::optional<Destination> Destination::parse(std::string_view authority) {
   auto address = Address::parse(parsed.value().text());
   if (address.ok()) {
     destination.address = address.value().unmapped();
+  } else if (const auto zone = parsed.value().host.find('%'); zone != std::string::npos) {
+    // Of an interface that is not here: admit() says so.
+    const std::string host = parsed.value().host.substr(0, zone);
+    destination.address = Address::parse(base::HostPort{host, destination.port}.text()).value();
   } else {
     destination.name = plain_name(parsed.value().host);
   }

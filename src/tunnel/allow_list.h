@@ -14,6 +14,9 @@
 //   that one. An IPv6 network opens it only if it lies wholly inside the range of such addresses.
 //   The private prefixes of NAT64 (RFC 6052 section 2.2) cannot be known: list no wide IPv6 network
 //   where there is one.
+// - A link-local IPv6 address is opened with the interface that the near end named, which is one of
+// this host.
+//   An entry may name it too.
 // - Unspecified, multicast and broadcast addresses are never opened, nor what would be a
 //   translator's loopback or link-local.
 #pragma once
@@ -46,10 +49,12 @@ struct Destination {
 // One item of `allow`.
 struct AllowEntry {
   std::optional<base::Network> network;  // or
+  std::string zone;                      // of a link-local one: its interface; empty: any
   std::string name;                      // in lower case, without a last dot
   base::PortRange ports;
 
-  // "10.0.0.0/8:514", "[2001:db8::/32]:7000-7010", "db.internal:5432". A port must be written.
+  // "10.0.0.0/8:514", "[2001:db8::/32]:7000-7010", "[fe80::1%eth0]:514", "db.internal:5432". A port
+  // must be written. Whether there is such an interface is asked when somebody wants to go there.
   // Names have no wildcards: whoever may add a name below one would decide what is opened.
   static base::Result<AllowEntry, base::Mistake> parse(std::string_view text);
 

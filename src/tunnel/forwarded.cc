@@ -78,7 +78,7 @@ std::optional<base::Address> address_of(const std::string& node) {
 }  // namespace
 
 std::string forwarded_for(const base::Address& client) {
-  return "for=\"" + client.unmapped().text() + '"';
+  return "for=\"" + client.unmapped().without_zone().text() + '"';
 }
 
 // Forwarded = 1#forwarded-element, each of pairs between semicolons (RFC 7239 section 4).

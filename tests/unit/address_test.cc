@@ -118,6 +118,67 @@ TEST_CASE("what is not a host and a port is told how they are written") {
   CHECK(host_port("[example.net]:80") == "\"example.net\" is not an IPv6 address");
 }
 
+TEST_CASE("a link-local address has its interface behind it, by name or number") {
+  CHECK(address("[fe80::1%lo]:7000") == "[fe80::1%lo]:7000");
+  CHECK(address("[fe80::1%1]:7000") == "[fe80::1%lo]:7000");     // the loopback of every namespace
+  CHECK(address("[fe80::1%25lo]:7000") == "[fe80::1%lo]:7000");  // RFC 6874
+  CHECK(address("[FEBF::1%lo]:0") == "[febf::1%lo]:0");
+  const Address with = Address::parse("[fe80::1%lo]:7000").value();
+  const Address without = Address::parse("[fe80::1]:7000").value();
+  CHECK(with.zone() == "lo");
+  CHECK(without.zone().empty());
+  CHECK_FALSE(with == without);
+  CHECK(with.without_zone() == without);
+  CHECK(without.lacks_zone());
+  CHECK_FALSE(with.lacks_zone());
+  CHECK_FALSE(Address::parse("[2001:db8::1]:1").value().lacks_zone());
+  CHECK_FALSE(Address::parse("169.254.1.1:1").value().lacks_zone());
+}
+
+TEST_CASE("what is wrong with an interface is told") {
+  CHECK(address("[fe80::1%eth77]:7000") ==
+        "\"eth77\" is no interface of this machine; \"ip link\" lists them");
+  CHECK(address("[fe80::1%4000000000]:7000") ==
+        "\"4000000000\" is no interface of this machine; \"ip link\" lists them");
+  for (const auto& parsed :
+       {address("[2001:db8::1%lo]:7000"), host_port("[2001:db8::1%lo]:7000")}) {
+    CHECK(parsed ==
+          "\"2001:db8::1\" is the same on every interface; take the % and what follows away, which "
+          "belong to link-local addresses (fe80::/10)");
+  }
+  for (const std::string zone : {"", "a b", "sixteen.letters.", "a/b", "lo%lo", "\xC3\xA4"}) {
+    const std::string words =
+        "\"" + zone +
+        "\" is not the name of an interface; behind the % stands a name or number "
+        "that \"ip link\" shows";
+    CHECK(address("[fe80::1%" + zone + "]:7000") == words);
+    CHECK(host_port("[fe80::1%" + zone + "]:7000") == words);
+  }
+  CHECK(address("[fe80:%lo]:7000") == "\"fe80:\" is not an IPv6 address");
+}
+
+TEST_CASE("the interface of a server may be another machine's") {
+  const auto server = HostPort::parse("[fe80::1%25eth77]:7000").value();
+  CHECK(server.host == "fe80::1%eth77");
+  CHECK(server.text() == "[fe80::1%eth77]:7000");
+  CHECK(server.authority() == "[fe80::1%25eth77]:7000");
+  CHECK(HostPort::parse("[2001:db8::5]:1").value().authority() == "[2001:db8::5]:1");
+  for (const std::string zone : {"25", "2", "25g0", "2525"}) {  // "%25" begins nothing or a name
+    const HostPort one{"fe80::1%" + zone, 7000};
+    CHECK(HostPort::parse(one.text()).value() == one);
+    CHECK(HostPort::parse(one.authority()).value() == one);
+  }
+  REQUIRE(server.zone_mistake());
+  CHECK(server.zone_mistake()->text ==
+        "\"eth77\" is no interface of this machine; \"ip link\" lists them");
+  CHECK(HostPort::parse("[fe80::1]:7000").value().zone_mistake()->text ==
+        "\"fe80::1\" is link-local, so it needs the interface that it is on; write "
+        "\"[fe80::1%eth0]\" with the name that \"ip link\" shows");
+  for (const char* good : {"[fe80::1%lo]:1", "[::1]:1", "10.0.0.5:1", "example.net:1"}) {
+    CHECK_FALSE(HostPort::parse(good).value().zone_mistake());
+  }
+}
+
 TEST_CASE("a host that looks like an IPv4 address must be one") {
   for (const std::string host : {"10.0.0.256", "10.0.5", "7000", "1.2.3.4.5", "010.0.0.1",
                                  "0x7f000001", "0x7f.0x1", "10.0.0.0XFF", "x.0x"}) {

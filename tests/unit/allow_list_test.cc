@@ -143,14 +143,15 @@ TEST_CASE("allow: the port of an answer is not believed") {
 TEST_CASE("allow: a wide network opens neither loopback nor link-local nor this host") {
   for (const std::string authority :
        {"127.0.0.1:80", "127.255.255.255:80", "169.254.169.254:80", "10.1.2.3:80", "169.254.1.1:80",
-        "[::1]:80", "[fe80::1]:80", "[febf::1]:80", "[2001:db8::3]:80"}) {
+        "[::1]:80", "[fe80::1%lo]:80", "[febf::1%lo]:80", "[2001:db8::3]:80"}) {
     const Door door({"0.0.0.0/0:80", "[::/0]:80", "10.0.0.0/8:80", "10.1.2.2/31:80",
                      "126.0.0.0/7:80", "[2001:db8::2/127]:80", "[fe80::/9]:80", "[::/127]:80"});
     CHECK_MESSAGE(!door.opens(authority), authority);
   }
   const Door door({"0.0.0.0/0:80", "[::/0]:80"});
   CHECK(door.at("127.0.0.1:80") == "127.0.0.1:80 is loopback, and not in allow as an address");
-  CHECK(door.at("[fe80::1]:80") == "[fe80::1]:80 is link-local, and not in allow as an address");
+  CHECK(door.at("[fe80::1%lo]:80") ==
+        "[fe80::1%lo]:80 is link-local, and not in allow as an address");
   CHECK(door.at("10.1.2.3:80") ==
         "10.1.2.3:80 is an address of this host, and not in allow as an address");
   for (const std::string authority :
@@ -169,11 +170,31 @@ TEST_CASE("allow: listed as an address they are opened, at the listed port") {
   CHECK(Door({"127.0.0.0/31:5432"}).opens("127.0.0.1:5432"));
   CHECK(Door({"[::1]:5432"}).opens("[::1]:5432"));
   CHECK(Door({"169.254.0.0/16:80"}).opens("169.254.169.254:80"));
-  CHECK(Door({"[fe80::/64]:80"}).opens("[fe80::1]:80"));
+  CHECK(Door({"[fe80::/64]:80"}).opens("[fe80::1%lo]:80"));
   CHECK(Door({"10.1.2.3:80"}).opens("10.1.2.3:80"));
   CHECK(Door({"[2001:db8::3]:80"}).opens("[2001:db8::3]:80"));
   // A link-local address that is this host's too: the range says it.
   CHECK(Door({"169.254.0.0/16:80"}).opens("169.254.1.1:80"));
+}
+
+TEST_CASE("allow: a link-local address is one of an interface of this host") {
+  for (const std::string item :
+       {"[fe80::/10]:80", "[fe80::1]:80", "[fe80::1%lo]:80", "[fe80::%lo/64]:80"}) {
+    const Door door({item});
+    CHECK(door.opens("[fe80::1%lo]:80"));
+    CHECK(door.opens("[fe80::1%25lo]:80"));  // RFC 6874
+    CHECK(door.opens("[fe80::1%1]:80"));
+    CHECK_FALSE(door.opens("[fe80::1%lo]:81"));
+    const std::string nowhere = "[fe80::1]:80 is link-local, and of no interface of this host";
+    CHECK(door.at("[fe80::1]:80") == nowhere);
+    CHECK(door.at("[fe80::1%nowhere]:80") == nowhere);
+  }
+  CHECK_FALSE(Door({"[fe80::1%eth77]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK_FALSE(Door({"[fe80::2%lo]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK(said_of("[2001:db8::1%lo]:80") ==
+        "has an interface behind the %, which belongs to link-local addresses only; take it away");
+  CHECK(said_of("[fe80::1%]:80").starts_with("is not understood"));
+  CHECK(said_of("[fe80::%lo]").starts_with("has no port"));
 }
 
 TEST_CASE("allow: a name that turns to this host is refused, listed or not") {
@@ -283,7 +304,10 @@ TEST_CASE("allow: an authority is a host and a port, exactly") {
                                       "[::1]:",
                                       "[::1]:0",
                                       "[::1%lo]:80",
-                                      "[fe80::1%1]:80",
+                                      "[fe80::1%]:80",
+                                      "[fe80::1%l o]:80",
+                                      "[fe80::1%lo%lo]:80",
+                                      "[2001:db8::5%lo]:80",
                                       "[db.internal]:80",
                                       "[127.0.0.1]:80",
                                       "[]:80",
