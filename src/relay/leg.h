@@ -27,6 +27,10 @@ class Leg {
     // readable(), writable() or failed() may have changed. Never from within a call of the leg's.
     virtual void on_leg_ready(base::Side side) = 0;
 
+    // Its socket is closed next, in whatever way. From within a call of the leg's, or the last of
+    // its destructor's: nothing of the leg may be used.
+    virtual void on_leg_closing(base::Side /*side*/) {}
+
    protected:
     ~Owner() = default;
   };
@@ -139,6 +143,9 @@ class Leg {
 
   void tell_owner() {
     if (owner_ != nullptr) owner_->on_leg_ready(side_);
+  }
+  void tell_closing() {
+    if (owner_ != nullptr) owner_->on_leg_closing(side_);
   }
 
   // Not behind virtual functions: each event asks for them several times.

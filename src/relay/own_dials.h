@@ -20,9 +20,17 @@ namespace finhold::relay {
 // since 31 bits of a hash are compared. Whole addresses do not fit into one atomic word.
 class OwnDials {
  public:
-  // A connection of ours, from here to a server; and that it is over.
-  void add(const base::Address& from, const base::Address& server);
-  void remove(std::uint16_t port) { places_.at(port).store(0, std::memory_order_relaxed); }
+  // What was added, for its removal. Of a default one nothing is removed.
+  struct Entry {
+    std::uint32_t value = 0;
+    std::uint16_t port = 0;
+  };
+
+  // A connection of ours, from here to a server.
+  Entry add(const base::Address& from, const base::Address& server);
+  // It is over: before its socket is closed, for then the port is anybody's. Another that has taken
+  // its place stays: one port may be that of connections to several servers.
+  void remove(Entry entry);
 
   [[nodiscard]] bool contains(const base::Address& from, const base::Address& server) const;
 

@@ -99,9 +99,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
   table_->note_dial(*this, now() - stamps_.phase);
   // With the client's own address a connection of ours looks like the client's next one.
   if (route_->intercept != Intercept::none && route_->source.kind != Source::Kind::client) {
-    const base::Address from = net::local_address(fd.get());
-    table_->own_dials().add(from, server);
-    own_port_ = from.port();
+    own_dial_ = table_->own_dials().add(net::local_address(fd.get()), server);
   }
   dialer_.reset();
   if (by_tunnel()) server_ = server;
@@ -109,6 +107,7 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
   server_known_ = true;
   server_ = server;
   if (tcp_legs_[base::index(Side::server)].open(std::move(fd), registered).code != 0) {
+    on_leg_closing(Side::server);
     return abort(core::Ending::local_error);
   }
   leg(Side::client).accept();
@@ -155,6 +154,12 @@ void Session::on_leg_ready(Side side) {
     case Phase::retired:
       break;
   }
+}
+
+// Its port may be a stranger's as soon as it is closed, and the session lives on for a slow client.
+void Session::on_leg_closing(Side side) {
+  if (side != Side::server || own_dial_.value == 0) return;
+  table_->own_dials().remove(std::exchange(own_dial_, {}));
 }
 
 void Session::resume() {
@@ -368,7 +373,6 @@ void Session::retire() {
   holding_ = false;
   for (FlowMover& mover : movers_) mover.release(table_->scratch());
   table_->gone_watch().remove(*this);
-  if (own_port_ != 0) table_->own_dials().remove(own_port_);
   table_->retire(*this);
 }
 

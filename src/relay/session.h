@@ -24,6 +24,7 @@
 #include "net/dialer.h"
 #include "net/timers.h"
 #include "relay/flow_mover.h"
+#include "relay/own_dials.h"
 #include "relay/route.h"
 #include "relay/session_report.h"
 #include "relay/tcp_leg.h"
@@ -104,6 +105,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   enum class Phase : std::uint8_t { announcing, dialing, relaying, closing, retired };
 
   void on_leg_ready(base::Side side) override;
+  void on_leg_closing(base::Side side) override;
   void on_dialed(net::Descriptor fd, base::Address server, bool registered) override;
   void on_dial_failed(base::Error error, bool unresolved) override;
   void on_time() override;
@@ -165,8 +167,8 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   core::Gone gone_ = core::Gone::none;
   base::Flow first_end_ = base::Flow::to_server;
   std::uint8_t look_again_ms_ = 0;  // while delivery is waited for
-  std::uint16_t own_port_ = 0;      // of the server leg, if it is in the table's own_dials()
   std::array<bool, 2> lost_{};      // by flow: its sink's leg was, with what in_kernel_ says
+  OwnDials::Entry own_dial_;  // of the server leg, while it is in the table's own_dials()
   bool any_end_ = false;
   bool holding_ = false;
   bool was_held_ = false;  // and perhaps is still

@@ -240,6 +240,7 @@ void TcpLeg::reset() {
 }
 
 void TcpLeg::close_socket() {
+  if (open_) tell_closing();
   poller_->forget(*this);
   fd_.close();
   open_ = readable_ = writable_ = false;

@@ -1,11 +1,13 @@
 """Interception: rules of the kernel divert connections to finhold, which asks where they were going; and
 what it refuses. In a network of its own, with rules written by hand."""
 
+import socket
 import tempfile
 from pathlib import Path
 
 import pytest
 from ends import Server, Session, connect, expect_refusal, text_of
+from finhold import wait_until
 from private_network import private_network
 from proxy_headers import take_header
 from test_keepalive import await_timer, leg
@@ -213,6 +215,50 @@ def test_own_connections_that_come_back_to_another_worker_end_the_circle_too(net
     for _ in range(20):
         expect_refusal((SERVER[family], 9000))
     assert not finhold.found("accepting is paused")
+
+
+def test_a_client_with_the_freed_port_of_an_own_connection_is_a_client(network, start, family):
+    """A slow reader holds its session long after the server has gone; the server leg's port is anybody's by then."""
+    network.load(REDIRECT)
+    network.set("net.ipv4.tcp_wmem", "4096 1048576 4194304")  # what the reader has not read fits into the kernel
+    server = Server(SERVER[family], port=9000)
+    finhold = start(route("redirect"))
+    reader = socket.socket(socket.AF_INET6 if family == "v6" else socket.AF_INET)
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.settimeout(15)
+    reader.connect(server.address)
+    slow = Session(reader, server.accept())
+    own = slow.server.sock.getpeername()[:2]
+    slow.server.send(300_000)
+    slow.server.close()  # the first to end, so that nothing of the connection is left behind
+    slow.client.sock.recv(1, socket.MSG_PEEK)
+    slow.client.finish()
+
+    stranger = socket.socket(reader.family)
+    stranger.settimeout(15)
+
+    def is_free():
+        try:
+            stranger.bind(own)
+        except OSError:
+            return False
+        return True
+
+    wait_until(is_free)
+    assert not finhold.found("session ended"), "the reader's session is over, so this test shows nothing"
+    stranger.connect(server.address)
+    session = Session(stranger, server.accept())
+    session.client.send(1000)
+    session.server.receive(1000)
+    assert not finhold.found("session ended", ending="not-intercepted")
+    session.server.finish()
+    session.client.expect_end()
+    session.client.finish()
+    session.server.expect_end()
+    session.close()
+    slow.client.expect_end(300_000)
+    slow.close()
+    server.close()
 
 
 def test_the_redirected_leg_has_a_keepalive_that_outlasts_conntrack(network, start, family):
