@@ -78,8 +78,11 @@ std::string help_for(const Flag& flag) {
   if (key.kind == Kind::choice || key.kind == Kind::count_or_auto)
     text += " (" + allowed(key) + ")";
   if (key.kind == Kind::limit) text += "; or \"never\"";
-  if (const Table* table = find_table(flag.table, flag.key)) text += "; or " + one_line_of(*table);
-  if (!key.required) text += " [" + std::string(key.example) + "]";
+  const Table* table = find_table(flag.table, flag.key);
+  if (table != nullptr) text += "; or for each way";
+  if (!key.required) {
+    text += " [" + (table != nullptr ? one_line_of(*table) : std::string(key.example)) + "]";
+  }
   text.erase(std::remove(text.begin(), text.end(), '"'), text.end());
   return wrapped(std::move(text));
 }

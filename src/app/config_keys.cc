@@ -26,6 +26,7 @@ static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::js
 constexpr std::uint64_t kibibyte = 1024;
 constexpr std::uint64_t one_second = 1'000;
 
+constexpr std::string_view quiet_example = R"({ to_server = "5s", to_client = "0s" })";
 constexpr std::string_view keepalive_example = R"({ idle = "30s", interval = "10s", probes = 6 })";
 
 constexpr std::array<Table, 12> tables{{
@@ -41,7 +42,7 @@ constexpr std::array<Table, 12> tables{{
     {"route.keepalive", "keepalive", "route", "keepalive", keepalive_example},
     {"route.fin", "[route.fin]", "route", "fin"},
     {"route.fin.release_when_quiet", "release_when_quiet", "route.fin", "release_when_quiet",
-     R"({ to_server = "5s", to_client = "0s" })"},
+     quiet_example},
     {.path = "tunnel",
      .heading = "[[tunnel]]",
      .parent = "",
@@ -260,7 +261,7 @@ const auto keys = std::to_array<Key>({
     {.table = "route.fin",
      .name = "release_when_quiet",
      .kind = Kind::limit,
-     .example = R"("5s")",
+     .example = quiet_example,
      .meaning = "a held FIN goes out once the other way has been silent this long; 0s is at once",
      .store =
          [](const Value& v, Target& to) {
@@ -276,7 +277,7 @@ const auto keys = std::to_array<Key>({
     {.table = "route.fin.release_when_quiet",
      .name = "to_client",
      .kind = Kind::limit,
-     .example = R"("5s")",
+     .example = R"("0s")",
      .meaning = "of the server's end, on its way to the client",
      .store = [](const Value& v,
                  Target& to) { to.item.route.fin.release_when_quiet[1] = v.duration; }},

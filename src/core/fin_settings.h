@@ -30,8 +30,10 @@ struct FinSettings {
   Crosses crosses = Crosses::server;
 
   // R3(c), by base::index(Flow): a held FIN of that flow goes out when nothing has flowed the other
-  // way for this long; 0 = at once.
-  std::array<base::Limit, 2> release_when_quiet{std::chrono::seconds(5), std::chrono::seconds(5)};
+  // way for this long; 0 = at once. A server waits for the client's end only to answer, and rarely
+  // at that; a client nearly always takes the server's for "closed", whose 5 s more are felt (the
+  // next request of a pool, the end of every answer that has no length).
+  std::array<base::Limit, 2> release_when_quiet{std::chrono::seconds(5), std::chrono::seconds(0)};
   // R3(d): a held FIN goes out this long after its flow ended, whatever else happens.
   base::Limit hold_at_most;
   // How often keepalives are sent on a half-closed crossing leg. At least 1 s (the kernel's unit).

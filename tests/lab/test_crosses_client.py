@@ -1,12 +1,14 @@
-"""finhold beside the server: the server ends first, the client sends on for 6 s, and every box passes it."""
+"""finhold beside the server: the server ends first, the client sends on for 6 s. Every box passes it where that end
+is held. By default it is not: what it meets is what a direct connection meets, but for boxes that nursing helps."""
 
 import wire
 from lab import BOXES, SERVER
 
 CLIENT = ["send:1000", "read:100000", "stream:6", "end"]  # it does not wait for the end, which is held until its own
 SERVING = ["send:100000", "end", "read-end"]
-DIRECT, BY_DEFAULT, STRICTLY = 7001, 7002, 7003  # where the client connects to
-BEHIND = {BY_DEFAULT: "127.0.0.1:8002", STRICTLY: "127.0.0.1:8003"}  # the servers behind finhold
+DIRECT, BY_DEFAULT, HELD, STRICTLY = 7001, 7002, 7003, 7004  # where the client connects to
+BEHIND = {port: f"127.0.0.1:{port + 1000}" for port in (BY_DEFAULT, HELD, STRICTLY)}  # the servers behind finhold
+FIN = {HELD: {"release_when_quiet": "5s"}, STRICTLY: {"release_when_quiet": "never"}}
 
 # Without finhold, seen by the server; the two other boxes restart their timers at each packet.
 CUT = {"strict": "silence", "strict-reset": "reset", "kill-on-fin": "silence"}
@@ -20,11 +22,8 @@ def test_a_client_that_sends_on_after_the_servers_end(lab):
         servers = {DIRECT: network.listen(DIRECT, SERVING, patience=4)}
         finholds = {}
         for port, behind in BEHIND.items():
-            servers[port] = network.listen(int(behind.rpartition(":")[2]), SERVING, address="127.0.0.1")
-            finholds[port] = network.finhold(
-                "s", behind, crosses="client", listen=f"{SERVER}:{port}",
-                fin={"release_when_quiet": "never"} if port == STRICTLY else None,
-            )
+            servers[port] = network.listen(int(behind.rpartition(":")[2]), SERVING, address="127.0.0.1", patience=4)
+            finholds[port] = network.finhold("s", behind, crosses="client", listen=f"{SERVER}:{port}", fin=FIN.get(port))
         clients = {port: network.connect("c", f"{SERVER}:{port}", CLIENT, patience=4) for port in servers}
         started.append((box, capture, servers, finholds, clients))
 
@@ -33,7 +32,14 @@ def test_a_client_that_sends_on_after_the_servers_end(lab):
         early = wire.early_fins(capture.segments(DIRECT), "to_client")
         assert early, f"{box}: the direct connection did not half-close, so this test shows nothing"
 
-        for port, finhold in finholds.items():
+        assert wire.early_fins(capture.segments(BY_DEFAULT), "to_client"), f"{box}: held by default"
+        # strict-reset resets finhold, which passes it on.
+        assert servers[BY_DEFAULT].result()["outcome"] == CUT.get(box, "complete"), (box, servers[BY_DEFAULT].lines)
+        if box not in CUT:
+            assert finholds[BY_DEFAULT].ending()["released"] == "quiet", box
+
+        for port in (HELD, STRICTLY):
+            finhold = finholds[port]
             at_client, at_server = clients[port].result(), servers[port].result()
             assert at_client["outcome"] == "complete", (box, at_client)
             assert at_server["outcome"] == "complete", (box, at_server)

@@ -61,7 +61,8 @@ TEST_CASE("run takes one route from flags and names it main") {
   CHECK(route.listen.text() == "127.0.0.1:7000");
   CHECK(route.server.text() == "db:5432");
   CHECK(route.fin.crosses == finhold::core::Crosses::server);
-  for (const auto& quiet : route.fin.release_when_quiet) CHECK(quiet == std::chrono::seconds(5));
+  CHECK(route.fin.release_when_quiet[0] == std::chrono::seconds(5));
+  CHECK(route.fin.release_when_quiet[1] == std::chrono::seconds(0));
 }
 
 TEST_CASE("every flag of run arrives in the config") {
@@ -343,8 +344,8 @@ TEST_CASE("the help of run shows every flag with its default") {
   const std::string help = parse({"run", "--help"}).out;
   for (const char* words :
        {"--config FILE", "--listen ADDRESS:PORT", "--server HOST:PORT", "--crosses LEG", "[server]",
-        "--release-when-quiet DURATION", "[5s]", "--workers N", "[auto]", "--log-level LEVEL",
-        "[info]", "--log-format FORMAT", "[text]"}) {
+        "--release-when-quiet DURATION", "[to_server=5s,to_client=0s]", "--workers N", "[auto]",
+        "--log-level LEVEL", "[info]", "--log-format FORMAT", "[text]"}) {
     CHECK_MESSAGE(help.find(words) != std::string::npos, words);
   }
 }

@@ -365,6 +365,7 @@ TEST_CASE("a tunnel is marked as the routes that redirect are, and so are a far 
 TEST_CASE("a file with every default written out means the same as one without") {
   std::string text;
   for (const auto& table : finhold::app::known_tables()) {
+    if (finhold::app::find_key(table.parent, table.name) != nullptr) continue;  // it has it
     text += (table.is_item() ? "[[" : "[") + std::string(table.path) +
             (table.is_item() ? "]]\n" : "]\n");
     for (const auto& key : finhold::app::known_keys()) {

@@ -353,6 +353,8 @@ TEST_CASE("client and server are mirror images") {
   const auto mirrored = [](Event event) { return Event{event.kind, base::other(event.side)}; };
   core::FinSettings one;
   core::FinSettings two;
+  one.release_when_quiet =
+      two.release_when_quiet = {std::chrono::seconds(5), std::chrono::seconds(5)};
   one.crosses = Crosses::server;
   two.crosses = Crosses::client;
   const Walk walked = walk(one);
@@ -390,6 +392,7 @@ TEST_CASE("the state table is the one that stands beside the code") {
   for (const auto crosses : {Crosses::none, Crosses::server, Crosses::both}) {
     core::FinSettings settings;
     settings.crosses = crosses;
+    settings.release_when_quiet = {std::chrono::seconds(5), std::chrono::seconds(5)};
     settings.hold_at_most = std::chrono::seconds(60);
     settings.half_closed_idle = std::chrono::seconds(60);
     const char* name = crosses == Crosses::none     ? "none"
