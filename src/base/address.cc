@@ -181,7 +181,7 @@ Result<Address, Mistake> Address::parse(std::string_view text) {
     if (zoned.zone) result.v6_.sin6_scope_id = index_of(*zoned.zone);
     if (zoned.zone && result.v6_.sin6_scope_id == 0) {
       return Mistake{"\"" + std::string(*zoned.zone) +
-                     "\" is no interface of this machine; \"ip link\" lists them"};
+                     R"(" is no interface of this machine; "ip link" lists them)"};
     }
   } else if (host.empty()) {
     return Mistake{
@@ -264,7 +264,7 @@ bool operator==(const Address& one, const Address& two) {
 Mistake zone_missing(std::string_view host) {
   const std::string address(host);
   return {"\"" + address + "\" is link-local, so it needs the interface that it is on; write \"[" +
-          address + "%eth0]\" with the name that \"ip link\" shows"};
+          address + R"(%eth0]" with the name that "ip link" shows)"};
 }
 
 Result<HostPort, Mistake> HostPort::parse(std::string_view text) {

@@ -103,9 +103,10 @@ def test_lpd_units(network):
         assert_not_held(ending, "to_server")
 
 
-def test_fastcgi_as_php_fpm_ends_it(network):
+@pytest.mark.parametrize("crosses", ["client", "both"])
+def test_fastcgi_as_php_fpm_ends_it(network, crosses):
     """The answer's end is what a client waits for that does not read FCGI_END_REQUEST."""
-    finhold = relay(network, "both", '"5s"', "")
+    finhold = relay(network, crosses, '"5s"', "")
     serve(network, "fastcgi")
     request = network.directory / "request"
     request.write_bytes(bytes.fromhex("0101000100080000" "0001000000000000" "0104000100000000" "0105000100000000"))
@@ -116,8 +117,9 @@ def test_fastcgi_as_php_fpm_ends_it(network):
     assert_not_held(endings(finhold, 1, ADVISED)[0], "to_client")
 
 
-def test_a_pool_sees_that_its_server_has_closed(network):
-    finhold = relay(network, "both", '"5s"', "")
+@pytest.mark.parametrize("crosses", ["client", "both"])
+def test_a_pool_sees_that_its_server_has_closed(network, crosses):
+    finhold = relay(network, crosses, '"5s"', "")
     servers = serve(network, "webserver")
     said = {}
     for port, server in servers.items():
