@@ -86,13 +86,16 @@ std::optional<Mistake> read_zoned(std::string_view text, AllowEntry& entry) {
       Network::parse(std::string(text.substr(0, percent)) + std::string(text.substr(slash)));
   if (!network.ok()) return network.error();
   entry.network = network.value();
-  entry.zone = text.substr(percent + 1, slash - percent - 1);
-  if (entry.zone.empty()) return not_understood();
   if (network.value().family() == AF_INET || !is_inside(*entry.network, AddressKind::link_local)) {
     return Mistake{
         "has an interface behind the %, which belongs to link-local addresses only; "
         "take it away"};
   }
+  const std::string zone(text.substr(percent, slash - percent));
+  const auto sample = base::HostPort::parse("[fe80::1" + zone + "]:1");
+  if (!sample.ok()) return sample.error();
+  const std::string& host = sample.value().host;
+  entry.zone = host.substr(host.find('%') + 1);
   return std::nullopt;
 }
 

@@ -178,8 +178,8 @@ TEST_CASE("allow: listed as an address they are opened, at the listed port") {
 }
 
 TEST_CASE("allow: a link-local address is one of an interface of this host") {
-  for (const std::string item :
-       {"[fe80::/10]:80", "[fe80::1]:80", "[fe80::1%lo]:80", "[fe80::%lo/64]:80"}) {
+  for (const std::string item : {"[fe80::/10]:80", "[fe80::1]:80", "[fe80::1%lo]:80",
+                                 "[fe80::%lo/64]:80", "[fe80::1%25lo]:80"}) {
     const Door door({item});
     CHECK(door.opens("[fe80::1%lo]:80"));
     CHECK(door.opens("[fe80::1%25lo]:80"));  // RFC 6874
@@ -193,7 +193,8 @@ TEST_CASE("allow: a link-local address is one of an interface of this host") {
   CHECK_FALSE(Door({"[fe80::2%lo]:80"}).opens("[fe80::1%lo]:80"));
   CHECK(said_of("[2001:db8::1%lo]:80") ==
         "has an interface behind the %, which belongs to link-local addresses only; take it away");
-  CHECK(said_of("[fe80::1%]:80").starts_with("is not understood"));
+  CHECK(said_of("[fe80::1%]:80").starts_with("\"\" is not the name of an interface; "));
+  CHECK(said_of("[fe80::1%l o]:80").starts_with("\"l o\" is not the name of an interface; "));
   CHECK(said_of("[fe80::%lo]").starts_with("has no port"));
 }
 
