@@ -10,12 +10,13 @@ namespace finhold::admin {
 
 struct RouteFacts {
   std::string name;
-  std::string listen = {};   // where it really listens
-  std::string server = {};   // empty: where each client was going, or what near ends ask for
-  std::string tunnel = {};   // empty: none
-  bool is_far = false;       // a [[far]], and no [[route]]
-  std::string crosses = {};  // as a file has it
-  bool is_removed = false;   // by a reload; all but the name is empty
+  std::string listen = {};          // where it really listens
+  std::string server = {};          // empty: where each client was going, or what near ends ask for
+  std::string tunnel = {};          // empty: none
+  bool is_far = false;              // a [[far]], and no [[route]]
+  std::string crosses = {};         // as a file has it
+  std::uint32_t most_sessions = 0;  // 0: no limit of its own
+  bool is_removed = false;          // by a reload; all but the name is empty
 };
 
 struct Facts {

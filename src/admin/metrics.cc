@@ -58,6 +58,8 @@ class Family {
     family_.metric.push_back(std::move(metric));
   }
 
+  [[nodiscard]] bool empty() const { return family_.metric.empty(); }
+
   [[nodiscard]] MetricFamily take() { return std::move(family_); }
 
  private:
@@ -67,6 +69,9 @@ class Family {
 // Every label has its value from the start, so that the first event is a rise from 0.
 void add_routes(std::vector<MetricFamily>& families, const Facts& facts, const Reports& reports) {
   Family sessions("finhold_sessions", "Sessions that are open.", MetricType::Gauge);
+  Family limit("finhold_route_sessions_limit",
+               "Sessions that a route may have open, where it has a limit of its own.",
+               MetricType::Gauge);
   Family dialing("finhold_dialing_sessions", "Sessions that have no server yet.",
                  MetricType::Gauge);
   Family half_closed("finhold_half_closed_sessions",
@@ -92,6 +97,7 @@ void add_routes(std::vector<MetricFamily>& families, const Facts& facts, const R
       return all;
     };
     sessions.add(labels(), counts.sessions);
+    if (route.most_sessions != 0) limit.add(labels(), std::uint64_t{route.most_sessions});
     dialing.add(labels(), counts.dialing);
     half_closed.add(labels(), counts.half_closed);
     for (std::size_t i = 0; i < core::ending_count; ++i) {
@@ -121,8 +127,8 @@ void add_routes(std::vector<MetricFamily>& families, const Facts& facts, const R
     dials.add(labels(), counts.dials);
   }
   for (Family* family :
-       {&sessions, &dialing, &half_closed, &held, &ended, &bytes, &fins, &holds, &dials}) {
-    families.push_back(family->take());
+       {&sessions, &limit, &dialing, &half_closed, &held, &ended, &bytes, &fins, &holds, &dials}) {
+    if (!family->empty()) families.push_back(family->take());
   }
 }
 

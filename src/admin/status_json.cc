@@ -69,6 +69,7 @@ Json route(const RouteFacts& facts, const RouteCounts& counts) {
           {"crosses", facts.crosses},
           {"removed", facts.is_removed},
           {"sessions", counts.sessions},
+          {"sessions_limit", facts.most_sessions == 0 ? Json() : Json(facts.most_sessions)},
           {"dialing", counts.dialing},
           {"half_closed", counts.half_closed},
           {"held_fins", by_flow(counts.held)},

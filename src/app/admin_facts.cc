@@ -30,6 +30,7 @@ admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& plac
     if (route.tunnel >= 0) {
       told.tunnel = config.tunnels[static_cast<std::size_t>(route.tunnel)].settings.name;
     }
+    told.most_sessions = route.sessions;
     told.crosses = core::name(route.fin.crosses);
   }
   for (const FarConfig& far : config.fars) {

@@ -23,6 +23,7 @@ struct Item {
   std::optional<base::Limit> idle;
   std::optional<base::Limit> closing;
   bool tls_off = false;  // [[tunnel]], [[far]]: tls = "off"
+  bool keepalive_off = false;  // [[route]], [[far]]: keepalive = "off"
 };
 
 }  // namespace finhold::app

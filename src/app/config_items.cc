@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "app/catch_mistakes.h"
+#include "app/client_mistakes.h"
 #include "app/listen_overlap.h"
 #include "app/route_mistakes.h"
 #include "app/wording.h"
@@ -99,6 +100,7 @@ class Whole {
 
 void Whole::add() {
   for (PlacedItem& item : items_) {
+    item.item.route.keepalive.probing = !item.item.keepalive_off;
     compare_names(item);
     if (item.is("tunnel")) {
       check_tunnel(item);
@@ -150,9 +152,10 @@ void Whole::find_tunnel(PlacedItem& route) {
 }
 
 void Whole::check_route(const PlacedItem& route) {
-  for (const RouteMistake& mistake : route_mistakes(route.item.route, route.given())) {
-    tell(route, mistake);
-  }
+  const auto given = route.given();
+  for (const RouteMistake& mistake : route_mistakes(route.item.route, given)) tell(route, mistake);
+  for (const RouteMistake& mistake : door_mistakes(route.item.route, given)) tell(route, mistake);
+  if (const auto mistake = nursing_mistake(route.item.route, given)) tell(route, *mistake);
 }
 
 void Whole::check_catching(const PlacedItem& route) {
@@ -243,6 +246,7 @@ void Whole::keep(PlacedItem& placed) {
     // A tunnel never half-closes, and both ends of it tell each other what ends.
     if (item.route.tunnel >= 0 && !placed.has("crosses"))
       item.route.fin.crosses = core::Crosses::none;
+    if (allows_all(item.route)) item.route.allow.clear();
     config_.routes.push_back(std::move(item.route));
   } else if (placed.is("far")) {
     item.route.fin.crosses = core::Crosses::none;

@@ -27,7 +27,17 @@ constexpr std::uint64_t kibibyte = 1024;
 constexpr std::uint64_t one_second = 1'000;
 
 constexpr std::string_view quiet_example = R"({ to_server = "5s", to_client = "0s" })";
-constexpr std::string_view keepalive_example = R"({ idle = "30s", interval = "10s", probes = 6 })";
+
+constexpr Table keepalive_of(std::string_view parent, std::string_view path,
+                             std::string_view heading) {
+  return {.path = path,
+          .heading = heading,
+          .parent = parent,
+          .name = "keepalive",
+          .example = R"({ idle = "30s", interval = "10s", probes = 6 })",
+          .or_text = "off",
+          .cure = "or keepalive = \"off\" for none at all, where a box drops them"};
+}
 
 constexpr std::array<Table, 12> tables{{
     {"log", "[log]", "", "log"},
@@ -39,7 +49,7 @@ constexpr std::array<Table, 12> tables{{
      .name = "route",
      .cure = "add a [[route]] with name, listen and server: what to relay, and where to",
      .singular = "route"},
-    {"route.keepalive", "keepalive", "route", "keepalive", keepalive_example},
+    keepalive_of("route", "route.keepalive", "keepalive"),
     {"route.fin", "[route.fin]", "route", "fin"},
     {"route.fin.release_when_quiet", "release_when_quiet", "route.fin", "release_when_quiet",
      quiet_example},
@@ -53,6 +63,7 @@ constexpr std::array<Table, 12> tables{{
      .heading = "tls of [[tunnel]]",
      .parent = "tunnel",
      .name = "tls",
+     .required = true,
      .example = R"({ ca = "ca.pem", certificate = "near.pem", key = "near.key" })",
      .or_text = "off",
      .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
@@ -63,11 +74,12 @@ constexpr std::array<Table, 12> tables{{
      .cure = "add a [[far]] with listen, tls and allow: where near ends connect to, and what they "
              "may open",
      .singular = "far end"},
-    {"far.keepalive", "keepalive of [[far]]", "far", "keepalive", keepalive_example},
+    keepalive_of("far", "far.keepalive", "keepalive of [[far]]"),
     {.path = "far.tls",
      .heading = "tls of [[far]]",
      .parent = "far",
      .name = "tls",
+     .required = true,
      .example = R"({ certificate = "far.pem", key = "far.key", client_ca = "ca.pem" })",
      .or_text = "off",
      .cure = "or tls = \"off\" for plain text, which everybody on the way can read and change"},
@@ -253,6 +265,31 @@ const auto keys = std::to_array<Key>({
      .example = "[]",
      .meaning = "who may connect to a route with accept_proxy",
      .store = [](const Value& v, Target& to) { to.item.route.trusted.push_back(*v.network); }},
+
+    {.table = "route",
+     .name = "allow",
+     .kind = Kind::networks,
+     .example = R"(["0.0.0.0/0", "::/0"])",
+     .meaning = "clients that may connect, by their networks",
+     .store = [](const Value& v, Target& to) { to.item.route.allow.push_back(*v.network); }},
+    {.table = "route",
+     .name = "deny",
+     .kind = Kind::networks,
+     .example = "[]",
+     .meaning = "clients that may not, also where allow has them: they are reset",
+     .store = [](const Value& v, Target& to) { to.item.route.deny.push_back(*v.network); }},
+    {.table = "route",
+     .name = "sessions",
+     .kind = Kind::count_or_none,
+     .example = R"("unlimited")",
+     .meaning = "of this route, open at once; more wait to be accepted",
+     .lowest = 1,
+     .highest = 10'000'000,
+     .store = [](const Value& v,
+                 Target& to) { to.item.route.sessions = static_cast<std::uint32_t>(v.number); }},
+    sessions_per_client_of("route"),
+    connects_per_second_of("route"),
+    client_prefix_v6_of("route"),
 
     idle_of("route.keepalive"),
     interval_of("route.keepalive"),

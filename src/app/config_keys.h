@@ -24,6 +24,7 @@ enum class Kind : std::uint8_t {
   choice,         // one of Key::choices
   count,          // a whole number
   count_or_auto,  // a whole number, or "auto" (stored as 0)
+  count_or_none,  // a whole number, or "unlimited" (stored as 0)
   size,           // "256KiB"
   duration,       // "10s"
   whole_seconds,  // a duration that the kernel takes in seconds
@@ -45,7 +46,7 @@ enum class Kind : std::uint8_t {
 
 // Whether a file has an array of strings there. All that is said of one value below then holds for
 // each of its items; a list may be empty, and that is the default of every list that is not
-// required.
+// required, but for the `allow` of a route.
 constexpr bool is_list(Kind kind) {
   return kind == Kind::networks || kind == Kind::traffic || kind == Kind::destinations;
 }
@@ -91,11 +92,12 @@ struct Table {
   std::string_view heading;  // as a file has it: "[route.fin]"; "keepalive of [[far]]"
   std::string_view parent;   // the path of the table that it stands in, or ""
   std::string_view name;     // its name in there: "fin"
+  bool required = false;     // in its parent
   // How it is written as a value, if that is usual, and the string that may stand there instead.
   // With a key of the same name beside it, the table may stand in place of that key's value.
   std::string_view example = {};
   std::string_view or_text = {};
-  std::string_view cure = {};      // what to do if there is none of it, and must be one
+  std::string_view cure = {};      // what to do if there is none of it or a wrong one
   std::string_view singular = {};  // in words; of one that a file may have several of, as [[route]]
 
   [[nodiscard]] bool has_header() const { return heading.starts_with('['); }

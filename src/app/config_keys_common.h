@@ -50,6 +50,47 @@ constexpr Key probes_of(std::string_view table) {
           }};
 }
 
+// What one client may have of the sessions of a route or far end.
+constexpr Key sessions_per_client_of(std::string_view table) {
+  return {.table = table,
+          .name = "sessions_per_client",
+          .kind = Kind::count_or_none,
+          .example = R"("unlimited")",
+          .meaning = "open at once, of one client; its next one is reset",
+          .lowest = 1,
+          .highest = 10'000'000,
+          .store = [](const Value& v, Target& to) {
+            to.item.route.each_client.sessions = static_cast<std::uint32_t>(v.number);
+          }};
+}
+
+constexpr Key connects_per_second_of(std::string_view table) {
+  return {
+      .table = table,
+      .name = "connects_per_second",
+      .kind = Kind::count_or_none,
+      .example = R"("unlimited")",
+      .meaning = "of one client, on average; 10 seconds' worth may come at once; more are reset",
+      .lowest = 1,
+      .highest = 100'000,
+      .store = [](const Value& v, Target& to) {
+        to.item.route.each_client.connects_per_second = static_cast<std::uint32_t>(v.number);
+      }};
+}
+
+constexpr Key client_prefix_v6_of(std::string_view table) {
+  return {.table = table,
+          .name = "client_prefix_v6",
+          .kind = Kind::count,
+          .example = "64",
+          .meaning = "first bits of an IPv6 address that make one client, for these two limits",
+          .lowest = 16,
+          .highest = 128,
+          .store = [](const Value& v, Target& to) {
+            to.item.route.each_client.prefix_v6 = static_cast<std::uint8_t>(v.number);
+          }};
+}
+
 // To the server.
 constexpr Key connect_timeout_of(std::string_view table) {
   return {.table = table,

@@ -175,6 +175,10 @@ const auto keys = std::to_array<Key>({
            to.item.far.streams_per_connection = static_cast<std::uint32_t>(v.number);
          }},
 
+    sessions_per_client_of("far"),
+    connects_per_second_of("far"),
+    client_prefix_v6_of("far"),
+
     idle_of("far.keepalive"),
     interval_of("far.keepalive"),
     probes_of("far.keepalive"),

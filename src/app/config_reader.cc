@@ -34,7 +34,8 @@ std::string found(const toml::node& node) {
 }
 
 bool takes_number(const Key& key) {
-  return key.kind == Kind::count || key.kind == Kind::count_or_auto;
+  return key.kind == Kind::count || key.kind == Kind::count_or_auto ||
+         key.kind == Kind::count_or_none;
 }
 
 bool is_whole_number(std::string_view text) {
@@ -146,7 +147,8 @@ void Reader::read_inner_table(const Table& known, const toml::node& node, Placed
   }
   const auto* text = node.as_string();
   if (text != nullptr && !known.or_text.empty() && text->get() == known.or_text) {
-    placed.item.tls_off = true;
+    (known.name == "tls" ? placed.item.tls_off : placed.item.keepalive_off) = true;
+    placed.good.emplace(known.name, place_of(node));
     return;
   }
   std::string cure =
@@ -172,7 +174,7 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedItem& plac
   if (key.kind == Kind::secret && text == nullptr) {
     return add(node, label + "expected a string, in quotes");
   }
-  const bool takes_text = !takes_number(key) || key.kind == Kind::count_or_auto;
+  const bool takes_text = key.kind != Kind::count;
   if (text != nullptr && takes_number(key) && is_whole_number(text->get())) {
     return add(node, label + "expected a whole number, found " + found(node) + "; write " +
                          text->get().substr(0, 20) + " without quotes");
@@ -309,7 +311,7 @@ void Reader::need_keys(const Table& known, const Place& at,
 // Those that may be told to be left out by a word, which must be said.
 void Reader::need_tables(const PlacedItem& placed) {
   for (const Table& inner : known_tables()) {
-    if (inner.parent != placed.table->path || inner.or_text.empty() || placed.has(inner.name)) {
+    if (inner.parent != placed.table->path || !inner.required || placed.has(inner.name)) {
       continue;
     }
     add(placed.place, placed.words() + " has no " + std::string(inner.name) + "; add " +

@@ -65,8 +65,15 @@ std::string shown_duration(const Key& key, std::uint64_t milliseconds) {
   return base::format_duration(base::Milliseconds(milliseconds));
 }
 
+// What may stand in place of a number.
+std::string_view word_for_none(const Key& key) {
+  return key.kind == Kind::count_or_auto   ? "auto"
+         : key.kind == Kind::count_or_none ? "unlimited"
+                                           : "";
+}
+
 ValueResult parse_count(const Key& key, std::string_view text) {
-  if (key.kind == Kind::count_or_auto && text == "auto") return Value{};
+  if (!word_for_none(key).empty() && text == word_for_none(key)) return Value{};
   std::string_view digits = text;
   const bool negative = digits.starts_with('-');
   if (negative) digits.remove_prefix(1);
@@ -211,8 +218,10 @@ std::string allowed(const Key& key) {
     }
     case Kind::count:
     case Kind::count_or_auto:
+    case Kind::count_or_none:
       return "a whole number from " + std::to_string(key.lowest) + " to " +
-             std::to_string(key.highest) + (key.kind == Kind::count_or_auto ? ", or \"auto\"" : "");
+             std::to_string(key.highest) +
+             (word_for_none(key).empty() ? "" : ", or " + in_quotes(word_for_none(key)));
     case Kind::size:
       return "a size from " + base::format_size(key.lowest) + " to " +
              base::format_size(key.highest);
@@ -278,6 +287,7 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
       return parse_choice(key, text);
     case Kind::count:
     case Kind::count_or_auto:
+    case Kind::count_or_none:
       return parse_count(key, text);
     case Kind::size:
       return parse_size(key, text);

@@ -19,15 +19,17 @@ Door::Door(const Shared& shared, const relay::Route& route, net::Descriptor sock
     : shared_(shared),
       route_(&route),
       kept_(kept),
+      quota_(&shared.quota.of_route(route.name)),
       listener_(shared.poller, shared.timers, shared.loop, std::move(socket), *this) {}
 
 Door::~Door() {
-  if (paused_) static_cast<void>(shared_.quota.last_to_recover());
+  if (paused_in_ != nullptr) static_cast<void>(paused_in_->last_to_recover());
 }
 
 void Door::lead_to(const relay::Route& route) {
   lend_keepalive(listener_.fd(), route);
   route_ = &route;
+  quota_ = &shared_.quota.of_route(route.name);
 }
 
 void Door::on_accepted(net::Descriptor fd, const base::Address& client) {
@@ -35,11 +37,14 @@ void Door::on_accepted(net::Descriptor fd, const base::Address& client) {
 }
 
 void Door::on_paused(const base::Error& error) {
-  paused_ = true;
-  if (!shared_.quota.first_to_pause()) return;
+  const bool by_route = error.code == 0 && !quota_->room(route_->sessions);
+  paused_in_ = by_route ? &quota_->pauses() : &shared_.quota.pauses();
+  if (!paused_in_->first_to_pause()) return;
   log::Line line("accepting is paused; connections wait in the kernel's queue");
   line.add("route", route_->name);
-  if (error.code == 0) {
+  if (by_route) {
+    line.add("reason", "sessions of the route is reached").add("sessions", route_->sessions);
+  } else if (error.code == 0) {
     line.add("reason", "limits.sessions is reached").add("sessions", shared_.quota.most());
   } else {
     line.add("reason", error.text());
@@ -48,8 +53,7 @@ void Door::on_paused(const base::Error& error) {
 }
 
 void Door::on_recovered() {
-  paused_ = false;
-  if (!shared_.quota.last_to_recover()) return;
+  if (!std::exchange(paused_in_, nullptr)->last_to_recover()) return;
   log::Line("accepting goes on").add("route", route_->name).write(log::Level::info);
 }
 

@@ -45,7 +45,7 @@ class Door final : private net::Listener::Owner {
   net::Descriptor hand_over() { return listener_.release(); }
 
  private:
-  bool may_accept() override { return shared_.quota.room(); }
+  bool may_accept() override { return shared_.quota.room() && quota_->room(route_->sessions); }
   void on_accepted(net::Descriptor fd, const base::Address& client) override;
   void on_paused(const base::Error& error) override;
   void on_recovered() override;
@@ -53,7 +53,8 @@ class Door final : private net::Listener::Owner {
   const Shared& shared_;
   const relay::Route* route_;
   const bool kept_;
-  bool paused_ = false;  // told, and not yet that it has recovered
+  relay::RouteQuota* quota_;                // of the route
+  relay::PauseCount* paused_in_ = nullptr;  // told, and not yet that it has recovered
   net::Listener listener_;
 };
 

@@ -41,6 +41,35 @@ bool is_mapped(const Bytes& bytes) {
   return IN6_IS_ADDR_V4MAPPED(&address);
 }
 
+// An address without its port, as networks see it.
+struct Host {
+  Bytes bytes{};
+  bool v4 = false;
+};
+
+Host host_of(const Address& address) {
+  Host host;
+  host.v4 = address.family() == AF_INET;
+  if (host.v4) {
+    const auto* const raw = reinterpret_cast<const sockaddr_in*>(address.raw());
+    std::memcpy(host.bytes.data(), &raw->sin_addr, sizeof raw->sin_addr);
+    return host;
+  }
+  const auto* const raw = reinterpret_cast<const sockaddr_in6*>(address.raw());
+  std::memcpy(host.bytes.data(), &raw->sin6_addr, sizeof raw->sin6_addr);
+  host.v4 = is_mapped(host.bytes);
+  if (host.v4) unmap(host.bytes);
+  return host;
+}
+
+// The finalizer of SplitMix64.
+std::uint64_t mixed(std::uint64_t word) {
+  word += 0x9e3779b97f4a7c15;
+  word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9;
+  word = (word ^ (word >> 27)) * 0x94d049bb133111eb;
+  return word ^ (word >> 31);
+}
+
 std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
 }  // namespace
@@ -88,19 +117,24 @@ Result<Network, Mistake> Network::parse(std::string_view text) {
   return network;
 }
 
+Network Network::around(const Address& address, unsigned v6_prefix) {
+  const Host host = host_of(address);
+  Network network;
+  network.v4_ = host.v4;
+  network.prefix_ = static_cast<std::uint8_t>(host.v4 ? 32 : v6_prefix);
+  network.bytes_ = without_host_bits(host.bytes, network.prefix_);
+  return network;
+}
+
 bool Network::contains(const Address& address) const {
-  Bytes bytes{};
-  bool v4 = address.family() == AF_INET;
-  if (v4) {
-    const auto* const raw = reinterpret_cast<const sockaddr_in*>(address.raw());
-    std::memcpy(bytes.data(), &raw->sin_addr, sizeof raw->sin_addr);
-  } else {
-    const auto* const raw = reinterpret_cast<const sockaddr_in6*>(address.raw());
-    std::memcpy(bytes.data(), &raw->sin6_addr, sizeof raw->sin6_addr);
-    v4 = is_mapped(bytes);
-    if (v4) unmap(bytes);
-  }
-  return v4 == v4_ && same_prefix(bytes, bytes_, prefix_);
+  const Host host = host_of(address);
+  return host.v4 == v4_ && same_prefix(host.bytes, bytes_, prefix_);
+}
+
+std::uint64_t Network::hash() const {
+  std::array<std::uint64_t, 2> words{};
+  std::memcpy(words.data(), bytes_.data(), bytes_.size());
+  return mixed(mixed(words[0] ^ (v4_ ? 1U : 0U)) ^ words[1] ^ prefix_);
 }
 
 bool Network::contains(const Network& other) const {

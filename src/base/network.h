@@ -20,6 +20,10 @@ class Network {
   // are a mistake, since it is not sure what was meant.
   static Result<Network, Mistake> parse(std::string_view text);
 
+  // The one with that address: all of an IPv4 address, so many first bits of an IPv6 one. Requires
+  // at most 128.
+  static Network around(const Address& address, unsigned v6_prefix);
+
   // Whatever the port.
   [[nodiscard]] bool contains(const Address& address) const;
 
@@ -27,6 +31,9 @@ class Network {
   [[nodiscard]] bool contains(const Network& other) const;
 
   [[nodiscard]] bool is_one_address() const { return prefix_ == (v4_ ? 32 : 128); }
+
+  // The same for equal ones.
+  [[nodiscard]] std::uint64_t hash() const;
 
   [[nodiscard]] int family() const { return v4_ ? AF_INET : AF_INET6; }
 

@@ -41,6 +41,12 @@ const char* name(Ending ending) {
       return "untrusted-proxy";
     case Ending::bad_proxy_header:
       return "bad-proxy-header";
+    case Ending::client_denied:
+      return "client-denied";
+    case Ending::client_limit:
+      return "client-limit";
+    case Ending::client_rate:
+      return "client-rate";
     case Ending::not_allowed:
       return "not-allowed";
     case Ending::far_busy:

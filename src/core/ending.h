@@ -29,6 +29,9 @@ enum class Ending : std::uint8_t {
   not_intercepted,   // the client came to a listener for diverted connections, and was not diverted
   untrusted_proxy,   // accept_proxy: the other end is not one that may send a header
   bad_proxy_header,  // accept_proxy: its header was wrong, or did not come
+  client_denied,     // its address is not one that may connect, by the route's allow and deny
+  client_limit,      // it had sessions_per_client sessions already
+  client_rate,       // it connects more often than connects_per_second
   not_allowed,       // the far end of the tunnel may not open that server, or not for this near end
   far_busy,          // the far end had no room for another session
   tunnel_lost,       // the tunnel's connection was lost, and with it its sessions

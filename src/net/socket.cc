@@ -51,7 +51,7 @@ base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive) {
   const linger abort_on_close{1, 0};
   const bool set = set_option(fd, SOL_SOCKET, SO_LINGER, abort_on_close) &&
                    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-                   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+                   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, keepalive.probing ? 1 : 0) &&
                    set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive.idle_s) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive.interval_s) &&

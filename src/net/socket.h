@@ -15,6 +15,7 @@ struct KeepaliveOptions {
   int idle_s = 30;
   int interval_s = 10;
   int probes = 6;
+  bool probing = true;  // false: never, whatever the times are
 };
 
 // Options that every leg has from its first moment. A listener is given them, since an accepted
@@ -23,7 +24,7 @@ struct KeepaliveOptions {
 // - SO_LINGER {1, 0}: if finhold dies, the kernel aborts the connection by RST. A session that was
 //   cut is never taken for one that ended (DESIGN.md R4). Disarmed for an orderly close.
 // - TCP_NODELAY: a relay must not wait for more bytes; the application has decided already.
-// - SO_KEEPALIVE and its three times.
+// - SO_KEEPALIVE, unless it is not to probe, and its three times.
 // - SO_OOBINLINE: an urgent byte is read at its place in the stream, so that it is never lost, also
 //   where it is not recognised as urgent (relay/tcp_leg.h).
 // Not TCP_USER_TIMEOUT: it also kills a connection whose reader is alive but paused (zero window;

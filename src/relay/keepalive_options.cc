@@ -13,7 +13,8 @@ Keepalive more_often(const Keepalive& usual, base::Milliseconds every) {
   const auto interval = std::min(every, usual.interval);
   const auto rest = usual.vanished_after() - idle;
   const auto probes = (rest + interval - base::Milliseconds(1)) / interval;
-  return {idle, interval, static_cast<int>(std::clamp<std::int64_t>(probes, usual.probes, 127))};
+  return {idle, interval, static_cast<int>(std::clamp<std::int64_t>(probes, usual.probes, 127)),
+          usual.probing};
 }
 
 Keepalive usual_keepalive(const Route& route, base::Side side) {
@@ -25,7 +26,7 @@ Keepalive usual_keepalive(const Route& route, base::Side side) {
 
 net::KeepaliveOptions in_seconds(const Keepalive& keepalive) {
   return {static_cast<int>(keepalive.idle.count() / 1000),
-          static_cast<int>(keepalive.interval.count() / 1000), keepalive.probes};
+          static_cast<int>(keepalive.interval.count() / 1000), keepalive.probes, keepalive.probing};
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 
 namespace finhold::relay {
 
-// As configured; but the client leg of a route that redirects hears one at least every 15 s. The
-// kernel's own conntrack sits in that leg, however local it is, and forgets one that is half-closed
-// and silent (after 60 s, net.netfilter.nf_conntrack_tcp_timeout_close_wait): the answer would be
-// lost.
+// As configured, where that is "off" for nursing too; but the client leg of a route that redirects
+// hears one at least every 15 s. The kernel's own conntrack sits in that leg, however local it is,
+// and forgets one that is half-closed and silent (after 60 s,
+// net.netfilter.nf_conntrack_tcp_timeout_close_wait): the answer would be lost.
 net::KeepaliveOptions keepalive_options(const Route& route, base::Side side);
 
 // For a half-closed crossing leg: more often, and as patient.

@@ -13,12 +13,15 @@
 
 namespace finhold::relay {
 
-// TCP keepalive, on both legs, always. A leg whose other end has not answered for
+// TCP keepalive, on both legs. A leg whose other end has not answered for
 // idle + interval * probes has vanished, also while sent bytes wait for their acknowledgement.
 struct Keepalive {
   base::Milliseconds idle = std::chrono::seconds(30);      // whole seconds, 1 s to 32767 s
   base::Milliseconds interval = std::chrono::seconds(10);  // whole seconds, 1 s to 32767 s
   int probes = 6;                                          // 1 to 127
+  // false: no probe is ever sent, and a side that says nothing is never found to have vanished.
+  // Sent bytes still wait no longer than that for their acknowledgement.
+  bool probing = true;
 
   [[nodiscard]] base::Milliseconds vanished_after() const { return idle + interval * probes; }
 
@@ -49,6 +52,19 @@ struct Source {
 // The header of the PROXY protocol (net/proxy_protocol.h) that goes ahead of a session's bytes.
 enum class ProxyHeader : std::uint8_t { none, v1, v2 };
 
+// What one client may have of a route, in the whole process. 0: no limit.
+struct ClientLimits {
+  std::uint32_t sessions = 0;             // open at once
+  std::uint32_t connects_per_second = 0;  // burst_seconds' worth at once
+  // As one client counts an IPv4 address, and an IPv6 network of that length: whoever has one
+  // address of a /64 has them all.
+  std::uint8_t prefix_v6 = 64;
+
+  static constexpr std::uint64_t burst_seconds = 10;
+
+  friend bool operator==(const ClientLimits&, const ClientLimits&) = default;
+};
+
 // One [[route]] of the configuration. Immutable once a worker has it; outlives its sessions.
 struct Route {
   std::string name;
@@ -67,6 +83,12 @@ struct Route {
   ProxyHeader send_proxy = ProxyHeader::none;  // to the server
   bool accept_proxy = false;                   // each client sends a header first
   std::vector<base::Network> trusted;          // those who may; not empty if accept_proxy
+  // By the client's address, or the one that its proxy has announced. Empty: all of them.
+  std::vector<base::Network> allow;
+  std::vector<base::Network> deny;  // also of those
+  // In the whole process; 0: no limit of its own.
+  std::uint32_t sessions = 0;  // open at once; more clients wait to be accepted
+  ClientLimits each_client;
   // For the rules of the kernel only; a session does not look at them.
   std::vector<Traffic> caught;  // by the first route that names it
   std::vector<Traffic> spare;   // of what is caught
@@ -78,5 +100,8 @@ struct Route {
 
   friend bool operator==(const Route&, const Route&) = default;
 };
+
+// Whether that client may connect, by the route's allow and deny.
+bool lets_in(const Route& route, const base::Address& client);
 
 }  // namespace finhold::relay

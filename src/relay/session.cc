@@ -61,7 +61,7 @@ void Session::start(net::Descriptor client, const base::Address& address) {
     return abort(core::Ending::local_error);
   }
   if (route_->accept_proxy) return await_announcement();
-  dial(server_known_ ? std::vector{server_} : std::vector<base::Address>{});
+  if (admit()) dial(server_known_ ? std::vector{server_} : std::vector<base::Address>{});
 }
 
 void Session::start(std::unique_ptr<Leg> client, const base::Address& address,
@@ -72,7 +72,7 @@ void Session::start(std::unique_ptr<Leg> client, const base::Address& address,
   server_known_ = true;
   via_ = std::make_unique<base::Address>(via);
   take(Side::client, std::move(client));
-  dial(servers);
+  if (admit()) dial(servers);
 }
 
 void Session::take(Side side, std::unique_ptr<Leg> leg) {

@@ -114,6 +114,12 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void await_announcement();
   void read_announcement();
   void refuse_announcement(const char* why);
+  // False: the client is refused, and the session over.
+  bool admit();
+  bool refuse_client(core::Ending why);
+  [[nodiscard]] base::Network counted_as() const {
+    return base::Network::around(client_, route_->each_client.prefix_v6);
+  }
   [[nodiscard]] std::string announcement() const;
   void take(base::Side side, std::unique_ptr<Leg> leg);
   void relay(const std::string& header);
@@ -174,7 +180,8 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   bool was_held_ = false;  // and perhaps is still
   bool announced_ = false;
   bool server_known_ = false;
-  bool queued_ = false;  // in the table's queue of sessions with more to do
+  bool counted_ = false;  // as one of its client's
+  bool queued_ = false;   // in the table's queue of sessions with more to do
 };
 
 // What an idle session costs, besides the kernel's two sockets: this, its place in the table, and

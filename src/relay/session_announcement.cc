@@ -45,7 +45,7 @@ void Session::read_announcement() {
     announced_ = true;
   }
   disarm();
-  dial({});
+  if (admit()) dial({});
 }
 
 void Session::refuse_announcement(const char* why) {

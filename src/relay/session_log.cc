@@ -127,4 +127,21 @@ void log_bad_header(const Session& session, const char* why, std::uint64_t left_
   write(line, left_out);
 }
 
+void log_refused_client(const Session& session, core::Ending why, std::uint64_t left_out) {
+  const Route& route = session.route();
+  const bool is_denied = why == core::Ending::client_denied;
+  const bool is_rate = why == core::Ending::client_rate;
+  log::Line line(is_denied ? "refused a client: by the route's allow and deny it may not connect"
+                 : is_rate
+                     ? "refused a client: it connects more often than connects_per_second says"
+                     : "refused a client: it has sessions_per_client sessions open already");
+  line.add("session", session.id()).add("route", route.name).add("client", session.client().text());
+  if (route.accept_proxy) line.add("proxy", session.via().text());
+  if (session.by_tunnel()) line.add("near", session.via().text());
+  if (!is_denied) {
+    line.add("limit", is_rate ? route.each_client.connects_per_second : route.each_client.sessions);
+  }
+  write(line, left_out);
+}
+
 }  // namespace finhold::relay

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "core/ending.h"
 
 namespace finhold::relay {
 
@@ -40,5 +41,8 @@ void log_not_intercepted(const Session& session, base::Error error, std::uint64_
 // sent is no header of the PROXY protocol.
 void log_untrusted(const Session& session, std::uint64_t left_out);
 void log_bad_header(const Session& session, const char* why, std::uint64_t left_out);
+
+// A warning that the session's client is not served: client_denied, client_limit or client_rate.
+void log_refused_client(const Session& session, core::Ending why, std::uint64_t left_out);
 
 }  // namespace finhold::relay

@@ -31,6 +31,7 @@ SessionTable::~SessionTable() {
 
 Session& SessionTable::add(const Route& route) {
   quota_.take();
+  quota_of(route).take();
   sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
   Session& session = *sessions_.back();
   session.slot_ = static_cast<std::uint32_t>(sessions_.size() - 1);
@@ -55,12 +56,22 @@ void SessionTable::queue(Session& session) {
 }
 
 void SessionTable::retire(Session& session) {
+  // Before the line: who reads it may connect in this session's place.
+  quota_.give_back();
+  RouteQuota& of_route = quota_of(session.route());
+  of_route.give_back();
+  if (session.counted_) of_route.clients().give_back(session.counted_as());
   log_ending(session);
   RouteCounts& counts = done_[session.route().name];
   count_done(session, counts);
   ++counts.endings[static_cast<std::size_t>(session.ending())];
-  quota_.give_back();
   retired_.push_back(&session);
+}
+
+RouteQuota& SessionTable::quota_of(const Route& route) {
+  RouteQuota*& quota = route_quotas_[route.name];
+  if (quota == nullptr) quota = &quota_.of_route(route.name);
+  return *quota;
 }
 
 void SessionTable::note_dial(const Session& session, net::Instant took_ms) {

@@ -19,6 +19,7 @@
 #include "relay/line_limit.h"
 #include "relay/own_dials.h"
 #include "relay/route.h"
+#include "relay/route_quota.h"
 #include "relay/scratch.h"
 #include "relay/session.h"
 #include "relay/session_report.h"
@@ -43,10 +44,11 @@ class SessionQuota {
   // Sessions beyond it stay; no new one begins until there is room again.
   void set_most(std::uint32_t most) { most_.store(most, std::memory_order_relaxed); }
 
-  // Listeners that have paused for want of room, descriptors or memory: all of these concern the
-  // whole process, so only the first to pause and the last to recover say so.
-  bool first_to_pause() { return paused_.fetch_add(1) == 0; }
-  bool last_to_recover() { return paused_.fetch_sub(1) == 1; }
+  // Of listeners for want of room, descriptors or memory: all of these concern the whole process.
+  [[nodiscard]] PauseCount& pauses() { return pauses_; }
+
+  // Of the route or far end with that name.
+  RouteQuota& of_route(const std::string& name) { return routes_.of(name); }
 
   // A number for a session, unique in the process.
   std::uint64_t next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed) + 1; }
@@ -62,7 +64,8 @@ class SessionQuota {
   std::atomic<std::uint32_t> most_;
   std::unique_ptr<OwnDials> own_dials_;  // nothing if no route intercepts
   std::atomic<std::uint32_t> open_{0};
-  std::atomic<std::uint32_t> paused_{0};
+  PauseCount pauses_;
+  RouteQuotas routes_;
   std::atomic<std::uint64_t> next_id_{0};
 };
 
@@ -117,6 +120,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   void retire(Session& session);
   // Its dial is over, well or not.
   void note_dial(const Session& session, net::Instant took_ms);
+  RouteQuota& quota_of(const Route& route);
   // How many bytes of one flow may be moved before others have their turn: the bulk flows of a turn
   // share most_per_turn, so that they do not raise the latency of small ones however many they are.
   [[nodiscard]] std::size_t budget() const { return budget_; }
@@ -160,7 +164,8 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   std::vector<Session*> queue_;    // have more to do
   std::vector<Session*> running_;  // queue_ of the turn that ends now
   std::vector<Session*> retired_;
-  std::unordered_map<std::string, RouteCounts> done_;  // of retired sessions, and all dials
+  std::unordered_map<std::string, RouteQuota*> route_quotas_;  // those of quota_ that were needed
+  std::unordered_map<std::string, RouteCounts> done_;          // of retired sessions, and all dials
 };
 
 }  // namespace finhold::relay

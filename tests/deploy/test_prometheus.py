@@ -23,6 +23,7 @@ listen = "127.0.0.1:0"
 name = "main"
 listen = "127.0.0.1:0"
 server = "127.0.0.1:9"
+sessions = 100
 [[route]]
 name = "paired"
 listen = "127.0.0.1:0"

@@ -7,7 +7,8 @@ import subprocess
 import time
 
 from ends import seconds_of
-from finhold import wait_until
+from finhold import route_to, wait_until
+from reloading import Reloading
 from test_holding import crossing
 
 KEEPALIVE = {"idle": "100s", "interval": "20s", "probes": 3}
@@ -109,3 +110,43 @@ def test_small_writes_do_not_wait_for_each_other(relay):
 
     session.client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     assert seconds_of(turns) < 2
+
+
+def probes(session):
+    return [line for line in (look() for look in legs(session).values()) if "keepalive" in line]
+
+
+def test_keepalive_off_means_no_probe_on_either_leg(relay):
+    _, session = relay("both", keepalive="off")
+    session.client.send(10)
+    session.server.receive(10)
+    assert all(look() for look in legs(session).values())
+    wait_until(lambda: not any("timer:" in look() for look in legs(session).values()))  # of acknowledgements
+    assert not probes(session)
+
+
+def test_keepalive_off_means_no_nursing(relay, flow):
+    """Of the leg whose FIN was released, or of the one that it came over."""
+    _, session = relay("both", release="200ms", keepalive="off")
+    source, sink = session.flow(flow)
+    source.finish()
+    sink.expect_end(0)
+    time.sleep(0.2)
+    assert not probes(session)
+    sink.send(10)
+    source.receive(10)
+    sink.finish()
+    source.expect_end()
+
+
+def test_a_reload_turns_keepalive_off_and_on_for_new_sessions(start, public_path, server):
+    """Their listeners stay, from which the clients' legs have it."""
+    running = Reloading(start, public_path / "reloaded.toml", route_to(server.address, keepalive=KEEPALIVE))
+    for keepalive, has_probes in ((KEEPALIVE, 2), ("off", 0), (KEEPALIVE, 2)):
+        running.reload(route_to(server.address, keepalive=keepalive))
+        session = server.session(running.finhold.address())
+        session.client.send(10)
+        session.server.receive(10)
+        wait_until(lambda: all("timer:" not in look() or "keepalive" in look() for look in legs(session).values()))
+        assert len(probes(session)) == has_probes
+        session.close()

@@ -38,7 +38,8 @@ Facts some_facts() {
           .routes = {{.name = "orders",
                       .listen = "127.0.0.1:7000",
                       .server = "db.internal:5432",
-                      .crosses = "server"},
+                      .crosses = "server",
+                      .most_sessions = 50},
                      {.name = "side", .listen = "[::]:15001", .tunnel = "dc", .crosses = "none"}}};
 }
 
@@ -124,6 +125,7 @@ TEST_CASE("metrics have every series from the start, and what was counted") {
         "finhold_config_last_reload_success_timestamp_seconds 1800000000\n",
         "finhold_sessions{route=\"orders\"} 1\n",
         "finhold_sessions{route=\"side\"} 0\n",
+        "finhold_route_sessions_limit{route=\"orders\"} 50\n",
         "finhold_sessions_total{route=\"orders\",ending=\"finished\"} 41\n",
         "finhold_sessions_total{route=\"orders\",ending=\"local-error\"} 0\n",
         "finhold_sessions_total{route=\"side\",ending=\"finished\"} 0\n",
@@ -145,6 +147,7 @@ TEST_CASE("metrics have every series from the start, and what was counted") {
     CAPTURE(line);
     CHECK(contains(text, line));
   }
+  CHECK_FALSE(contains(text, "finhold_route_sessions_limit{route=\"side\"}"));  // it has none
   CHECK_FALSE(contains(text, "process_open_fds"));  // nothing is told that is not known
   const std::string own =
       finhold::admin::metrics_text(some_facts(), some_reports(), finhold::admin::process_figures());
@@ -158,6 +161,8 @@ TEST_CASE("the JSON tells routes in order, and the state of both flows") {
   const std::string json = finhold::admin::status_json(some_facts(), some_reports(), false);
   CHECK(contains(json, R"("state":"ready")"));
   CHECK(contains(json, R"("sessions":1,"sessions_limit":100)"));
+  CHECK(contains(json, R"("sessions":1,"sessions_limit":50,"dialing":0)"));
+  CHECK(contains(json, R"("sessions":0,"sessions_limit":null,"dialing":0)"));
   CHECK(json.find(R"("name":"orders")") < json.find(R"("name":"side")"));
   CHECK(contains(json, R"("server":null,"tunnel":"dc")"));  // where each client was going
   CHECK(contains(json, R"("tunnels":[{"name":"dc","connections":2,"streams":5}],"fars":[])"));

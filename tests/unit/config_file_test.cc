@@ -75,11 +75,16 @@ void check_same(const Route& a, const Route& b) {
   CHECK(a.send_proxy == b.send_proxy);
   CHECK(a.accept_proxy == b.accept_proxy);
   CHECK(a.trusted == b.trusted);
+  CHECK(a.allow == b.allow);
+  CHECK(a.deny == b.deny);
+  CHECK(a.sessions == b.sessions);
+  CHECK(a.each_client == b.each_client);
   CHECK(a.caught == b.caught);
   CHECK(a.spare == b.spare);
   CHECK(a.keepalive.idle == b.keepalive.idle);
   CHECK(a.keepalive.interval == b.keepalive.interval);
   CHECK(a.keepalive.probes == b.keepalive.probes);
+  CHECK(a.keepalive.probing == b.keepalive.probing);
   CHECK(a.fin.crosses == b.fin.crosses);
   CHECK(a.fin.release_when_quiet == b.fin.release_when_quiet);
   CHECK(a.fin.hold_at_most == b.fin.hold_at_most);
@@ -184,6 +189,13 @@ name = "b"
 listen = "0.0.0.0:0"
 server = "[2001:db8::5]:22"
 source = "2001:db8::7"
+allow = ["10.0.0.0/8", "192.0.2.7"]
+deny = ["10.6.0.0/16"]
+sessions = 50
+sessions_per_client = 5
+connects_per_second = 3
+client_prefix_v6 = 48
+keepalive = "off"
 [[route]]
 name = "c"
 listen = "[::1]:15001"
@@ -224,6 +236,9 @@ tls = { certificate = "/d", key = "/e", client_ca = "/f" }
 token = "t"
 allow = ["10.0.0.0/8:514", "DB.internal:5432"]
 keepalive = { idle = "20s" }
+sessions_per_client = 8
+connects_per_second = 9
+client_prefix_v6 = 56
 connect_timeout = "4s"
 send_proxy = "v1"
 ping_every = "7s"
@@ -234,6 +249,7 @@ streams_per_connection = 6
 listen = "127.0.0.1:8444"
 tls = "off"
 allow = ["127.0.0.1:514"]
+keepalive = "off"
 [admin]
 listen = "[::1]:9464"
 )");
@@ -278,6 +294,17 @@ listen = "[::1]:9464"
   CHECK(b.server.text() == "[2001:db8::5]:22");
   CHECK(b.source.kind == Source::address);
   CHECK(b.source.address.text() == "[2001:db8::7]:0");
+  REQUIRE(b.allow.size() == 2);
+  CHECK(b.allow[1].text() == "192.0.2.7");
+  REQUIRE(b.deny.size() == 1);
+  CHECK(b.deny[0].text() == "10.6.0.0/16");
+  CHECK(b.sessions == 50);
+  CHECK(b.each_client == finhold::relay::ClientLimits{5, 3, 48});
+  CHECK_FALSE(b.keepalive.probing);
+  CHECK(a.keepalive.probing);
+  CHECK(a.allow.empty());
+  CHECK(a.sessions == 0);
+  CHECK(a.each_client == finhold::relay::ClientLimits{0, 0, 64});
   const auto& c = config.routes[2];
   CHECK(c.intercept == Intercept::redirect);
   CHECK(c.mark == 0xffffffff);
@@ -307,7 +334,7 @@ listen = "[::1]:9464"
   CHECK(one.tls->server_name == "far.example.net");
   CHECK(one.token.empty());
   CHECK(one.optimistic_data);
-  CHECK(config.tunnels[0].tls.line == 54);
+  CHECK(config.tunnels[0].tls.line == 61);
   CHECK(config.tunnels[0].tls.column == 7);
   const auto& two = config.tunnels[1].settings;
   REQUIRE(two.tls.has_value());
@@ -323,6 +350,7 @@ listen = "[::1]:9464"
   REQUIRE(config.fars.size() == 2);
   const auto& f = config.fars[0].settings;
   CHECK(f.route.name == "f");
+  CHECK(f.route.each_client == finhold::relay::ClientLimits{8, 9, 56});
   CHECK(f.route.listen.text() == "[::]:8443");
   CHECK(f.route.keepalive.idle == 20s);
   CHECK(f.route.connect_timeout == 4s);

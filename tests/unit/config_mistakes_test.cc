@@ -48,7 +48,8 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
         "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, idle, closing, "
         "send_proxy, "
         "accept_proxy, "
-        "trusted, keepalive and [route.fin]\n");
+        "trusted, allow, deny, sessions, sessions_per_client, connects_per_second, "
+        "client_prefix_v6, keepalive and [route.fin]\n");
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
@@ -488,4 +489,59 @@ TEST_CASE("a route that leads back to itself is refused") {
   CHECK(loop("0.0.0.0:7000", "10.0.0.5:7000") == "ok\n");
   CHECK(loop("127.0.0.1:7000", "127.0.0.2:7000") == "ok\n");
   CHECK(loop("127.0.0.1:7000", "localhost:7000") == "ok\n");
+}
+
+TEST_CASE("lists of clients that let nobody in are told") {
+  CHECK(said_of_route("allow = []") ==
+        "5:1: allow: lets nobody in; write the networks of those who may connect, such as "
+        "[\"10.0.0.0/8\"], or take it away for everybody\n");
+  CHECK(
+      said_of_route("allow = [\"10.1.0.0/16\", \"192.0.2.7\"]\ndeny = [\"10.0.0.0/8\"]") ==
+      "5:10: allow: nobody of this may connect, since deny has \"10.0.0.0/8\", and wins; take one "
+      "of the two away\n");
+  CHECK(
+      said_of_route("deny = [\"0.0.0.0/0\"]") ==
+      "5:8: deny: nobody may connect; write allow = [\"10.0.0.0/8\"] instead, with the networks of "
+      "those who may\n");
+  CHECK(
+      said_of_route("allow = [\"2001:db8::/32\"]") ==
+      "5:9: allow: nobody of these can connect: the listener of this route, \"127.0.0.1:7000\", is "
+      "IPv4 only; write listen = \"[::]:7000\" for both, or networks that reach it\n");
+  CHECK(said_of_route("allow = [\"10.0.0.1/8\"]") ==
+        "5:10: allow: \"10.0.0.1/8\" has bits set behind its prefix; write \"10.0.0.0/8\" for the "
+        "network, or \"10.0.0.1\" for the one address\n");
+}
+
+TEST_CASE("lists of clients that let somebody in are none") {
+  CHECK(said_of_route("allow = [\"0.0.0.0/0\", \"::/0\"]") == "ok\n");
+  CHECK(said_of_route("allow = [\"10.0.0.0/8\"]\ndeny = [\"10.6.0.0/16\", \"::/0\"]") == "ok\n");
+  CHECK(said_of_route("deny = [\"::/0\"]") == "ok\n");
+  CHECK(said_of_route("accept_proxy = true\ntrusted = [\"10.0.0.0/8\"]\ndeny = [\"0.0.0.0/0\"]") ==
+        "ok\n");
+}
+
+TEST_CASE("limits of clients are numbers from 1, or unlimited") {
+  for (const std::string key : {"sessions", "sessions_per_client", "connects_per_second"}) {
+    const std::string most = key == "connects_per_second" ? "100000" : "10000000";
+    CHECK(said_of_route(key + " = \"unlimited\"") == "ok\n");
+    CHECK(said_of_route(key + " = 1") == "ok\n");
+    CHECK(said_of_route(key + " = 0") == "5:" + std::to_string(key.size() + 4) + ": " + key +
+                                             ": 0 is too small; write a whole number from 1 to " +
+                                             most + ", or \"unlimited\"\n");
+  }
+  CHECK(said_of_route("client_prefix_v6 = 129") ==
+        "5:20: client_prefix_v6: 129 is too large; write a whole number from 16 to 128\n");
+}
+
+TEST_CASE("keepalive is a table, or off, and then there is no nursing") {
+  CHECK(said_of_route("keepalive = \"off\"") == "ok\n");
+  CHECK(said_of_route("keepalive = \"no\"") ==
+        "5:13: keepalive: expected a table or \"off\", found the string \"no\"; write { idle = "
+        "\"30s\", interval = \"10s\", probes = 6 }, or some of these, or keepalive = \"off\" for "
+        "none "
+        "at all, where a box drops them\n");
+  CHECK(
+      said_of_route("keepalive = \"off\"\n[route.fin]\nnurse_every = \"5s\"") ==
+      "7:15: nurse_every: nursing is done by keepalives, and keepalive is \"off\"; take one of the "
+      "two away\n");
 }

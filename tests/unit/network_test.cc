@@ -93,6 +93,18 @@ TEST_CASE("an IPv4-mapped IPv6 address counts as the IPv4 address") {
   CHECK(network("::ffff:192.0.2.7") == network("192.0.2.7"));
 }
 
+TEST_CASE("a network around an address is all of an IPv4 one, and so many bits of an IPv6 one") {
+  const auto around = [](const char* address, unsigned bits) {
+    return Network::around(Address::parse(address).value(), bits);
+  };
+  CHECK(around("192.0.2.7:1", 64) == network("192.0.2.7"));
+  CHECK(around("[::ffff:192.0.2.7]:1", 64) == network("192.0.2.7"));
+  CHECK(around("[2001:db8:1:2:3::4]:1", 64) == network("2001:db8:1:2::/64"));
+  CHECK(around("[2001:db8:1:2:3::4]:1", 128) == network("2001:db8:1:2:3::4"));
+  CHECK(around("[2001:db8:1:2::4]:1", 64).hash() == around("[2001:db8:1:2:3::5]:9", 64).hash());
+  CHECK(around("[2001:db8:1:2::4]:1", 64).hash() != around("[2001:db8:1:3::4]:1", 64).hash());
+}
+
 TEST_CASE("the families do not mix") {
   CHECK_FALSE(contains("0.0.0.0/0", "[::1]:1"));
   CHECK_FALSE(contains("::/0", "127.0.0.1:1"));

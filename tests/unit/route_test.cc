@@ -31,6 +31,38 @@ TEST_CASE("nursing never makes probes rarer or fewer") {
   CHECK(nursed.probes == 2);
 }
 
+TEST_CASE("keepalive off is off for every leg, nursed or redirected") {
+  relay::Route route;
+  route.keepalive.probing = false;
+  for (const auto intercept : {relay::Intercept::none, relay::Intercept::redirect}) {
+    route.intercept = intercept;
+    for (const auto side : {base::Side::client, base::Side::server}) {
+      CHECK_FALSE(relay::keepalive_options(route, side).probing);
+      CHECK_FALSE(relay::nursing_options(route, side).probing);
+    }
+  }
+  CHECK(route.keepalive.vanished_after() == std::chrono::seconds(90));  // of unanswered bytes
+}
+
+TEST_CASE("a client is let in by allow, unless it is in deny") {
+  const auto network = [](const char* text) { return base::Network::parse(text).value(); };
+  const auto lets_in = [](const relay::Route& route, const char* client) {
+    return relay::lets_in(route, base::Address::parse(client).value());
+  };
+  relay::Route route;
+  CHECK(lets_in(route, "10.0.0.1:1"));
+  route.deny = {network("10.6.0.0/16")};
+  CHECK(lets_in(route, "10.0.0.1:1"));
+  CHECK_FALSE(lets_in(route, "10.6.0.1:1"));
+  CHECK_FALSE(lets_in(route, "[::ffff:10.6.0.1]:1"));
+  route.allow = {network("10.0.0.0/8"), network("2001:db8::/32")};
+  CHECK(lets_in(route, "10.0.0.1:1"));
+  CHECK(lets_in(route, "[2001:db8::1]:1"));
+  CHECK_FALSE(lets_in(route, "10.6.0.1:1"));
+  CHECK_FALSE(lets_in(route, "192.0.2.7:1"));
+  CHECK_FALSE(lets_in(route, "[2001:db9::1]:1"));
+}
+
 TEST_CASE("the kernel takes no more than 127 probes") {
   relay::Route route;
   route.keepalive.idle = std::chrono::seconds(3600);
