@@ -289,7 +289,7 @@ const auto keys = std::to_array<Key>({
                  Target& to) { to.item.route.sessions = static_cast<std::uint32_t>(v.number); }},
     sessions_per_client_of("route"),
     connects_per_second_of("route"),
-    client_prefix_v6_of("route"),
+    client_prefix_of("route"),
 
     idle_of("route.keepalive"),
     interval_of("route.keepalive"),

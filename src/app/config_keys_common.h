@@ -78,9 +78,9 @@ constexpr Key connects_per_second_of(std::string_view table) {
       }};
 }
 
-constexpr Key client_prefix_v6_of(std::string_view table) {
+constexpr Key client_prefix_of(std::string_view table) {
   return {.table = table,
-          .name = "client_prefix_v6",
+          .name = "client_prefix",
           .kind = Kind::count,
           .example = "64",
           .meaning = "first bits of an IPv6 address that make one client, for these two limits",

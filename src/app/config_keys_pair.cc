@@ -177,7 +177,7 @@ const auto keys = std::to_array<Key>({
 
     sessions_per_client_of("far"),
     connects_per_second_of("far"),
-    client_prefix_v6_of("far"),
+    client_prefix_of("far"),
 
     idle_of("far.keepalive"),
     interval_of("far.keepalive"),

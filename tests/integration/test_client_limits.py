@@ -109,7 +109,7 @@ def ipv6_network():
 def test_an_ipv6_client_is_a_network(start, ipv6_network, prefix, same, another):
     """By default a /64: whoever has one address of it has them all."""
     server = Server("::1")
-    keys = {} if prefix is None else {"client_prefix_v6": prefix}
+    keys = {} if prefix is None else {"client_prefix": prefix}
     finhold = start(route_to(server.address, listen="[::]:0", sessions_per_client=1, **keys))
 
     address = ("::1", finhold.address()[1])

@@ -10,6 +10,7 @@ from ends import Server, Session, connect, text_of
 from finhold import config_text, wait_until
 from private_network import private_network
 from privileges import UID, GID, expect_only, mask, unprivileged
+from test_allow_deny import expect_refusal_of
 from test_rules import run, script
 
 SIDECAR = {"name": "main", "listen": "[::]:15001", "intercept": "redirect", "crosses": "none",
@@ -74,6 +75,19 @@ def test_a_sidecar_diverts_and_lets_go_when_it_stops(start, apply, prefix):
         assert not diverted
         finish(session)
         finhold.await_exit()
+        server.close()
+
+
+def test_a_sidecar_refuses_denied_clients_and_counts_the_others(start, apply):
+    with private_network():
+        server = Server("127.0.0.2", port=9000)
+        finhold = apply({**SIDECAR, "deny": ["127.0.0.3"], "sessions_per_client": 1})
+        session = session_with(server)
+        for source, ending in (("127.0.0.3", "client-denied"), ("127.0.0.1", "client-limit")):
+            expect_refusal_of(server.address, source)
+            assert finhold.ending(ending=ending)["client"].startswith(f"{source}:")
+        finish(session)
+        finhold.stop()
         server.close()
 
 
@@ -256,6 +270,17 @@ def test_a_gateway_whose_ipv6_is_disabled_diverts_ipv4(gateway, start, apply, fa
     expect_answer(program, family, port)
     finhold.stop()
     assert len(finhold.found("session ended")) == 1
+
+
+def test_a_gateway_refuses_denied_clients_by_their_own_address(gateway, start, apply, family):
+    network = {"v4": "10.77.1.0/24", "v6": "fd77:1::/64"}[family]
+    finhold = apply({**GATEWAY, "deny": [network]})
+    program = gateway.program("connect", FAR[family], 9000)
+    ending = finhold.ending(ending="client-denied", server=text_of((FAR[family], 9000)))
+    assert ending["client"].startswith(text_of((CLIENT[family], 0)).removesuffix("0"))
+    program.communicate("go\n", timeout=20)
+    assert program.returncode != 0
+    finhold.stop()
 
 
 LEAST = ("NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE")

@@ -194,7 +194,7 @@ deny = ["10.6.0.0/16"]
 sessions = 50
 sessions_per_client = 5
 connects_per_second = 3
-client_prefix_v6 = 48
+client_prefix = 48
 keepalive = "off"
 [[route]]
 name = "c"
@@ -238,7 +238,7 @@ allow = ["10.0.0.0/8:514", "DB.internal:5432"]
 keepalive = { idle = "20s" }
 sessions_per_client = 8
 connects_per_second = 9
-client_prefix_v6 = 56
+client_prefix = 56
 connect_timeout = "4s"
 send_proxy = "v1"
 ping_every = "7s"

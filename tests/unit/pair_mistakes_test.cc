@@ -92,7 +92,8 @@ TEST_CASE("tls is a table, or off in so many words") {
         "5:1: unknown key \"tls\" in [[route]]; the known keys there are name, listen, server, "
         "tunnel, intercept, source, mark, catch, spare, crosses, connect_timeout, idle, closing, "
         "send_proxy, "
-        "accept_proxy, trusted, keepalive and [route.fin]\n");
+        "accept_proxy, trusted, allow, deny, sessions, sessions_per_client, connects_per_second, "
+        "client_prefix, keepalive and [route.fin]\n");
   CHECK(said(good_route + "[route.tls]\nca = \"x\"\n") ==
         "5:8: unknown table \"tls\" in [[route]]; write tls below its [[tunnel]]\n");
 }
