@@ -131,10 +131,10 @@ bool Network::contains(const Address& address) const {
   return host.v4 == v4_ && same_prefix(host.bytes, bytes_, prefix_);
 }
 
-std::uint64_t Network::hash() const {
+std::uint64_t Network::hash(std::uint64_t seed) const {
   std::array<std::uint64_t, 2> words{};
   std::memcpy(words.data(), bytes_.data(), bytes_.size());
-  return mixed(mixed(words[0] ^ (v4_ ? 1U : 0U)) ^ words[1] ^ prefix_);
+  return mixed(mixed(mixed(seed ^ (v4_ ? 1U : 0U)) ^ words[0]) ^ words[1] ^ prefix_);
 }
 
 bool Network::contains(const Network& other) const {

@@ -32,8 +32,8 @@ class Network {
 
   [[nodiscard]] bool is_one_address() const { return prefix_ == (v4_ ? 32 : 128); }
 
-  // The same for equal ones.
-  [[nodiscard]] std::uint64_t hash() const;
+  // The same for equal ones and the same seed; who does not know the seed cannot choose it.
+  [[nodiscard]] std::uint64_t hash(std::uint64_t seed) const;
 
   [[nodiscard]] int family() const { return v4_ ? AF_INET : AF_INET6; }
 

@@ -17,10 +17,25 @@ std::uint64_t random_word() {
   return std::uint64_t{device()} << 32 | device();
 }
 
+// Nobody can choose addresses that meet in one place of a table.
+std::uint64_t hash_of(const base::Network& client) {
+  static const std::uint64_t seed = random_word();
+  return client.hash(seed);
+}
+
 }  // namespace
 
+std::size_t ClientSessions::Hash::operator()(const base::Network& client) const {
+  return hash_of(client);
+}
+
+// By bits that the tables in it do not go by.
+ClientSessions::Shard& ClientSessions::shard_of(const base::Network& client) {
+  return shards_[(hash_of(client) >> 48) % shards_.size()];
+}
+
 bool ClientSessions::take(const base::Network& client, std::uint32_t most) {
-  Shard& shard = shards_[client.hash() % shards_.size()];
+  Shard& shard = shard_of(client);
   const std::lock_guard lock(shard.mutex);
   const auto [entry, is_new] = shard.sessions.try_emplace(client, 0);
   if (!is_new && most != 0 && entry->second >= most) return false;
@@ -29,7 +44,7 @@ bool ClientSessions::take(const base::Network& client, std::uint32_t most) {
 }
 
 void ClientSessions::give_back(const base::Network& client) {
-  Shard& shard = shards_[client.hash() % shards_.size()];
+  Shard& shard = shard_of(client);
   const std::lock_guard lock(shard.mutex);
   const auto entry = shard.sessions.find(client);
   FINHOLD_CHECK(entry != shard.sessions.end());
@@ -45,14 +60,12 @@ std::size_t ClientSessions::clients() const {
   return count;
 }
 
-ClientRates::ClientRates() : seed_(random_word()) {}
-
 // A bucket is written as the time when it will be full: each token moves that on by the time that
 // one takes to come back ("virtual scheduling" of ITU-T I.371).
 bool ClientRates::take(const base::Network& client, std::uint32_t per_second, core::Instant now) {
   std::call_once(made_, [this] { sets_.resize(sets); });
   const std::uint64_t now_ns = now * 1'000'000;
-  const std::uint64_t hash = (client.hash() ^ seed_) * 0x9e3779b97f4a7c15;
+  const std::uint64_t hash = hash_of(client);
   const std::size_t place = (hash >> 32) % sets;
   const std::lock_guard lock(mutexes_[place % locks]);
   Set& set = sets_[place];

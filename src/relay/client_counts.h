@@ -28,12 +28,14 @@ class ClientSessions {
 
  private:
   struct Hash {
-    std::size_t operator()(const base::Network& client) const { return client.hash(); }
+    std::size_t operator()(const base::Network& client) const;
   };
   struct Shard {
     mutable std::mutex mutex;
     std::unordered_map<base::Network, std::uint32_t, Hash> sessions;
   };
+
+  Shard& shard_of(const base::Network& client);
 
   std::array<Shard, 16> shards_;
 };
@@ -47,8 +49,6 @@ class ClientSessions {
 // addresses could come from a new one each time anyway.
 class ClientRates {
  public:
-  ClientRates();
-
   // A token of the client's. False: there is none. Requires per_second > 0.
   bool take(const base::Network& client, std::uint32_t per_second, core::Instant now);
 
@@ -63,7 +63,6 @@ class ClientRates {
   };
   using Set = std::array<Bucket, places_in_set>;
 
-  const std::uint64_t seed_;  // so that nobody can choose addresses which meet in one set
   std::once_flag made_;
   std::vector<Set> sets_;  // none before made_; each under one of mutexes_
   std::array<std::mutex, locks> mutexes_;

@@ -101,8 +101,8 @@ TEST_CASE("a network around an address is all of an IPv4 one, and so many bits o
   CHECK(around("[::ffff:192.0.2.7]:1", 64) == network("192.0.2.7"));
   CHECK(around("[2001:db8:1:2:3::4]:1", 64) == network("2001:db8:1:2::/64"));
   CHECK(around("[2001:db8:1:2:3::4]:1", 128) == network("2001:db8:1:2:3::4"));
-  CHECK(around("[2001:db8:1:2::4]:1", 64).hash() == around("[2001:db8:1:2:3::5]:9", 64).hash());
-  CHECK(around("[2001:db8:1:2::4]:1", 64).hash() != around("[2001:db8:1:3::4]:1", 64).hash());
+  CHECK(around("[2001:db8:1:2::4]:1", 64).hash(7) == around("[2001:db8:1:2:3::5]:9", 64).hash(7));
+  CHECK(around("[2001:db8:1:2::4]:1", 64).hash(7) != around("[2001:db8:1:3::4]:1", 64).hash(7));
 }
 
 TEST_CASE("the families do not mix") {
