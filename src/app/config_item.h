@@ -22,7 +22,7 @@ struct Item {
   // [[route]], [[far]]; nothing: as [limits] has it.
   std::optional<base::Limit> idle;
   std::optional<base::Limit> closing;
-  bool tls_off = false;  // [[tunnel]], [[far]]: tls = "off"
+  bool tls_off = false;        // [[tunnel]], [[far]]: tls = "off"
   bool keepalive_off = false;  // [[route]], [[far]]: keepalive = "off"
 };
 

@@ -174,7 +174,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   base::Flow first_end_ = base::Flow::to_server;
   std::uint8_t look_again_ms_ = 0;  // while delivery is waited for
   std::array<bool, 2> lost_{};      // by flow: its sink's leg was, with what in_kernel_ says
-  OwnDials::Entry own_dial_;  // of the server leg, while it is in the table's own_dials()
+  OwnDials::Entry own_dial_;        // of the server leg, while it is in the table's own_dials()
   bool any_end_ = false;
   bool holding_ = false;
   bool was_held_ = false;  // and perhaps is still
