@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <span>
 
 #include "app/config_reader.h"
 #include "app/wording.h"
@@ -17,6 +18,9 @@ constexpr std::size_t largest_file = std::size_t{1024} * 1024;
 // The parser goes one call deeper for each part of a dotted key, without a limit of its own: tens
 // of thousands of dots in one line would overflow its stack.
 constexpr std::size_t longest_line = 4096;
+
+// More than anybody mends at a time; a wrong file can have as many as it has lines.
+constexpr std::size_t most_told = 100;
 
 struct CloseFile {
   void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
@@ -60,13 +64,17 @@ LoadResult load_config_file(const std::string& path) {
 
 std::string report(std::string_view path, const Problems& problems) {
   const std::string shown = printable(path);
+  const std::size_t told = std::min(problems.size(), most_told);
   std::string text;
-  for (const Problem& problem : problems) {
+  for (const Problem& problem : std::span(problems).first(told)) {
     text += shown + ":";
     if (problem.line > 0) {
       text += std::to_string(problem.line) + ":" + std::to_string(problem.column) + ":";
     }
     text += " " + problem.what + "\n";
+  }
+  if (told < problems.size()) {
+    text += shown + ": and " + std::to_string(problems.size() - told) + " more like these\n";
   }
   return text + shown + ": " + std::to_string(problems.size()) +
          (problems.size() == 1 ? " problem\n" : " problems\n");

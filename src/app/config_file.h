@@ -26,7 +26,8 @@ base::Result<Config, Problems> load_config_text(std::string_view text);
 // The same for a file, which may also be unreadable.
 base::Result<Config, Problems> load_config_file(const std::string& path);
 
-// One line for each problem, "path:line:column: what", and one that counts them.
+// One line for each problem, "path:line:column: what", and one that counts them. Of very many only
+// the first ones are told, and how many more there are.
 std::string report(std::string_view path, const Problems& problems);
 
 }  // namespace finhold::app

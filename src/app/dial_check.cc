@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/wording.h"
 #include "base/log.h"
 #include "net/dial_source.h"
 #include "net/dialer.h"
@@ -35,7 +36,8 @@ std::string cure(const base::Error& error) {
            "it "
            "has";
   }
-  return "a socket as it needs cannot be made";
+  const std::string want = cure_of_want(error.code);
+  return want.empty() ? "a socket as it needs cannot be made" : want;
 }
 
 }  // namespace

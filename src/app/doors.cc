@@ -54,7 +54,7 @@ void Doors::begin_far(Entrance& entrance, const GenerationRef& generation, std::
   open_fars(entrance, generation, sockets_of(entrance, route));
 }
 
-// Registering a handful of sockets fails for want of kernel memory only.
+// The poller has a place for each of them (Worker::reserve).
 void Doors::open_doors(Entrance& entrance, const relay::Route& route,
                        std::vector<net::Descriptor> sockets) {
   for (net::Descriptor& socket : sockets) {

@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "app/wording.h"
 #include "base/log.h"
 #include "net/socket.h"
 #include "relay/keepalive_options.h"
@@ -28,16 +30,22 @@ std::string advice(const base::Error& error) {
       return "intercept = \"tproxy\" needs CAP_NET_RAW or CAP_NET_ADMIN (AmbientCapabilities= in "
              "systemd)";
     case EACCES:
+      // Of a security module (SELinux, AppArmor), or of a filter of system calls.
+      if (std::string_view(error.operation) != "bind") {
+        return "this machine's security policy forbids finhold that call: \"dmesg\" or \"ausearch "
+               "-m "
+               "avc\" shows which";
+      }
       return "ports below 1024 need CAP_NET_BIND_SERVICE (AmbientCapabilities= in systemd) or a "
              "lower net.ipv4.ip_unprivileged_port_start";
     case EADDRNOTAVAIL:
       return "this machine does not have that address: \"ip address\" shows those it has";
     case EAFNOSUPPORT:
       return "this machine has no IPv6; listen on an IPv4 address";
-    case EMFILE:
-      return "the limit of open files is too low: raise LimitNOFILE= in systemd or \"ulimit -n\"";
-    default:
-      return "";
+    default: {
+      const std::string cure = cure_of_want(error.code);
+      return cure.empty() ? "the kernel refuses it" : cure;
+    }
   }
 }
 

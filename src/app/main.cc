@@ -1,10 +1,10 @@
-#include <cstdlib>
 #include <exception>
 #include <fcntl.h>
 #include <iostream>
 #include <unistd.h>
 
 #include "app/cli.h"
+#include "app/last_words.h"
 #include "app/server.h"
 
 namespace {
@@ -21,9 +21,7 @@ void open_standard_streams() {
 
 int main(int argc, char** argv) {
   open_standard_streams();
-  // libuv lets names have half of its pool, which is 4 threads: two names whose servers do not
-  // answer would stop all others. The threads are made when the first name is looked up.
-  static_cast<void>(setenv("UV_THREADPOOL_SIZE", "32", 0));  // NOLINT(concurrency-mt-unsafe)
+  finhold::app::prepare_last_words();
   try {
     const finhold::app::Command command =
         finhold::app::parse_command_line(argc, argv, std::cout, std::cerr);
@@ -33,7 +31,7 @@ int main(int argc, char** argv) {
     if (command.kind != finhold::app::Command::Kind::run) return command.exit_code;
     return finhold::app::serve(command.config, command.apply_rules, {argc, argv});
   } catch (const std::exception& failure) {
-    // Out of memory, or no thread can be had, at the start: nothing else throws.
+    // Out of memory at the start: nothing else throws here.
     std::cerr << "finhold: cannot start: " << failure.what() << '\n';
     return 1;
   }

@@ -5,10 +5,13 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <pthread.h>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,13 +25,13 @@
 #include "app/privileges.h"
 #include "app/reload.h"
 #include "app/rules_keeper.h"
+#include "app/wording.h"
 #include "app/worker.h"
-#include "base/check.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "net/look_up_threads.h"
 #include "net/loop.h"
 #include "net/poller.h"
-#include "net/resolver.h"
 #include "net/signals.h"
 
 namespace finhold::app {
@@ -67,13 +70,15 @@ class Server final : private net::Wake::Listener,
         poller_(loop),
         signals_(poller_, our_signals, *this),
         notify_(loop, timers, quota_, workers_) {
-    if (rules_) tell("cannot watch the rules", watch(rules_->socket()));
+    if (rules_) refuse_start(poller_.add(rules_->socket(), EPOLLRDHUP | EPOLLET, *this));
     if (admin) admin_.emplace(facts(), *std::move(admin), loop, poller_, timers);
     for (auto& sockets : listening.sockets) {
       workers_.push_back(
           std::make_unique<Worker>(WorkOrder{generation_, std::move(sockets)}, quota_, wake_));
       if (admin_) workers_.back()->report_to(admin_->collector());
     }
+    if (admin_) refuse_start(admin_->start());
+    loop_.prepare();
   }
 
   // Workers are left only if the last of their threads could not be started.
@@ -84,7 +89,9 @@ class Server final : private net::Wake::Listener,
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  void run() {
+  // Throws std::system_error if a thread cannot be had.
+  void start() {
+    net::LookUpThreads::begin();
     for (const auto& worker : workers_) {
       running_.fetch_add(1);
       threads_.emplace_back([this, &worker = *worker] {
@@ -94,7 +101,10 @@ class Server final : private net::Wake::Listener,
         wake_.call();
       });
     }
-    if (admin_) FINHOLD_CHECK(admin_->start().code == 0);
+  }
+
+  // From here on nobody catches what is thrown for want of memory: app/last_words.h tells it.
+  void run() noexcept {
     log::Line("ready").add("workers", workers_.size()).write(log::Level::info);
     notify_.ready();
     poller_.run();
@@ -133,8 +143,8 @@ class Server final : private net::Wake::Listener,
     notify_.reloading();
     auto reload = prepare_reload({words_, *generation_, places_,
                                   static_cast<std::uint32_t>(workers_.size()), rules_.has_value()});
-    reload_failed_ = !reload;
-    if (!reload) {
+    reload_failed_ = !reload || !reserve(reload->listening);
+    if (reload_failed_) {
       tell_admin();
       log::error("nothing was reloaded: finhold goes on with the configuration that it has");
       notify_.reloaded();
@@ -153,6 +163,19 @@ class Server final : private net::Wake::Listener,
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       workers_[i]->change({generation_, std::move(reload->listening.sockets[i])});
     }
+  }
+
+  // The last of what can fail. What was reserved goes when the sockets are closed.
+  bool reserve(const Listening& listening) {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      const base::Error error = workers_[i]->reserve(listening.sockets[i]);
+      if (error.code == 0) continue;
+      log::Line("cannot reload: " + cure_of_want(error.code))
+          .add("error", error.text())
+          .write(log::Level::error);
+      return false;
+    }
+    return true;
   }
 
   void note_reloaded() {
@@ -199,10 +222,9 @@ class Server final : private net::Wake::Listener,
     threads_.clear();
   }
 
-  std::optional<base::Mistake> watch(int socket) {
-    const base::Error error = poller_.add(socket, EPOLLRDHUP | EPOLLET, *this);
-    if (error.code == 0) return std::nullopt;
-    return base::Mistake{error.text()};
+  static void refuse_start(const base::Error& error) {
+    if (error.code == 0) return;
+    throw std::system_error(error.code, std::generic_category(), error.operation);
   }
 
   // While the loop runs, the process that keeps the rules does not end by itself. No other
@@ -249,6 +271,14 @@ class Server final : private net::Wake::Listener,
   bool stopping_ = false;
 };
 
+void tell_no_start(const std::exception& failure) {
+  const auto* refused = dynamic_cast<const std::system_error*>(&failure);
+  const std::string cure = refused != nullptr ? cure_of_want(refused->code().value()) : "";
+  log::Line("cannot start" + (cure.empty() ? cure : ": " + cure))
+      .add("error", failure.what())
+      .write(log::Level::error);
+}
+
 }  // namespace
 
 int serve(const Config& config, bool apply_rules, CommandWords words) {
@@ -284,25 +314,28 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
   }
 
   net::hold_signals(our_signals);
-  log::start();
-  {
+  try {
     net::Loop loop;
     net::Timers timers(loop);
     Server server(std::make_shared<const Generation>(Generation{config, *std::move(certificates)}),
                   *std::move(listening), std::move(admin), words, rules, loop, timers);
+    log::start();  // until then lines are written at once: the reason why there is no start is the
+                   // last
+    server.start();
     server.run();
     // The rules had to stay for the sessions.
     if (rules && !tell("cannot remove the rules", rules->remove())) log::info("rules removed");
-    if (net::Resolver::running() > 0) {
-      // Every session is over; only a name that nobody waits for is still looked up, perhaps for a
-      // long time, and no loop can be destroyed before.
-      log::info("stopped");
-      log::stop();
-      std::_Exit(0);
-    }
+  } catch (const std::exception& failure) {
+    tell_no_start(failure);
+    log::stop();
+    return 1;
   }
+  const bool ended = net::LookUpThreads::end();
   log::info("stopped");
   log::stop();
+  // Every session is over; only a name that nobody waits for is still looked up, perhaps for a long
+  // time, and that thread must not find a process half gone.
+  if (!ended) std::_Exit(0);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstdint>
 #include <vector>
 
@@ -80,6 +81,30 @@ std::string listed(std::span<const std::string> names, std::string_view last_wor
     text += names[i];
   }
   return text;
+}
+
+std::string cure_of_want(int code) {
+  switch (code) {
+    case EMFILE:
+      return "the limit of open files is too low: raise LimitNOFILE= in systemd or \"ulimit -n\", "
+             "or "
+             "lower limits.workers";
+    case ENFILE:
+      return "this machine has no more open files: raise the sysctl fs.file-max, or see who has "
+             "them";
+    case ENOSPC:
+      return "the user has no more places in epolls: raise the sysctl fs.epoll.max_user_watches";
+    case ENOMEM:
+    case ENOBUFS:
+      return "the kernel has no memory for it: raise MemoryMax= in systemd or the container's "
+             "limit, "
+             "or lower limits.workers";
+    case EAGAIN:
+      return "no thread can be had: raise TasksMax= in systemd, the pod's limit of processes or "
+             "\"ulimit -u\", or lower limits.workers";
+    default:
+      return "";
+  }
 }
 
 std::optional<std::string_view> nearest_name(std::string_view typed,

@@ -19,6 +19,10 @@ std::string printable(std::string_view text);
 // "a", "a and b", "a, b and c", with that word before the last.
 std::string listed(std::span<const std::string> names, std::string_view last_word);
 
+// What to do where the kernel has not enough of something (EMFILE, ENOMEM, ...), which that errno
+// says; empty for any other.
+std::string cure_of_want(int code);
+
 // The known name that was most likely meant by what was typed; nothing if none is near enough.
 // Differences in case, and - for _, count for nothing.
 std::optional<std::string_view> nearest_name(std::string_view typed,

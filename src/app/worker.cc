@@ -1,5 +1,6 @@
 #include "app/worker.h"
 
+#include <system_error>
 #include <utility>
 
 namespace finhold::app {
@@ -23,7 +24,12 @@ Worker::Worker(WorkOrder first, relay::SessionQuota& quota, net::Wake& main)
       door_{table_, quota, loop_, poller_, timers_},
       doors_(door_, connections_),
       main_(main),
-      first_(std::move(first)) {}
+      first_(std::move(first)) {
+  const base::Error error = reserve(first_.sockets);
+  if (error.code != 0)
+    throw std::system_error(error.code, std::generic_category(), error.operation);
+  loop_.prepare();
+}
 
 Worker::~Worker() = default;
 
@@ -32,6 +38,16 @@ void Worker::run() {
   poller_.run();
   life_.store(Life::over);
   if (collector_ != nullptr) collector_->take(place_, report(), true);
+}
+
+base::Error Worker::reserve(const std::vector<Sockets>& sockets) {
+  for (const Sockets& each : sockets) {
+    for (const net::Descriptor& socket : each.opened) {
+      const base::Error error = poller_.reserve(socket.get());
+      if (error.code != 0) return error;
+    }
+  }
+  return {};
 }
 
 void Worker::report_to(admin::Collector& collector) {

@@ -33,7 +33,8 @@ class Worker final : private net::Wake::Listener,
                      private admin::Reporter {
  public:
   // On any thread, before run(). `first` takes over no sockets. `main` is called when a later order
-  // is carried out. All that is referred to outlives the worker.
+  // is carried out. All that is referred to outlives the worker. Throws std::system_error if the
+  // kernel refuses what it needs.
   Worker(WorkOrder first, relay::SessionQuota& quota, net::Wake& main);
   ~Worker();
   Worker(const Worker&) = delete;
@@ -43,6 +44,9 @@ class Worker final : private net::Wake::Listener,
   // are closed: as long as their other ends take what was written to them. On the thread of the
   // worker; destroy it after this has returned.
   void run();
+
+  // Any thread. Before an order with these sockets: nothing that can fail is left then.
+  base::Error reserve(const std::vector<Sockets>& sockets);
 
   // Before run(). Whoever asks that collector is told of this worker's sessions.
   void report_to(admin::Collector& collector);

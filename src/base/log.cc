@@ -51,6 +51,8 @@ spdlog::level::level_enum in_spdlog(Level level) {
 // neither the start nor the end of finhold.
 std::atomic<bool> stopping{true};
 constexpr auto patience_at_the_end = std::chrono::seconds(1);
+// That has passed: no line waits any more, of those that are left and that come.
+std::atomic<bool> given_up{false};
 
 // Whether standard error is systemd's journal, which has a time of its own for each line
 // (systemd.exec(5), JOURNAL_STREAM).
@@ -101,12 +103,13 @@ class ErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
   // False: there will be none in time.
   bool wait_for_room() {
     pollfd standard_error{STDERR_FILENO, POLLOUT, 0};
-    while (poll(&standard_error, 1, 50) == 0) {
+    while (poll(&standard_error, 1, given_up ? 0 : 50) == 0) {
+      if (given_up) return false;
       if (!stopping) continue;
       const auto now = std::chrono::steady_clock::now();
       if (give_up_at_ == std::chrono::steady_clock::time_point{})
         give_up_at_ = now + patience_at_the_end;
-      if (now >= give_up_at_) return false;
+      if (now >= give_up_at_) given_up = true;
     }
     return true;
   }
@@ -181,6 +184,7 @@ void start() {
   FINHOLD_CHECK(logger == nullptr);
   const Format format = chosen_format;
   stopping = false;
+  given_up = false;
   writer_thread = std::make_shared<spdlog::details::thread_pool>(queue_lines, 1);
   auto started = std::make_shared<spdlog::async_logger>(
       "finhold", make_sink(format), writer_thread, spdlog::async_overflow_policy::overrun_oldest);

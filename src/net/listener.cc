@@ -91,11 +91,19 @@ void Listener::stop() {
   leave();
 }
 
-void Listener::leave() { release().close(); }
-
-Descriptor Listener::release() {
+void Listener::leave() {
   disarm();
   if (fd_.valid()) poller_.remove(fd_.get(), *this);
+  fd_.close();
+}
+
+// With its place, which the next one might not get.
+Descriptor Listener::release() {
+  disarm();
+  if (fd_.valid()) {
+    static_cast<void>(poller_.reserve(fd_.get()));
+    poller_.forget(*this);
+  }
   return std::move(fd_);
 }
 

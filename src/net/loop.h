@@ -28,12 +28,18 @@ using Handle = std::unique_ptr<UvHandle, CloseHandle>;
 // Belongs to one thread: every call on the thread that runs it, but for construction before.
 class Loop {
  public:
+  // Throws std::system_error if the kernel refuses what it needs. Where libuv would abort for that,
+  // here and in prepare(), a line on standard error tells why, and the process exits with 1.
   Loop();
   // Requires that every Handle of this loop has been let go: finhold aborts if the loop cannot be
   // closed, since something would leak.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
+
+  // Has libuv register with the kernel what it waits for, which it would do at its first turn.
+  // Requires a Wake, that none was called, and that no timer is due.
+  void prepare();
 
   // Returns after stop(). A loop with a Poller is run by that.
   void run();
@@ -57,7 +63,8 @@ class Wake {
     ~Listener() = default;
   };
 
-  // On the loop's thread, or before it runs. `listener` must outlive this.
+  // On the loop's thread, or before it runs. `listener` must outlive this. Throws std::system_error
+  // if the kernel refuses it.
   Wake(Loop& loop, Listener& listener);
 
   // Any thread, and a signal handler too; several calls may give one on_wake().

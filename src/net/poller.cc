@@ -1,14 +1,15 @@
 #include "net/poller.h"
 
 #include <cerrno>
-
-#include "base/check.h"
+#include <system_error>
 
 namespace finhold::net {
 
 Poller::Poller(Loop& loop) : loop_(loop), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  FINHOLD_CHECK(epoll_.valid());
-  FINHOLD_CHECK(add(uv_backend_fd(loop.raw()), EPOLLIN, *this).code == 0);
+  if (!epoll_.valid()) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  const base::Error error = add(uv_backend_fd(loop.raw()), EPOLLIN, *this);
+  if (error.code != 0)
+    throw std::system_error(error.code, std::generic_category(), error.operation);
 }
 
 void Poller::run() {
@@ -44,17 +45,24 @@ bool Poller::end_turn() {
 void Poller::on_ready(std::uint32_t) { libuv_ready_ = true; }
 
 base::Error Poller::add(int fd, std::uint32_t events, Watcher& watcher) {
-  return control(EPOLL_CTL_ADD, fd, events, watcher);
+  const base::Error error = control(EPOLL_CTL_ADD, fd, events, &watcher);
+  return error.code == EEXIST ? change(fd, events, watcher) : error;
+}
+
+// With no events, and those that are always told only once and to nobody.
+base::Error Poller::reserve(int fd) {
+  const base::Error error = control(EPOLL_CTL_ADD, fd, EPOLLET, nullptr);
+  return error.code == EEXIST ? control(EPOLL_CTL_MOD, fd, EPOLLET, nullptr) : error;
 }
 
 base::Error Poller::change(int fd, std::uint32_t events, Watcher& watcher) {
-  return control(EPOLL_CTL_MOD, fd, events, watcher);
+  return control(EPOLL_CTL_MOD, fd, events, &watcher);
 }
 
-base::Error Poller::control(int operation, int fd, std::uint32_t events, Watcher& watcher) {
+base::Error Poller::control(int operation, int fd, std::uint32_t events, Watcher* watcher) {
   epoll_event event{};
   event.events = events;
-  event.data.ptr = &watcher;
+  event.data.ptr = watcher;
   if (epoll_ctl(epoll_.get(), operation, fd, &event) == 0) return {};
   return {errno, "epoll_ctl"};
 }

@@ -45,6 +45,7 @@ class Poller final : private Watcher {
  public:
   static constexpr std::uint32_t every_edge = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
+  // Throws std::system_error if the kernel refuses what it needs.
   explicit Poller(Loop& loop);
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
@@ -69,6 +70,9 @@ class Poller final : private Watcher {
   // error: ENOMEM, ENOSPC (fs.epoll.max_user_watches).
   base::Error add(int fd, std::uint32_t events, Watcher& watcher);
 
+  // Any thread. A place for `fd`, of which nobody is told until add(): that cannot fail then.
+  base::Error reserve(int fd);
+
   // Another watcher or other events for a descriptor that was added; the edges are told anew.
   base::Error change(int fd, std::uint32_t events, Watcher& watcher);
 
@@ -81,7 +85,7 @@ class Poller final : private Watcher {
   void remove(int fd, const Watcher& watcher);
 
  private:
-  base::Error control(int operation, int fd, std::uint32_t events, Watcher& watcher);
+  base::Error control(int operation, int fd, std::uint32_t events, Watcher* watcher);
   void on_ready(std::uint32_t events) override;
   bool end_turn();
 

@@ -1,20 +1,22 @@
-// Looks up names with getaddrinfo() on libuv's threads. Dials for the same name share one look-up
-// while it runs, so that a name whose servers do not answer cannot take all threads from the
-// others.
+// Looks up names for the dials of one loop, on the threads of the process (look_up_threads.h).
+// Dials for the same name share one look-up while it runs, so that a name whose servers do not
+// answer cannot take all threads from the others.
 #pragma once
 
-#include <cstdint>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/address.h"
+#include "net/look_up_threads.h"
 #include "net/loop.h"
 
 namespace finhold::net {
 
 // On the loop's thread; destroy it after its waiters.
-class Resolver {
+class Resolver final : private LookUp::Asker, private Wake::Listener {
  public:
   class Waiter {
    public:
@@ -27,7 +29,7 @@ class Resolver {
     ~Waiter() = default;
   };
 
-  explicit Resolver(Loop& loop) : loop_(loop) {}
+  explicit Resolver(Loop& loop) : wake_(loop, *this) {}
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
   ~Resolver();
@@ -37,17 +39,17 @@ class Resolver {
   int resolve(const base::HostPort& host, Waiter& waiter);
   void forget(const Waiter& waiter);
 
-  // Look-ups that are still running, in the whole process: also those that nobody waits for any
-  // more, since getaddrinfo() cannot be stopped and a loop cannot be destroyed before they are
-  // over. Any thread.
-  static std::uint32_t running();
-
  private:
-  struct LookUp;
+  using Waiters = std::vector<Waiter*>;  // nullptr: forgotten while they are being told
 
-  Loop& loop_;
-  std::map<std::string, LookUp*>
-      look_ups_;  // by HostPort::text(); owned by libuv until the callback
+  void on_looked_up(std::unique_ptr<LookUp> done) override;
+  void on_wake() override;
+  void tell(const LookUp& done);
+
+  std::map<std::string, Waiters> look_ups_;  // by HostPort::text()
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<LookUp>> done_;  // under mutex_
+  Wake wake_;
 };
 
 }  // namespace finhold::net

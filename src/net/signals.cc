@@ -1,7 +1,9 @@
 #include "net/signals.h"
 
+#include <cerrno>
 #include <csignal>
 #include <sys/signalfd.h>
+#include <system_error>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -30,8 +32,10 @@ Signals::Signals(Poller& poller, std::initializer_list<int> numbers, Listener& l
     : poller_(poller), listener_(listener) {
   const sigset_t set = set_of(numbers);
   fd_ = Descriptor(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-  FINHOLD_CHECK(fd_.valid());
-  FINHOLD_CHECK(poller_.add(fd_.get(), EPOLLIN | EPOLLET, *this).code == 0);
+  if (!fd_.valid()) throw std::system_error(errno, std::generic_category(), "signalfd");
+  const base::Error error = poller_.add(fd_.get(), EPOLLIN | EPOLLET, *this);
+  if (error.code != 0)
+    throw std::system_error(error.code, std::generic_category(), error.operation);
 }
 
 Signals::~Signals() { poller_.forget(*this); }

@@ -25,6 +25,7 @@ class Signals final : private Watcher {
   };
 
   // `poller` and `listener` outlive this. Requires that the signals are held.
+  // Throws std::system_error if the kernel refuses it.
   Signals(Poller& poller, std::initializer_list<int> numbers, Listener& listener);
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;

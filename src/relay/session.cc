@@ -130,7 +130,9 @@ void Session::relay(const std::string& header) {
 // R5: the client never sees a clean end of nothing.
 void Session::on_dial_failed(base::Error error, bool unresolved) {
   table_->note_dial(*this, now() - stamps_.phase);
-  log_dial_failure(*this, error, unresolved);
+  if (const auto left_out = table_->dial_failures().take(now())) {
+    log_dial_failure(*this, error, unresolved, *left_out);
+  }
   abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
 }
 

@@ -76,18 +76,19 @@ void log_ending(const Session& session) {
   line.write(log::Level::info);
 }
 
-void log_dial_failure(const Session& session, base::Error error, bool unresolved) {
+void log_dial_failure(const Session& session, base::Error error, bool unresolved,
+                      std::uint64_t left_out) {
   const bool no_name = unresolved && error.code == 0;
   const std::string what = no_name ? "the server's name has no address"
                            : unresolved
                                ? "the server's name cannot be looked up; is the name server up?"
                                : "cannot connect to the server" + cure(error, session.route());
-  log::Line(what)
-      .add("session", session.id())
+  log::Line line(what);
+  line.add("session", session.id())
       .add("route", session.route().name)
       .add("server", server_text(session))
-      .add("error", no_name ? std::string("name not found") : error.text())
-      .write(log::Level::warning);
+      .add("error", no_name ? std::string("name not found") : error.text());
+  write(line, left_out);
 }
 
 void log_not_intercepted(const Session& session, base::Error error, std::uint64_t left_out) {
@@ -106,6 +107,12 @@ void log_not_intercepted(const Session& session, base::Error error, std::uint64_
       .add("client", session.client().text())
       .add("listen", route.listen.text());
   if (error.code != ELOOP) line.add("error", error.text());
+  write(line, left_out);
+}
+
+void log_no_memory(const Route& route, std::uint64_t left_out) {
+  log::Line line("refused a connection: there is no memory for its session");
+  line.add("route", route.name);
   write(line, left_out);
 }
 

@@ -10,6 +10,7 @@
 
 namespace finhold::relay {
 
+struct Route;
 class Session;
 
 // Where the session goes, as far as is known: the address that is reached, or the route's server.
@@ -30,11 +31,12 @@ std::string server_text(const Session& session);
 // address of the near end, which says who client is.
 void log_ending(const Session& session);
 
-// A warning that names the server and what was wrong with it.
-void log_dial_failure(const Session& session, base::Error error, bool unresolved);
+// A warning that names the server and what was wrong with it. `left_out`, here and below: how many
+// such lines were not written since the last (LineLimit).
+void log_dial_failure(const Session& session, base::Error error, bool unresolved,
+                      std::uint64_t left_out);
 
 // A warning that a client came to the listener itself, which waits for diverted ones only.
-// `left_out`, here and below: how many such lines were not written since the last (LineLimit).
 void log_not_intercepted(const Session& session, base::Error error, std::uint64_t left_out);
 
 // Warnings about who connects to a route with accept_proxy: it is not one of `trusted`, or what it
@@ -44,5 +46,7 @@ void log_bad_header(const Session& session, const char* why, std::uint64_t left_
 
 // A warning that the session's client is not served: client_denied, client_limit or client_rate.
 void log_refused_client(const Session& session, core::Ending why, std::uint64_t left_out);
+// A warning that there is no memory for a session, whose client is reset.
+void log_no_memory(const Route& route, std::uint64_t left_out);
 
 }  // namespace finhold::relay

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <new>
 
 #include "relay/session_log.h"
 
@@ -30,23 +31,41 @@ SessionTable::~SessionTable() {
 }
 
 Session& SessionTable::add(const Route& route) {
-  quota_.take();
-  quota_of(route).take();
+  if (!armed()) arm(loop_.now() + check_every_ms_);
+  RouteQuota& quota = quota_of(route);
   sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
+  quota_.take();
+  quota.take();
   Session& session = *sessions_.back();
   session.slot_ = static_cast<std::uint32_t>(sessions_.size() - 1);
-  if (!armed()) arm(loop_.now() + check_every_ms_);
   return session;
 }
 
 void SessionTable::open(const Route& route, net::Descriptor client, const base::Address& address) {
-  add(route).start(std::move(client), address);
+  start(route, [&](Session& session) { session.start(std::move(client), address); });
 }
 
 void SessionTable::open(const Route& route, std::unique_ptr<Leg> client,
                         const base::Address& client_address,
                         const std::vector<base::Address>& servers, const base::Address& via) {
-  add(route).start(std::move(client), client_address, servers, via);
+  start(route,
+        [&](Session& session) { session.start(std::move(client), client_address, servers, via); });
+}
+
+// Without memory for it, it is the new session that ends, and its client is reset.
+template <typename Start>
+void SessionTable::start(const Route& route, const Start& start) {
+  Session* session = nullptr;
+  try {
+    session = &add(route);
+    start(*session);
+  } catch (const std::bad_alloc&) {
+    if (session == nullptr) {
+      if (const auto left_out = refusals_.take(loop_.now())) log_no_memory(route, *left_out);
+    } else if (!session->retired()) {
+      session->abort(core::Ending::local_error);
+    }
+  }
 }
 
 void SessionTable::queue(Session& session) {

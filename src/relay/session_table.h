@@ -132,6 +132,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] GoneWatch& gone_watch() { return gone_watch_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }
   [[nodiscard]] LineLimit& refusals() { return refusals_; }  // lines about refused clients
+  [[nodiscard]] LineLimit& dial_failures() { return dial_failures_; }  // lines about servers
   [[nodiscard]] OwnDials& own_dials() { return quota_.own_dials(); }
   std::unique_ptr<Leg> leg_to_server(const Session& session) {
     return owner_.leg_to_server(session);
@@ -144,6 +145,8 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   static constexpr std::size_t most_per_turn = std::size_t{4} << 20;
 
   Session& add(const Route& route);
+  template <typename Start>
+  void start(const Route& route, const Start& start);
   bool turn_end() override;
   void on_time() override;
   void reap();
@@ -158,6 +161,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   Scratch scratch_;
   GoneWatch gone_watch_;
   LineLimit refusals_;
+  LineLimit dial_failures_;
   std::size_t budget_ = most_per_turn;
   std::size_t bulk_flows_ = 0;  // that moved in this turn
   std::vector<std::unique_ptr<Session>> sessions_;

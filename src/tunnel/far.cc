@@ -66,12 +66,15 @@ Far::~Far() = default;
 
 base::Error Far::start() { return listener_.start(); }
 
-void Far::drain() { hand_over().close(); }
+void Far::drain() {
+  draining_ = true;
+  listener_.leave();
+  for (const auto& near_end : near_ends_) near_end->drain();
+}
 
 net::Descriptor Far::hand_over() {
-  draining_ = true;
   net::Descriptor listening = listener_.release();
-  for (const auto& near_end : near_ends_) near_end->drain();
+  drain();
   return listening;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <new>
 #include <strings.h>
 
 #include "base/check.h"
@@ -287,7 +288,7 @@ nghttp2_data_provider http2_source(Http2Stream& stream) {
 
 nghttp2_session* make_http2_session(Http2& http2, Http2::Role role) {
   nghttp2_session_callbacks* callbacks = nullptr;
-  FINHOLD_CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
+  if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
   using Own = Http2Callbacks;
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Own::on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Own::on_header);
@@ -299,7 +300,7 @@ nghttp2_session* make_http2_session(Http2& http2, Http2::Role role) {
   nghttp2_session_callbacks_set_send_data_callback(callbacks, Own::send_data);
 
   nghttp2_option* option = nullptr;
-  FINHOLD_CHECK(nghttp2_option_new(&option) == 0);
+  if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_reserved_remote_streams(option, 0);
@@ -310,7 +311,7 @@ nghttp2_session* make_http2_session(Http2& http2, Http2::Role role) {
   nghttp2_session* session = nullptr;
   const auto make =
       role == Http2::Role::near ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
-  FINHOLD_CHECK(make(&session, callbacks, &http2, option) == 0);
+  if (make(&session, callbacks, &http2, option) != 0) throw std::bad_alloc();
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
   return session;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from admin import ON, Admin
-from ends import connect_client, text_of, unused_address
+from ends import expect_refusal, text_of, unused_address
 from finhold import BINARY, PATIENCE, ROOT, route_to, wait_until
 
 PROMTOOL = ROOT / "build" / "unpacked" / "usr" / "bin" / "promtool"  # deploy/packages test puts it there
@@ -105,7 +105,7 @@ def test_every_ending_is_counted_by_its_cause(start, server):
         session.client.reset()
         session.server.expect_reset()
         session.close()
-    connect_client(finhold.address("dead")).expect_reset()
+    expect_refusal(finhold.address("dead"))  # which connect() itself may see
     finhold.endings(4)
     admin.await_route(endings={"client-reset": 3})
     admin.await_route("dead", endings={"server-refused": 1})

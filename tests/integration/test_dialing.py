@@ -1,6 +1,8 @@
 """The time before there is a server: what the client sends and does is not lost, and it never sees a
 clean end of nothing (R5)."""
 
+import time
+
 import pytest
 from ends import End, Server, connect_client, expect_refusal, reserved, seconds_of, unused_address
 from finhold import route_to, wait_until
@@ -19,6 +21,16 @@ def let_in(server) -> End:
     """Makes room, and takes the connection that waited for it."""
     server.accept().close()
     return End(server.accept(), "server")
+
+
+def test_warnings_about_a_server_that_is_down_are_limited(start):
+    """Clients that come again and again must not push other lines out of the log; each has its ending line."""
+    finhold = start(route_to(unused_address()), limits={"workers": 1})
+    begun = time.monotonic()
+    for _ in range(400):
+        expect_refusal(finhold.address())
+    finhold.endings(400, ending="server-refused")
+    assert 100 <= len(finhold.found("cannot connect to the server")) <= 101 + 10 * (time.monotonic() - begun)
 
 
 def test_refused_is_a_reset(start):

@@ -490,6 +490,19 @@ TEST_CASE("a report names the file in each line and counts the problems") {
         "\\u001B[2J:1:1: one\n\\u001B[2J: 1 problem\n");
 }
 
+TEST_CASE("of very many problems a report tells the first, and how many more there are") {
+  std::string text;
+  for (int i = 0; i < 10'000; ++i) text += "[unknown" + std::to_string(i) + "]\n";
+  const auto problems = load_config_text(text).error();
+  const std::string told = finhold::app::report("t", problems);
+  CHECK(problems.size() > 10'000);
+  CHECK(told.size() < 50'000);
+  CHECK(told.find("t:100:") != std::string::npos);
+  CHECK(told.find("t:101:") == std::string::npos);
+  CHECK(told.ends_with("t: and " + std::to_string(problems.size() - 100) +
+                       " more like these\nt: " + std::to_string(problems.size()) + " problems\n"));
+}
+
 TEST_CASE("a file without a route is told what a route needs") {
   CHECK(said("") ==
         "1:1: there is no route and no far end; add a [[route]] with name, listen and server: what "
