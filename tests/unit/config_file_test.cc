@@ -1,6 +1,7 @@
 // Configuration files: what good ones mean, and the exact words about wrong ones.
 #include "app/config_file.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -497,8 +498,7 @@ TEST_CASE("of very many problems a report tells the first, and how many more the
   const std::string told = finhold::app::report("t", problems);
   CHECK(problems.size() > 10'000);
   CHECK(told.size() < 50'000);
-  CHECK(told.find("t:100:") != std::string::npos);
-  CHECK(told.find("t:101:") == std::string::npos);
+  CHECK(std::count(told.begin(), told.end(), '\n') == 102);
   CHECK(told.ends_with("t: and " + std::to_string(problems.size() - 100) +
                        " more like these\nt: " + std::to_string(problems.size()) + " problems\n"));
 }
