@@ -1,5 +1,6 @@
 #include "net/resolver.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace finhold::net {
@@ -52,8 +53,10 @@ void Resolver::on_wake() {
 void Resolver::tell(const LookUp& done) {
   const auto look_up = look_ups_.find(done.host.text());
   Waiters& waiters = look_up->second;
-  for (std::size_t next = 0; next < waiters.size(); ++next) {
+  std::size_t next = 0;
+  while (next < waiters.size()) {
     Waiter* const told = std::exchange(waiters[next], nullptr);
+    ++next;
     if (told != nullptr) told->on_resolved(done.addresses, done.error);
   }
   look_ups_.erase(look_up);
