@@ -171,20 +171,27 @@ void Session::resume() {
 // Everything that can be done now. Both flows are looked at: room in a leg that was full lets a
 // flow move, and bytes that have come let the other.
 void Session::advance() {
-  bool more = false;
-  for (const Flow flow : both_flows) {
-    if (phase_ == Phase::relaying) more = move(flow) || more;
-  }
+  const bool was_failing = policy_.failing();
+  bool more = move_both();
   for (const Side side : both_sides) {
     if (phase_ != Phase::relaying || leg(side).failed() == 0 || policy_.failed(side)) continue;
     leg_failed(side);
-    // What came before the failure.
-    if (phase_ == Phase::relaying) more = move(base::flow_from(side)) || more;
   }
+  // What came before the failure; and what waits in the other leg, of which no event will tell
+  // again.
+  if (policy_.failing() && !was_failing) more = move_both() || more;
   if (phase_ == Phase::relaying && policy_.failing()) look_whether_delivered();
   if (phase_ != Phase::relaying) return;
   if (more) table_->queue(*this);
   watch_deadlines();
+}
+
+bool Session::move_both() {
+  bool more = false;
+  for (const Flow flow : both_flows) {
+    if (phase_ == Phase::relaying) more = move(flow) || more;
+  }
+  return more;
 }
 
 // True: there is more to move, later.
@@ -208,7 +215,9 @@ bool Session::move(Flow flow) {
   }
   if (outcome.broken) {
     if (!policy_.failed(source)) leg_failed(source);
-    if (!policy_.over()) step({Event::Kind::broken, source});
+    // A leg may tell of its failure more than once.
+    const Event broken{Event::Kind::broken, source};
+    if (policy_.possible(broken)) step(broken);
   }
   // A sink that has failed takes nothing more: that is no drained flow, even if nothing waits.
   if (!mover.waiting() && leg(sink).failed() == 0 &&

@@ -125,6 +125,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void relay(const std::string& header);
   void advance();
   bool move(base::Flow flow);
+  bool move_both();
   void note_end(base::Flow flow);
   void step(core::Event event);
   void apply(const core::Actions& actions);

@@ -261,3 +261,25 @@ def test_the_time_for_a_reader_after_both_ends_can_be_said(opened, flow, where):
     await_reset(sink)
     sink.expect_reset_not_end()
     finhold.ending(ending="closing", **{flow: str(sink.received)})
+
+
+def test_half_closed_total_counts_while_only_a_reader_is_waited_for(opened, flow):
+    """Also one that goes on reading, which `closing` leaves alone."""
+    finhold, session, source, sink = opened(flow, closing="never",
+                                            fin={"release_when_quiet": "never", "half_closed_total": "1500ms"})
+    both_end(source, sink)
+    expect_no_word(sink, 0.5)
+    await_reset(sink)
+    sink.expect_reset_not_end()
+    finhold.ending(ending="half-closed-total", **{flow: str(sink.received)})
+
+
+def test_a_session_in_which_nothing_moves_is_reset_if_it_is_to_be(opened, flow):
+    finhold, session, source, sink = opened(flow, idle="600ms")
+    for _ in range(3):
+        source.send(100)
+        sink.receive(100)
+        expect_no_word(sink, 0.3)
+    source.expect_reset()
+    sink.expect_reset()
+    finhold.ending(ending="idle", first_fin="none", **{flow: "300"})

@@ -110,10 +110,23 @@ def test_a_reset_before_the_connection_is_complete(start, busy_server):
     """It ends the dial; the server sees nobody, or somebody who is gone."""
     finhold = start(route_to(busy_server.address))
     client = connect_client(finhold.address())
-    client.send(50_000)
+    client.expect_nothing(0.1)
     client.reset()
     ending = finhold.ending(ending="client-reset", to_server="0")
     assert ending["server"] == f"127.0.0.1:{busy_server.address[1]}"
+    finhold.await_nothing_left()
+
+
+def test_bytes_before_a_reset_reach_the_server_that_is_still_dialed(start, busy_server):
+    """R4: what was acknowledged is not taken back, and then the server sees the reset."""
+    finhold = start(route_to(busy_server.address))
+    client = connect_client(finhold.address())
+    client.send(50_000)
+    client.reset()
+    server = let_in(busy_server)
+    assert server.expect_reset_not_end() == 50_000
+    finhold.ending(ending="client-reset", to_server="50000")
+    server.close()
     finhold.await_nothing_left()
 
 

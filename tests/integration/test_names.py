@@ -104,7 +104,6 @@ def test_an_end_while_the_name_is_looked_up(network, start, tmp_path, resolver):
 def test_a_reset_while_the_name_is_looked_up(network, start, tmp_path, resolver):
     finhold = start_with(start, tmp_path, route_to("slow.test:7000"))
     client = connect_client(finhold.address())
-    client.send(10)
     client.expect_nothing(0.1)
     client.reset()
     finhold.ending(ending="client-reset", to_server="0")
