@@ -89,7 +89,7 @@ Json ends(const std::map<std::string, EndCounts>& all) {
 
 Json flow(const SessionState::Flow& flow, Flow which) {
   Json json{{"state", core::name(flow.state)}, {"bytes", flow.bytes}, {"blocked", flow.blocked}};
-  if (flow.state == core::FlowState::flowing) return json;
+  if (!core::has_ended(flow.state)) return json;
   json["ended_seconds"] = seconds(flow.ended_ms);
   json["held_seconds"] = seconds(flow.held_ms);
   if (flow.release != core::Release::none) json["released"] = core::name(flow.release, which);

@@ -105,6 +105,8 @@ std::string flow_text(const Json& flow) {
     text += ", FIN held " + span(flow.at("held_seconds").get<double>());
   } else if (state == "released") {
     text += ", FIN sent: " + shown(flow.value("released", ""));
+  } else if (state == "broken" || state == "broken-drained") {
+    text += ", reset, bytes wait";
   } else {
     text += ", " + shown(state);
   }

@@ -22,7 +22,8 @@ void consider(std::optional<Deadline>& best, Instant at, Event::Kind kind, base:
   if (!best || at < best->at) best = Deadline{at, Event{kind, side}};
 }
 
-// R4: the leg that is left gets what came from the one that failed; `hold_at_most` bounds that too.
+// R4: the leg that is left gets what came from the one that failed; `hold_at_most` bounds that too,
+// unless its end had come: that is no reset of the flow.
 void consider_delivery(std::optional<Deadline>& best, const FinPolicy& policy,
                        const Stamps& stamps) {
   const base::Side failed =
@@ -30,7 +31,8 @@ void consider_delivery(std::optional<Deadline>& best, const FinPolicy& policy,
   const Instant moved = stamps.moved[base::index(base::flow_from(failed))];
   const auto within = static_cast<Instant>(policy.settings().vanished_after.count());
   consider(best, std::max(stamps.phase, moved) + within, Event::Kind::undelivered, failed);
-  if (!policy.settings().hold_at_most) return;
+  const base::Limit& hold = policy.settings().hold_at_most;
+  if (!hold || hold->count() == 0 || stamps.ended_before_failure) return;
   consider(best, after(stamps.phase, policy.settings().hold_at_most), Event::Kind::undelivered,
            failed);
 }
@@ -69,13 +71,13 @@ std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& sta
   } else if (!policy.over() && !(policy.half_closed() && settings.half_closed_idle)) {
     limit(moved, settings.idle, Event::Kind::idle);
   }
+  if (stamps.both_ends != 0 && !policy.failing() && !policy.over()) {
+    limit(std::max(stamps.both_ends, moved), settings.closing, Event::Kind::closing);
+  }
   if (!policy.half_closed()) return best;
 
   for (const Flow flow : {Flow::to_server, Flow::to_client}) {
     consider_held(best, policy, stamps, flow, now);
-  }
-  if (stamps.both_ends != 0 && !policy.failing()) {
-    limit(std::max(stamps.both_ends, moved), settings.closing, Event::Kind::closing);
   }
   limit(std::max(first_end(stamps), moved), settings.half_closed_idle,
         Event::Kind::half_closed_idle);

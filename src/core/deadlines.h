@@ -20,7 +20,8 @@ struct Stamps {
   // By base::index(Flow): bytes of it last moved, into its sink or, where that was looked at, from
   // there to the other end.
   std::array<Instant, 2> moved{};
-  std::array<bool, 2> blocked{};  // by base::index(Flow): bytes wait for a slow sink
+  std::array<bool, 2> blocked{};      // by base::index(Flow): bytes wait for a slow sink
+  bool ended_before_failure = false;  // of the leg that failed: its end had come
   // By base::index(Flow): when bytes of it were last known to be on their way to its sink.
   std::array<Instant, 2> in_flight{};
   // The ends of both flows were seen to have come, that of one perhaps with bytes before it that

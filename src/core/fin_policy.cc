@@ -39,7 +39,7 @@ bool FinPolicy::possible(Event event) const {
     case Event::Kind::half_closed_total:
       return half_closed() && settings_->half_closed_total.has_value();
     case Event::Kind::closing:
-      return half_closed() && !failing() && settings_->closing.has_value();
+      return !failing() && settings_->closing.has_value();
     case Event::Kind::idle:
       return settings_->idle.has_value() && !failing();
     case Event::Kind::delivered:
@@ -157,11 +157,6 @@ bool FinPolicy::gone_matters(Side side) const {
          crosses(settings_->crosses, base::sink_of(from)) &&
          !at_once(settings_->release_when_quiet[base::index(from)]) &&
          !at_once(settings_->hold_at_most);
-}
-
-bool FinPolicy::has_ended(Flow flow) const {
-  const FlowState now = this->flow(flow);
-  return now == FlowState::ended || now == FlowState::held || now == FlowState::released;
 }
 
 bool FinPolicy::half_closed() const {

@@ -42,6 +42,11 @@ enum class FlowState : std::uint8_t {
   broken_drained,  // none waits; the sink need not have everything yet
 };
 
+// Its end was read.
+constexpr bool has_ended(FlowState state) {
+  return state == FlowState::ended || state == FlowState::held || state == FlowState::released;
+}
+
 // Why a FIN was sent on.
 enum class Release : std::uint8_t {
   none,         // it was not
@@ -68,7 +73,7 @@ struct Event {
     hold_limit,   // hold_at_most passed since the end of `side`
     half_closed_idle,  // the session's limits (R6); `side` means nothing
     half_closed_total,
-    closing,  // both ends have come, that of one perhaps behind bytes, and a reader takes nothing
+    closing,  // both ends have come, perhaps behind bytes that wait, and a reader takes nothing
     idle,     // nothing moves, either way
     cut,      // finhold itself gives the session up; `side` means nothing
   };
@@ -128,7 +133,7 @@ class FinPolicy {
   void release(base::Flow flow, Release reason, Actions& actions);
   void release_what_may(Actions& actions);
   void nurse_half_closed(Actions& actions);
-  [[nodiscard]] bool has_ended(base::Flow flow) const;
+  [[nodiscard]] bool has_ended(base::Flow flow) const { return core::has_ended(this->flow(flow)); }
   [[nodiscard]] bool is_held(base::Flow flow) const;
 
   const FinSettings* settings_;

@@ -173,17 +173,23 @@ void Session::resume() {
 void Session::advance() {
   const bool was_failing = policy_.failing();
   bool more = move_both();
-  for (const Side side : both_sides) {
-    if (phase_ != Phase::relaying || leg(side).failed() == 0 || policy_.failed(side)) continue;
-    leg_failed(side);
+  find_failures();
+  // What came before the failure; and what waits in the other leg, of which no event tells again.
+  if (policy_.failing() && !was_failing) {
+    more = move_both() || more;
+    find_failures();
   }
-  // What came before the failure; and what waits in the other leg, of which no event will tell
-  // again.
-  if (policy_.failing() && !was_failing) more = move_both() || more;
   if (phase_ == Phase::relaying && policy_.failing()) look_whether_delivered();
   if (phase_ != Phase::relaying) return;
   if (more) table_->queue(*this);
   watch_deadlines();
+}
+
+void Session::find_failures() {
+  for (const Side side : both_sides) {
+    if (phase_ != Phase::relaying || leg(side).failed() == 0 || policy_.failed(side)) continue;
+    leg_failed(side);
+  }
 }
 
 bool Session::move_both() {
@@ -201,21 +207,25 @@ bool Session::move(Flow flow) {
   FlowMover& mover = movers_[base::index(flow)];
   // What still comes goes nowhere, but would block a sender that does not read, until it has sent,
   // what it is still to get.
-  if (policy_.failed(sink)) return mover.discard(leg(source), table_->scratch(), table_->budget());
+  if (policy_.failed(sink)) {
+    const bool more = mover.discard(leg(source), table_->scratch(), table_->budget());
+    if (more) table_->note_bulk();
+    return more;
+  }
   const auto outcome = mover.move(leg(source), leg(sink), table_->scratch(), table_->budget());
   if (outcome.moved > 0) stamps_.flow_moved(flow, now());
   if (outcome.moved >= FlowMover::copy_size) table_->note_bulk();
   stamps_.blocked[base::index(flow)] = mover.waiting();
   if (outcome.ended) {
     note_end(flow);
-    if (policy_.failed(source)) note_gone_by_failure(source);
+    if (policy_.failed(source)) note_failure(source);
     step({Event::Kind::ended, source});
     // Before the FIN would be held.
     look_whether_gone(false);
   }
   if (outcome.broken) {
     if (!policy_.failed(source)) leg_failed(source);
-    // A leg may tell of its failure more than once.
+    if (!policy_.over()) note_failure(source);  // what it failed by may be known only now
     const Event broken{Event::Kind::broken, source};
     if (policy_.possible(broken)) step(broken);
   }
@@ -277,6 +287,7 @@ void Session::leg_failed(Side side) {
   note_undelivered(side);
   movers_[base::index(base::flow_into(side))].release(table_->scratch());
   stamps_.phase = now();
+  stamps_.ended_before_failure = leg(side).end_arrived();
   look_again_ms_ = 1;
   step({Event::Kind::reset, side});
 }
@@ -320,14 +331,22 @@ void Session::apply(const core::Actions& actions) {
   }
 }
 
+// Each flow has ended, or waits for its reader, perhaps with its end behind what waits.
+bool Session::only_reader_waited_for() const {
+  const auto waits = [this](Flow flow) {
+    return stamps_.blocked[base::index(flow)] || core::has_ended(policy_.flow(flow));
+  };
+  return waits(Flow::to_server) && waits(Flow::to_client);
+}
+
 void Session::watch_deadlines() {
-  if (policy_.half_closed() && stamps_.both_ends == 0 && leg(Side::client).end_arrived() &&
+  if (stamps_.both_ends == 0 && only_reader_waited_for() && leg(Side::client).end_arrived() &&
       leg(Side::server).end_arrived()) {
     stamps_.both_ends = now();
   }
   auto deadline = core::next_deadline(policy_, stamps_, now());
   // That the last byte was acknowledged is no event; see look_whether_delivered().
-  if (deadline && policy_.failing()) {
+  if (deadline && policy_.failing() && delivery_is_left()) {
     deadline->at = std::min(deadline->at, now() + look_again_ms_);
   }
   // While bytes move the deadline only recedes: it is asked again when the earlier time has come.
@@ -351,7 +370,7 @@ void Session::on_time() {
     look_again_ms_ = static_cast<std::uint8_t>(std::min(2 * look_again_ms_, longest_look_ms));
     look_whether_delivered();
     if (phase_ != Phase::relaying) return;
-  } else if (policy_.half_closed() || route_->fin.idle) {
+  } else if (policy_.half_closed() || stamps_.both_ends != 0 || route_->fin.idle) {
     note_deliveries();
   }
   for (const Flow flow : both_flows) {

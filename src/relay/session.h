@@ -126,13 +126,16 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void advance();
   bool move(base::Flow flow);
   bool move_both();
+  void find_failures();
   void note_end(base::Flow flow);
   void step(core::Event event);
   void apply(const core::Actions& actions);
   void leg_failed(base::Side side);
   void note_failure(base::Side side);
   void note_gone_by_failure(base::Side side);
+  [[nodiscard]] bool delivery_is_left();
   void look_whether_delivered();
+  [[nodiscard]] bool only_reader_waited_for() const;
   void look_whether_gone(bool found_before);
   void watch_deadlines();
   void note_deliveries();

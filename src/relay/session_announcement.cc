@@ -29,8 +29,10 @@ void Session::read_announcement() {
   TcpLeg& from = tcp_legs_[base::index(Side::client)];
   const auto bytes = table_->scratch().buffer().first(net::longest_proxy_header);
   const TcpLeg::Peek peek = from.peek(bytes);
-  if (from.failed() != 0) return abort(from.ending_of_failure(Side::client));
   const auto header = net::read_proxy_header(bytes.first(peek.count));
+  const bool whole = header.what != net::ProxyHeaderRead::What::invalid &&
+                     header.what != net::ProxyHeaderRead::What::needs_more;
+  if (from.failed() != 0 && !whole) return abort(from.ending_of_failure(Side::client));
   if (header.what == net::ProxyHeaderRead::What::invalid)
     return refuse_announcement(header.mistake);
   if (header.what == net::ProxyHeaderRead::What::needs_more) {
@@ -38,6 +40,8 @@ void Session::read_announcement() {
     return;
   }
   if (!from.skip(header.length)) return abort(core::Ending::local_error);
+  // As while dialing: bytes behind the header are not taken back by a reset behind them (R4).
+  if (from.failed() != 0 && !from.holds_bytes()) return abort(from.ending_of_failure(Side::client));
   if (header.addresses) {
     via_ = std::make_unique<base::Address>(client_);
     client_ = header.addresses->source;

@@ -27,15 +27,24 @@ constexpr std::array both_sides{Side::client, Side::server};
 // an event, that of mere bytes is none, so it is looked for in between (watch_deadlines()). A FIN
 // alone is not waited for as long as bytes are: a box may have swallowed it.
 void Session::look_whether_delivered() {
+  if (!delivery_is_left()) return;
   const Side failed = policy_.failed(Side::client) ? Side::client : Side::server;
-  const Flow flow = base::flow_from(failed);
-  const core::FlowState state = policy_.flow(flow);
-  if (state != core::FlowState::released && state != core::FlowState::broken_drained) return;
-  const Leg& to = leg(base::other(failed));
-  const core::Instant since = std::max(stamps_.phase, stamps_.moved[base::index(flow)]);
-  if (to.unacknowledged() == 0 || (to.undelivered() == 0 && now() - since >= last_fin_within_ms)) {
+  Leg& to = leg(base::other(failed));
+  const TcpLeg* const tcp = to.tcp();
+  const core::Instant since =
+      std::max(stamps_.phase, stamps_.moved[base::index(base::flow_from(failed))]);
+  // A FIN that still waits for room in the window is not one that a box has swallowed.
+  const bool fin_alone = to.undelivered() == 0 && (tcp == nullptr || tcp->all_sent());
+  if (to.unacknowledged() == 0 || (fin_alone && now() - since >= last_fin_within_ms)) {
     step({Event::Kind::delivered, failed});
   }
+}
+
+// Of a session with a leg that failed: the other one has accepted all that came from it.
+bool Session::delivery_is_left() {
+  const Side failed = policy_.failed(Side::client) ? Side::client : Side::server;
+  const core::FlowState state = policy_.flow(base::flow_from(failed));
+  return state == core::FlowState::released || state == core::FlowState::broken_drained;
 }
 
 // R9. A leg with bytes for a slow reader stays open until it has sent them (R1).
@@ -88,7 +97,15 @@ void Session::closing_on_time() {
   note_deliveries();
   const auto deadline = core::closing_deadline(route_->fin, stamps_);
   if (deadline && deadline->at <= now()) {
-    return abort(core::ending_of_limit(deadline->event.kind).value_or(ending_));
+    for (const Side side : both_sides) {
+      if (!leg(side).is_open() || leg(side).delivered()) continue;
+      return abort(core::ending_of_limit(deadline->event.kind).value_or(ending_));
+    }
+    // Their readers have everything, but for a FIN.
+    for (const Side side : both_sides) {
+      if (leg(side).is_open()) leg(side).close_now();
+    }
+    return retire();
   }
   if (awaits_delivery()) close_legs_with_lost_fin();
   if (phase_ == Phase::closing) watch_closing();

@@ -13,8 +13,8 @@ namespace {
 constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 
 bool is_half_closed(const core::FinPolicy& policy) {
-  return (policy.flow(Flow::to_server) == FlowState::flowing) !=
-         (policy.flow(Flow::to_client) == FlowState::flowing);
+  return core::has_ended(policy.flow(Flow::to_server)) !=
+         core::has_ended(policy.flow(Flow::to_client));
 }
 
 }  // namespace
@@ -56,6 +56,7 @@ SessionState state_of(const Session& session, net::Instant now) {
       state.phase = Phase::dialing;
       break;
     case Session::Phase::relaying:
+      if (session.policy_.failing()) state.phase = Phase::closing;
       break;
     case Session::Phase::closing:
     case Session::Phase::retired:
@@ -68,7 +69,7 @@ SessionState state_of(const Session& session, net::Instant now) {
     one.release = session.policy_.release(flow);
     one.bytes = session.total(flow);
     one.blocked = session.movers_[base::index(flow)].waiting();
-    if (one.state != FlowState::flowing) {
+    if (core::has_ended(one.state)) {
       one.ended_ms = now - session.stamps_.ended[base::index(flow)];
     }
     if (session.any_end_ && session.first_end_ == flow) {

@@ -34,6 +34,7 @@ Session& SessionTable::add(const Route& route) {
   if (!armed()) arm(loop_.now() + check_every_ms_);
   RouteQuota& quota = quota_of(route);
   sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
+  retired_.reserve(sessions_.size());  // so that retire() needs no memory for it
   quota_.take();
   quota.take();
   Session& session = *sessions_.back();

@@ -30,9 +30,12 @@ void TcpLeg::on_ready(std::uint32_t events) {
     const bool told = (events & EPOLLIN) != 0 && read_turn_ != poller_->turn();
     mark_ = told ? Mark::elsewhere : Mark::unknown;
   }
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_ && !spent_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
-  if ((events & EPOLLERR) != 0) {
+  if ((events & EPOLLERR) != 0 && fin_sent_ && !fin_arrived_ && !ended_ && error_ == 0) {
+    error_ = ECONNRESET;
+    unfetched_ = true;
+  } else if ((events & EPOLLERR) != 0) {
     const int code = net::take_socket_error(fd_.get());
     note_error(code != 0 ? code : ECONNRESET);
   } else if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0 && error_ == 0) {
@@ -42,7 +45,9 @@ void TcpLeg::on_ready(std::uint32_t events) {
 }
 
 // The kernel has EPIPE, in place of ECONNRESET, for a RST that comes after a FIN (tcp_reset() in
-// CLOSE_WAIT; seen on Linux 6.18), also where the poller tells of both at once.
+// CLOSE_WAIT; seen on Linux 6.18), also where the poller tells of both at once. Not where our own
+// FIN is under way (CLOSING): there only recv() tells, by 0 before the error was fetched, so that
+// is left to it. Nothing else fetches it, since nothing is written behind a FIN.
 void TcpLeg::note_error(int code) {
   if (error_ != 0) return;
   error_ = code;
@@ -57,7 +62,7 @@ void TcpLeg::note_read() {
 
 // Also what the poller has not told yet.
 void TcpLeg::read_untold() {
-  readable_ = !ended_;
+  readable_ = !ended_ && !spent_;
   if (mark_ == Mark::elsewhere) mark_ = Mark::unknown;
 }
 
@@ -71,10 +76,7 @@ bool TcpLeg::look() {
 }
 
 Leg::Read TcpLeg::read(std::span<std::byte> into) {
-  if (mark_ == Mark::unknown && !look()) {
-    readable_ = false;
-    return {error_ == 0 ? Read::What::nothing : Read::What::failed};
-  }
+  if (mark_ == Mark::unknown && !look()) return nothing_read();
   const bool urgent = mark_ == Mark::in_sight && net::at_urgent_mark(fd_.get());
   if (urgent) into = into.first(1);
   while (true) {
@@ -95,16 +97,31 @@ Leg::Read TcpLeg::read(std::span<std::byte> into) {
     }
     if (count < 0 && errno == EINTR) continue;
     readable_ = false;
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      return {error_ == 0 ? Read::What::nothing : Read::What::failed};
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return nothing_read();
+    if (unfetched_) {
+      fin_arrived_ = count == 0;
+      fetched(count == 0 ? net::take_socket_error(fd_.get()) : errno);
     }
     if (count < 0) note_error(errno);
     // Once the error was fetched, by whomever, recv() goes on to 0: that is an end only if a FIN
     // came before the failure, and then it is one whatever came later (R4).
-    if (error_ != 0 && !fin_arrived_) return {Read::What::failed};
+    if (error_ != 0 && !fin_arrived_) return nothing_read();
     ended_ = true;
     return {Read::What::end};
   }
+}
+
+// Of a leg that has failed nothing more is read: bytes may still come to one that was given up,
+// whose socket lives.
+Leg::Read TcpLeg::nothing_read() {
+  readable_ = false;
+  spent_ = error_ != 0;
+  return {spent_ ? Read::What::failed : Read::What::nothing};
+}
+
+void TcpLeg::fetched(int code) {
+  unfetched_ = false;
+  if (code != 0) error_ = code;
 }
 
 // A FIN that was told of before has all bytes before it, so what is found now is all.
@@ -164,6 +181,7 @@ Leg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
     if (count == 0) return {Read::What::unclear};
     if (errno == EINTR) continue;
     const bool empty = errno == EAGAIN;
+    if (!empty && errno != EINVAL && unfetched_) fetched(errno);
     if (!empty && errno != EINVAL) note_error(errno);
     // At the urgent mark it fails like at the end of the queue, also if there is more behind it.
     if (!empty || mark_ == Mark::in_sight || error_ != 0) return {Read::What::unclear};
@@ -202,6 +220,8 @@ base::Address TcpLeg::local_address() const { return net::local_address(fd_.get(
 int TcpLeg::unacknowledged() const { return net::unacknowledged_bytes(fd_.get()); }
 
 int TcpLeg::undelivered() const { return std::max(unacknowledged() - (fin_sent_ ? 1 : 0), 0); }
+
+bool TcpLeg::all_sent() const { return net::unsent_bytes(fd_.get()) == 0; }
 
 bool TcpLeg::holds_bytes() const { return net::unread_bytes(fd_.get()) > 0; }
 

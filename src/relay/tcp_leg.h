@@ -75,6 +75,9 @@ class TcpLeg final : public Leg, private net::Watcher {
 
   [[nodiscard]] int undelivered() const override;
   [[nodiscard]] bool delivered() const override { return undelivered() == 0; }
+  // Whether all is on its way, the FIN included: it needs room in the other end's window, too. One
+  // system call.
+  [[nodiscard]] bool all_sent() const;
   // One system call.
   [[nodiscard]] bool holds_bytes() const override;
 
@@ -113,6 +116,8 @@ class TcpLeg final : public Leg, private net::Watcher {
 
   void on_ready(std::uint32_t events) override;
   void note_error(int code);
+  Read nothing_read();
+  void fetched(int code);
   void write_failed(int code);
   void read_untold();
   void note_read();
@@ -126,6 +131,8 @@ class TcpLeg final : public Leg, private net::Watcher {
   bool end_in_sight_ : 1 = false;  // a FIN or an error has arrived: read on until it is reached
   bool fin_arrived_ : 1 = false;   // before any failure: all bytes there will be are in the kernel
   bool fin_sent_ : 1 = false;
+  bool unfetched_ : 1 = false;   // error_ is a guess until recv() tells
+  bool spent_ : 1 = false;       // it has failed, and all that came before was read
   bool disarmed_ : 1 = false;    // close() would not be a reset
   bool unanswered_ : 1 = false;  // bytes were written since all was known to be acknowledged
 };

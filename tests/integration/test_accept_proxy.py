@@ -307,3 +307,19 @@ def test_a_hundred_clients_that_say_nothing_hold_up_nobody(start, server):
         sock.close()
     finhold.endings(100, ending="bad-proxy-header")
     finhold.ending(ending="finished")
+
+
+@both_versions
+def test_a_reset_right_behind_the_header_and_bytes_takes_neither_back(start, server, header):
+    """R4: all three stand in the kernel when finhold looks."""
+    finhold = accepting(start, server)
+    with finhold.suspended():
+        client = connect_client(finhold.address())
+        client.sock.sendall(header + b"x" * 100)
+        client.reset()
+    accepted = End(server.accept(), "server")
+    with pytest.raises(ConnectionResetError):
+        while accepted.sock.recv(1000):
+            accepted.received += 100
+    assert accepted.received == 100
+    finhold.ending(ending="client-reset", client="192.0.2.7:40000", to_server="100")

@@ -2,12 +2,13 @@
 given the time after which it would count as vanished. Each in a network of its own, where megabytes fit into a socket."""
 
 import select
+import subprocess
 import time
 
 import pytest
 from delivery import LENGTH, NEVER, SMALL, await_acknowledged, expect_no_word, reads_little, roomy_network
 from ends import LIMIT, End, Session, connect, connect_client, text_of
-from finhold import Finhold, route_to
+from finhold import Finhold, route_to, wait_until
 from pair import Pair
 
 SHORT = {"idle": "1s", "interval": "1s", "probes": 1}  # one who takes nothing for 2 s is given up
@@ -283,3 +284,51 @@ def test_a_session_in_which_nothing_moves_is_reset_if_it_is_to_be(opened, flow):
     source.expect_reset()
     sink.expect_reset()
     finhold.ending(ending="idle", first_fin="none", **{flow: "300"})
+
+
+def test_two_ends_behind_bytes_that_nobody_reads(opened):
+    """Neither was read by finhold, which waits for both readers."""
+    finhold, session, source, sink = opened("to_server", keepalive=NEVER, closing="500ms", crosses="none")
+    reads_little(session.client.sock)
+    for end in (source, sink):
+        end.send(LENGTH)
+        end.finish()
+    await_reset(sink)
+    await_reset(source)
+    finhold.ending(ending="closing")
+
+
+def test_hold_at_most_bounds_a_reset_and_not_an_end(opened, flow):
+    """A reset is waited for no longer than a FIN may be held; what had ended is delivered, as R4 says; 0s is no wait at all for
+    a FIN, and none that could be over for bytes."""
+    for hold, ended, whole in (("300ms", False, False), ("300ms", True, True), ("0s", False, True)):
+        finhold, session, source, sink = opened(flow, keepalive=NEVER, fin={"release_when_quiet": "never", "hold_at_most": hold})
+        send_and_reset(source, ended=ended)
+        if not whole:
+            await_reset(sink)
+            assert sink.expect_reset_not_end() < LENGTH
+            continue
+        expect_no_word(sink, 0.6)
+        sink.receive(LENGTH)
+        if ended:
+            sink.expect_end(LENGTH)
+        sink.expect_reset()
+
+
+def test_an_end_and_a_reset_at_once_while_our_own_end_is_under_way(opened, network):
+    """The kernel says ECONNRESET of both then; only what is read from it tells them apart."""
+    finhold, session, source, sink = opened("to_server", keepalive=NEVER)
+    source.send(10)
+    sink.receive(10)
+    ours = source.sock.getsockname()[1]
+    network.drop(ours)  # what finhold sends to the client: its FIN stays unacknowledged
+    sink.finish()
+    theirs = source.sock.getpeername()[1]
+    wait_until(lambda: subprocess.run(["ss", "-Htn", "state", "fin-wait-1", "sport", "=", f":{theirs}"], capture_output=True,
+                                      check=True).stdout)
+    with finhold.suspended():
+        source.send(1000)
+        source.finish()
+        await_acknowledged(source)
+        source.reset()
+    sink.expect_end(1010)

@@ -502,8 +502,9 @@ def test_bytes_that_are_no_http2_are_a_loss(start, server, authority):
 
 
 def test_a_stop_in_the_middle_of_a_loss_is_orderly(pair, server):
-    """SIGTERM at both ends while the sessions are being reset."""
-    ends = pair()
+    """SIGTERM at both ends while the sessions are being reset. Servers that read nothing have the time of drain for what
+    came before."""
+    ends = pair(tables={"limits": {"drain": "2s"}})
     sessions = prepare(server, ends.address())
     ends.near.signal()
     ends.far.signal(signal.SIGTERM)
