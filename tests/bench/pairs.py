@@ -113,8 +113,11 @@ def _as_rider(folder: Path, *command: str) -> list[str]:
 
 def _sshd(folder: Path) -> list[str]:
     config = folder / "sshd"
+    # What sshd starts since OpenSSH 9.8 (Debian 13).
+    parts = {"SshdSessionPath": SSHD.parents[1] / "lib/openssh/sshd-session", "SshdAuthPath": SSHD.parents[1] / "lib/openssh/sshd-auth"}
     config.write_text(f"ListenAddress 127.0.0.1:{FAR}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
-                      "StrictModes no\nUsePAM no\nPidFile none\nLogLevel ERROR\n")
+                      "StrictModes no\nUsePAM no\nPidFile none\nLogLevel ERROR\n" +
+                      "".join(f"{key} {path}\n" for key, path in parts.items() if path.exists()))
     return _as_rider(folder, str(SSHD), "-D", "-e", "-f", str(config))
 
 

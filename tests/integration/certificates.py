@@ -57,20 +57,33 @@ class Authority:
 
     @cached_property
     def expired(self) -> Identity:
-        return self.issue("expired", days=-1)
+        return self.issue("expired", expired=True)
 
-    def issue(self, name: str, names: str = ROLES[0], usage: str = ROLES[1], days: int = 2) -> Identity:
-        """`names`: subjectAltName. Not more than -1 days: it has expired."""
+    def issue(self, name: str, names: str = ROLES[0], usage: str = ROLES[1], expired: bool = False) -> Identity:
+        """`names`: subjectAltName."""
         made, request = self._paths(name), str(self.directory / f"{self.name}-{name}.csr")
         extensions = ["basicConstraints=critical,CA:FALSE", f"extendedKeyUsage={usage}"]
         extensions += [f"subjectAltName={names}"] if names else []
         openssl("req", *self._new(made.key, name), "-out", request, *self._extensions(*extensions))
-        openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", self.own.certificate,
-                "-CAkey", self.own.key, "-days", str(days), "-out", made.certificate)
+        if expired:
+            self._sign_long_ago(request, made.certificate)
+        else:
+            openssl("x509", "-req", "-in", request, "-copy_extensions", "copy", "-CA", self.own.certificate,
+                    "-CAkey", self.own.key, "-days", "2", "-out", made.certificate)
         Path(made.key).chmod(0o640)
         if os.geteuid() == 0:
             os.chown(made.key, 0, pwd.getpwnam("nobody").pw_gid)  # finhold may run as nobody
         return made
+
+    def _sign_long_ago(self, request: str, certificate: str) -> None:
+        """By `openssl ca`, the only one that takes dates in OpenSSL 3.0 and in 3.5."""
+        config, index = self.directory / f"{self.name}-ca.cnf", self.directory / f"{self.name}-ca.index"
+        config.write_text(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nnew_certs_dir = {self.directory}\npolicy = any\n"
+                          "default_md = sha256\ncopy_extensions = copy\n[any]\ncommonName = supplied\n")
+        index.write_text("")
+        openssl("ca", "-config", str(config), "-batch", "-notext", "-rand_serial", "-in", request, "-out", certificate,
+                "-cert", self.own.certificate, "-keyfile", self.own.key,
+                "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
 
     @staticmethod
     def _new(key: str, name: str) -> list[str]:

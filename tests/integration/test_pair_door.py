@@ -292,7 +292,8 @@ def test_addresses_that_are_not_written_in_full_are_refused(start, server):
     odd = ["2130706433", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "127.1", "127.0.1", "127.0.0.01", "127.0.0.1.", "127.000.000.001",
            "[::ffff:127.0.0.1%lo]", "[::1", "127.0.0.1 ", " 127.0.0.1", "@127.0.0.1", "a@127.0.0.1", "127.0.0.1/8"]
     found = statuses(far, [f"{host}:{port}" for host in odd])
-    wrong = {host: status for host, status in found.items() if status not in (400, 403) and not (set(" /") & set(host) and status == 0)}
+    # nghttp2 itself resets what can be no authority; that of Debian 13 "@" too.
+    wrong = {host: status for host, status in found.items() if status not in (400, 403) and not (set(" /@") & set(host) and status == 0)}
     assert not wrong, wrong
     for authority in (f"127.0.0.1:{port + 65536}", "127.0.0.1:0", "127.0.0.1", "127.0.0.1:", ":1", "127.0.0.1:+1", "127.0.0.1:1:2"):
         near = ScriptedNear(connect(far.address("far")))

@@ -108,6 +108,12 @@ def socat(*more: str) -> Callable[[Peer], None]:
     return start
 
 
+def parts_of_sshd() -> list[str]:
+    """Where those are that sshd starts, since OpenSSH 9.8 (Debian 13); it looks for them where the package would be installed."""
+    parts = {"SshdSessionPath": SSHD.parents[1] / "lib/openssh/sshd-session", "SshdAuthPath": SSHD.parents[1] / "lib/openssh/sshd-auth"}
+    return [f"{key} {path}" for key, path in parts.items() if path.exists()]
+
+
 def ssh(peer: Peer) -> None:
     """With sshd beside the server. Both as a user whom only their own /etc/passwd has: the machine's stays as it is."""
     peer.crosses = SSH_PORT
@@ -117,7 +123,8 @@ def ssh(peer: Peer) -> None:
     peer.write("known", f"[{SERVER}]:{SSH_PORT} {(folder / 'host.pub').read_text()}")
     passwd = peer.write("passwd", f"rider:*:{USER}:{USER}::/:/bin/sh")
     config = peer.write("sshd_config", f"ListenAddress {SERVER}:{SSH_PORT}", f"HostKey {folder}/host", "UsePAM no",
-                        f"AuthorizedKeysFile {folder}/user.pub", "PidFile none", "StrictModes no")
+                        f"AuthorizedKeysFile {folder}/user.pub", "PidFile none", "StrictModes no",
+                        *parts_of_sshd())
     for file in (folder, *folder.iterdir()):
         os.chown(file, USER, USER)
     as_rider = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', passwd,
