@@ -2,6 +2,7 @@
 README.md says which part. `tls`: AES-256-GCM, and each end shows a certificate (ssh: a key)."""
 
 import os
+import shutil
 from pathlib import Path
 
 import machine
@@ -113,11 +114,13 @@ def _as_rider(folder: Path, *command: str) -> list[str]:
 
 def _sshd(folder: Path) -> list[str]:
     config = folder / "sshd"
-    # What sshd starts since OpenSSH 9.8 (Debian 13).
-    parts = {"SshdSessionPath": SSHD.parents[1] / "lib/openssh/sshd-session", "SshdAuthPath": SSHD.parents[1] / "lib/openssh/sshd-auth"}
+    # What sshd starts since OpenSSH 9.8 (Debian 13): copies, since its user may not see the checkout.
+    there = SSHD.parents[1] / "lib" / "openssh"
+    parts = {key: shutil.copy(there / part, folder)
+             for key, part in {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}.items() if (there / part).exists()}
     config.write_text(f"ListenAddress 127.0.0.1:{FAR}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
                       "StrictModes no\nUsePAM no\nPidFile none\nLogLevel ERROR\n" +
-                      "".join(f"{key} {path}\n" for key, path in parts.items() if path.exists()))
+                      "".join(f"{key} {path}\n" for key, path in parts.items()))
     return _as_rider(folder, str(SSHD), "-D", "-e", "-f", str(config))
 
 

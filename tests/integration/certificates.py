@@ -78,10 +78,10 @@ class Authority:
     def _sign_long_ago(self, request: str, certificate: str) -> None:
         """By `openssl ca`, the only one that takes dates in OpenSSL 3.0 and in 3.5."""
         config, index = self.directory / f"{self.name}-ca.cnf", self.directory / f"{self.name}-ca.index"
-        config.write_text(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nnew_certs_dir = {self.directory}\npolicy = any\n"
+        config.write_text(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nnew_certs_dir = {self.directory}\npolicy = any\nserial = {index}.serial\n"
                           "default_md = sha256\ncopy_extensions = copy\n[any]\ncommonName = supplied\n")
         index.write_text("")
-        openssl("ca", "-config", str(config), "-batch", "-notext", "-rand_serial", "-in", request, "-out", certificate,
+        openssl("ca", "-config", str(config), "-batch", "-notext", "-create_serial", "-in", request, "-out", certificate,
                 "-cert", self.own.certificate, "-keyfile", self.own.key,
                 "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
 

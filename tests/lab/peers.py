@@ -2,6 +2,7 @@
 ports of the server; `short` are those where the proxy's own timers are cut to a second."""
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -108,10 +109,12 @@ def socat(*more: str) -> Callable[[Peer], None]:
     return start
 
 
-def parts_of_sshd() -> list[str]:
-    """Where those are that sshd starts, since OpenSSH 9.8 (Debian 13); it looks for them where the package would be installed."""
-    parts = {"SshdSessionPath": SSHD.parents[1] / "lib/openssh/sshd-session", "SshdAuthPath": SSHD.parents[1] / "lib/openssh/sshd-auth"}
-    return [f"{key} {path}" for key, path in parts.items() if path.exists()]
+def parts_of_sshd(folder: Path) -> list[str]:
+    """What sshd starts since OpenSSH 9.8 (Debian 13), which it looks for where the package would be installed: copies, since the
+    user whom it runs as may not see the checkout."""
+    parts = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
+    there = SSHD.parents[1] / "lib" / "openssh"
+    return [f"{key} {shutil.copy(there / part, folder)}" for key, part in parts.items() if (there / part).exists()]
 
 
 def ssh(peer: Peer) -> None:
@@ -124,7 +127,7 @@ def ssh(peer: Peer) -> None:
     passwd = peer.write("passwd", f"rider:*:{USER}:{USER}::/:/bin/sh")
     config = peer.write("sshd_config", f"ListenAddress {SERVER}:{SSH_PORT}", f"HostKey {folder}/host", "UsePAM no",
                         f"AuthorizedKeysFile {folder}/user.pub", "PidFile none", "StrictModes no",
-                        *parts_of_sshd())
+                        *parts_of_sshd(folder))
     for file in (folder, *folder.iterdir()):
         os.chown(file, USER, USER)
     as_rider = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', passwd,
