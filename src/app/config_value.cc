@@ -204,8 +204,8 @@ ValueResult parse_destination(std::string_view text) {
 
 std::string allowed(const Key& key) {
   const std::string or_never = !takes_never(key)         ? ""
-                               : key.kind == Kind::limit ? ", or \"never\""
-                                                         : ", \"never\" or \"auto\"";
+                               : key.kind == Kind::limit ? R"(, or "never")"
+                                                         : R"(, "never" or "auto")";
   switch (key.kind) {
     case Kind::name:
       return R"(1 to 64 letters, digits, "_", "." and "-")";
