@@ -33,8 +33,9 @@ SessionTable::~SessionTable() {
 Session& SessionTable::add(const Route& route) {
   if (!armed()) arm(loop_.now() + check_every_ms_);
   RouteQuota& quota = quota_of(route);
+  // So that retire() needs no memory for it. All that may fail stands before the session is there.
+  if (retired_.capacity() <= sessions_.size()) retired_.reserve(2 * sessions_.size() + 16);
   sessions_.push_back(std::make_unique<Session>(*this, route, quota_.next_id()));
-  retired_.reserve(sessions_.size());  // so that retire() needs no memory for it
   quota_.take();
   quota.take();
   Session& session = *sessions_.back();
