@@ -6,6 +6,8 @@ usage: protocols.py ROLE ADDRESS PORT
     printer   port 9100: one job is one connection; the next one is taken once this one has ended
     lpd       RFC 1179: one client at a time, receives jobs, acknowledges each part, waits for the client's end
     lpr       three jobs for an lpd, a connection for each
+    smtp      RFC 5321: says goodbye and closes; one client at a time, so that one whose end is held keeps the others
+    mail      three mails by smtplib, a connection for each
     fastcgi   ends as php-fpm does: shutdown(SHUT_WR) behind the answer, and the rest of the request is awaited
     webserver http.server, which closes a connection that was idle for half a second
     pool      two requests over one pool of urllib3; between them it waits for a line on standard input
@@ -13,6 +15,7 @@ usage: protocols.py ROLE ADDRESS PORT
 
 import http.server
 import select
+import smtplib
 import socket
 import struct
 import sys
@@ -68,6 +71,26 @@ def lpr(address: str, port: int) -> None:
     say("sent")
 
 
+def smtp(connection: socket.socket, file) -> None:
+    connection.sendall(b"220 lab\r\n")
+    while command := file.readline().upper():
+        if command.startswith(b"DATA"):
+            connection.sendall(b"354 go on\r\n")
+            while file.readline() != b".\r\n":
+                pass
+            say("received")
+        if command.startswith(b"QUIT"):
+            return connection.sendall(b"221 bye\r\n")
+        connection.sendall(b"250 ok\r\n")
+
+
+def mail(address: str, port: int) -> None:
+    for number in range(3):
+        with smtplib.SMTP(address, port, timeout=30) as client:
+            client.sendmail("a@lab", ["b@lab"], f"Subject: {number}\r\n\r\nmail\r\n")
+    say("sent")
+
+
 def fastcgi(connection: socket.socket, file) -> None:
     # FCGI_BEGIN_REQUEST, an empty FCGI_PARAMS and an empty FCGI_STDIN; FCGI_STDOUT and FCGI_END_REQUEST.
     file.read(16 + 8 + 8)
@@ -120,7 +143,7 @@ def pool(address: str, port: int) -> None:
 if __name__ == "__main__":
     name, host, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
     role = globals()[name]
-    if name in ("modbus", "printer", "lpd", "fastcgi"):
+    if name in ("modbus", "printer", "lpd", "smtp", "fastcgi"):
         one_at_a_time(role, host, number)
     else:
         role(host, number)

@@ -103,6 +103,20 @@ def test_lpd_units(network):
         assert_not_held(ending, "to_server")
 
 
+@pytest.mark.parametrize("crosses", ["server", "client", "both"])
+def test_smtp_which_says_goodbye(network, crosses):
+    """Nothing is to be written for it: who ends first does not matter, the other one ends too, and nothing is waited for."""
+    finhold = relay(network, crosses, "", '"never"')
+    servers = serve(network, "smtp")
+    for port in (BEFORE, ADVISED):
+        client = network.run("c", [*PROTOCOLS, "mail", ROUTER, str(port)])
+        assert client.wait(40) == 0, client.output()
+        servers[port].wait_for_lines("^received$", 30, 3)
+        for ending in endings(finhold, 3, port):
+            assert ending["ending"] == "finished", ending
+            assert ending["released"] != "quiet" or ending["held"] == "0.0s", ending
+
+
 @pytest.mark.parametrize("crosses", ["client", "both"])
 def test_fastcgi_as_php_fpm_ends_it(network, crosses):
     """The answer's end is what a client waits for that does not read FCGI_END_REQUEST."""
