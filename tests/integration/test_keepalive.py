@@ -24,12 +24,12 @@ def leg(local, remote):
 
 def timer(line):
     """Seconds on the keepalive timer; 0 if another one runs, for a moment, or none."""
-    # ss writes 1min39sec, 20sec, 6.796ms (6.796 seconds) and 796ms.
-    found = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)sec)?(?:(?:(\d+)\.)?(\d+)ms)?,", line)
+    # ss writes 1min39sec, 20sec, 6.796ms (6.796 seconds; 6.796sec in Debian 13) and 796ms.
+    found = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)(?:\.(\d+))?sec)?(?:(?:(\d+)\.)?(\d+)ms)?,", line)
     if not found:
         return 0
-    minutes, seconds, also_seconds, milliseconds = (int(part or 0) for part in found.groups())
-    return minutes * 60 + seconds + also_seconds + milliseconds / 1000
+    minutes, seconds, of_them, also_seconds, milliseconds = (int(part or 0) for part in found.groups())
+    return minutes * 60 + seconds + also_seconds + (of_them + milliseconds) / 1000
 
 
 def legs(session):

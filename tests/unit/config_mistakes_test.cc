@@ -526,9 +526,11 @@ TEST_CASE("limits of clients are numbers from 1, or unlimited") {
     const std::string most = key == "connects_per_second" ? "100000" : "10000000";
     CHECK(said_of_route(key + " = \"unlimited\"") == "ok\n");
     CHECK(said_of_route(key + " = 1") == "ok\n");
-    CHECK(said_of_route(key + " = 0") == "5:" + std::to_string(key.size() + 4) + ": " + key +
-                                             ": 0 is too small; write a whole number from 1 to " +
-                                             most + ", or \"unlimited\"\n");
+    std::string told = "5:";
+    told.append(std::to_string(key.size() + 4)).append(": ").append(key);
+    told.append(": 0 is too small; write a whole number from 1 to ").append(most);
+    told.append(", or \"unlimited\"\n");
+    CHECK(said_of_route(key + " = 0") == told);
   }
   CHECK(said_of_route("client_prefix = 129") ==
         "5:17: client_prefix: 129 is too large; write a whole number from 16 to 128\n");
