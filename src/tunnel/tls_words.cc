@@ -153,6 +153,10 @@ std::string why_failed() {
       case SSL_R_WRONG_SSL_VERSION:
       case SSL_R_VERSION_TOO_LOW:
         return "the other side does not speak TLS 1.3";
+      case SSL_R_NO_SUITABLE_KEY_SHARE:
+      case SSL_R_NO_SUITABLE_GROUPS:
+      case SSL_R_NO_SHARED_GROUPS:
+        return "the other side offers none of the groups X25519, P-256 and P-384";
       case SSL_R_NO_APPLICATION_PROTOCOL:
         return "the other side does not speak HTTP/2 (ALPN h2)";
       case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:

@@ -146,6 +146,9 @@ Refused refused(const TlsNearSettings& near_with, const TlsFarSettings& far_with
 struct Stranger {
   explicit Stranger(const SSL_METHOD* method) : context(SSL_CTX_new(method), &SSL_CTX_free) {}
 
+  void offer_h2() {
+    SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>("\x02h2"), 3);
+  }
   void start() {
     ssl.reset(SSL_new(context.get()));
     SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
@@ -466,6 +469,57 @@ TEST_CASE("tls: a server that speaks TLS 1.2 at most is refused") {
   CHECK(near.session.failure().find("does not speak TLS 1.3") != std::string::npos);
 }
 
+TEST_CASE("tls: keys are agreed on in X25519, P-256 and P-384, and in nothing that costs more") {
+  for (const char* good : {"X25519", "P-256", "P-384", "ffdhe2048:P-384"}) {
+    CAPTURE(good);
+    Stranger client(TLS_client_method());
+    client.offer_h2();
+    REQUIRE(SSL_CTX_set1_groups_list(client.context.get(), good) == 1);
+    client.start();
+    SSL_set_connect_state(client.ssl.get());
+    End far(context(far_settings()));
+    client.shake_hands(far);
+    CHECK(far.session.state() == TlsState::open);
+  }
+  for (const char* bad : {"ffdhe2048", "ffdhe8192", "P-521", "X448"}) {
+    CAPTURE(bad);
+    Stranger client(TLS_client_method());
+    client.offer_h2();
+    REQUIRE(SSL_CTX_set1_groups_list(client.context.get(), bad) == 1);
+    client.start();
+    SSL_set_connect_state(client.ssl.get());
+    End far(context(far_settings()));
+    client.shake_hands(far);
+    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.failure() ==
+          "TLS: the other side offers none of the groups X25519, P-256 and P-384");
+  }
+}
+
+TEST_CASE("tls: the near end's hello offers X25519, P-256 and P-384, and no other group") {
+  Stranger server(TLS_server_method());
+  Bytes offered;
+  SSL_CTX_set_client_hello_cb(
+      server.context.get(),
+      [](SSL* ssl, int* /*alert*/, void* to) {
+        const unsigned char* groups = nullptr;
+        std::size_t size = 0;
+        if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_groups, &groups, &size) == 1) {
+          const auto* begin = reinterpret_cast<const std::byte*>(groups);
+          static_cast<Bytes*>(to)->assign(begin, begin + size);
+        }
+        return SSL_CLIENT_HELLO_ERROR;
+      },
+      &offered);
+  server.start();
+  SSL_set_accept_state(server.ssl.get());
+  End near(context(near_settings()));
+  server.hear(near.speak());
+  server.shake_hands(near);
+  // A list of 6 bytes: 29, 23 and 24 of RFC 8446 section 4.2.7.
+  CHECK(offered == bytes_of({"\0\6\0\x1d\0\x17\0\x18", 8}));
+}
+
 TEST_CASE("tls: whoever does not ask for HTTP/2 is refused") {
   for (const std::string& offered : {std::string(), std::string("\x08http/1.1")}) {
     Stranger client(TLS_client_method());
@@ -533,8 +587,7 @@ TEST_CASE("tls: garbage at any place fails, or waits") {
 
 TEST_CASE("tls: no tickets are given, and no early data is taken") {
   Stranger client(TLS_client_method());
-  SSL_CTX_set_alpn_protos(client.context.get(), reinterpret_cast<const unsigned char*>("\x02h2"),
-                          3);
+  client.offer_h2();
   client.start();
   SSL_set_connect_state(client.ssl.get());
   End far(context(far_settings()));
@@ -563,8 +616,7 @@ TEST_CASE("tls: keys are renewed, and the other side follows") {
 TEST_CASE("tls: keys that are renewed without end are refused, with data between they are not") {
   for (const bool data : {false, true}) {
     Stranger client(TLS_client_method());
-    SSL_CTX_set_alpn_protos(client.context.get(), reinterpret_cast<const unsigned char*>("\x02h2"),
-                            3);
+    client.offer_h2();
     client.start();
     SSL_set_connect_state(client.ssl.get());
     End far(context(far_settings()));
