@@ -128,6 +128,13 @@ class TlsSession {
   // Who the other side is by its certificate: the subject; empty if it has shown none. For the log.
   [[nodiscard]] std::string other_side() const;
 
+  // Far: whether a handshake with this other context, a newer one, would let the other side in
+  // today, with the certificates that it has shown here: by its authorities, by what the
+  // certificates are for, and by their dates. Without client_ca everybody is; with it, nobody who
+  // has shown none. It costs what a handshake does for that (a signature for each certificate), so
+  // once a context is enough. Requires a context of a far end.
+  [[nodiscard]] bool would_be_believed_by(const TlsContext& context) const;
+
   // Says that nothing more is written (close_notify); write() then takes nothing. Without it the
   // other side must take the end of the connection for a loss. Reading goes on.
   void close();

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <memory>
 
 #include <doctest/doctest.h>
@@ -21,6 +22,14 @@ File open(const std::string& path, const char* mode) {
   File file(std::fopen(path.c_str(), mode), &std::fclose);
   REQUIRE_MESSAGE(file, path);
   return file;
+}
+
+Key read_key(const std::string& path) {
+  return {PEM_read_PrivateKey(open(path, "r").get(), nullptr, nullptr, nullptr), &EVP_PKEY_free};
+}
+
+Certificate read_certificate(const std::string& path) {
+  return {PEM_read_X509(open(path, "r").get(), nullptr, nullptr, nullptr), &X509_free};
 }
 
 void extend(X509* certificate, X509* issuer, int what, const std::string& value) {
@@ -58,17 +67,27 @@ void save(const std::string& certificate_path, const X509* certificate, const st
 
 }  // namespace
 
-Authority::Authority(const std::string& name) {
+Authority::Authority(const std::string& name) { make(name, nullptr); }
+
+Authority::Authority(const std::string& name, Authority& issuer) { make(name, &issuer); }
+
+void Authority::make(const std::string& name, Authority* issuer) {
   std::string pattern = std::filesystem::temp_directory_path() / "finhold-unit-XXXXXX";
   REQUIRE(mkdtemp(pattern.data()) != nullptr);
   directory_ = pattern;
   const Key secret(EVP_EC_gen("P-256"), &EVP_PKEY_free);
-  const Certificate made = draft(secret.get(), name, 1);
-  X509_set_issuer_name(made.get(), X509_get_subject_name(made.get()));
+  const Certificate made = draft(secret.get(), name, issuer != nullptr ? ++issuer->issued_ + 1 : 1);
+  const Certificate of_issuer = issuer != nullptr ? read_certificate(issuer->certificate())
+                                                  : Certificate{nullptr, &X509_free};
+  const Key key_of_issuer =
+      issuer != nullptr ? read_key(issuer->key()) : Key{nullptr, &EVP_PKEY_free};
+  X509* const by = of_issuer ? of_issuer.get() : made.get();
+  X509_set_issuer_name(made.get(), X509_get_subject_name(by));
   set_days(made.get(), -30, 30);
-  extend(made.get(), made.get(), NID_basic_constraints, "critical,CA:TRUE");
-  extend(made.get(), made.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
-  REQUIRE(X509_sign(made.get(), secret.get(), EVP_sha256()) > 0);
+  extend(made.get(), by, NID_basic_constraints, "critical,CA:TRUE");
+  extend(made.get(), by, NID_key_usage, "critical,keyCertSign,cRLSign");
+  EVP_PKEY* const signing = key_of_issuer ? key_of_issuer.get() : secret.get();
+  REQUIRE(X509_sign(made.get(), signing, EVP_sha256()) > 0);
   save(certificate(), made.get(), key(), secret.get());
 }
 
@@ -78,10 +97,8 @@ Authority::~Authority() {
 }
 
 CertificateFiles Authority::issue(const CertificateOptions& options) {
-  const Key issuer_key(PEM_read_PrivateKey(open(key(), "r").get(), nullptr, nullptr, nullptr),
-                       &EVP_PKEY_free);
-  const Certificate issuer(PEM_read_X509(open(certificate(), "r").get(), nullptr, nullptr, nullptr),
-                           &X509_free);
+  const Key issuer_key = read_key(key());
+  const Certificate issuer = read_certificate(certificate());
   const Key secret(EVP_EC_gen("P-256"), &EVP_PKEY_free);
   const Certificate made = draft(secret.get(), options.subject, ++issued_ + 1);
   X509_set_issuer_name(made.get(), X509_get_subject_name(issuer.get()));
@@ -99,8 +116,7 @@ CertificateFiles Authority::issue(const CertificateOptions& options) {
 }
 
 std::string Authority::encrypted(const std::string& key) {
-  const Key secret(PEM_read_PrivateKey(open(key, "r").get(), nullptr, nullptr, nullptr),
-                   &EVP_PKEY_free);
+  const Key secret = read_key(key);
   std::string password = "password";
   PEM_write_PrivateKey(open(key + ".encrypted", "w").get(), secret.get(), EVP_aes_128_cbc(),
                        reinterpret_cast<unsigned char*>(password.data()),
@@ -111,6 +127,16 @@ std::string Authority::encrypted(const std::string& key) {
 std::string Authority::file(const std::string& name, const std::string& text) const {
   std::ofstream(path(name)) << text;
   return path(name);
+}
+
+std::string Authority::joined(const std::string& name,
+                              const std::vector<std::string>& paths) const {
+  std::string all;
+  for (const std::string& each : paths) {
+    std::ifstream from(each);
+    all.append(std::istreambuf_iterator<char>(from), {});
+  }
+  return file(name, all);
 }
 
 }  // namespace finhold::test

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace finhold::test {
 
@@ -24,6 +25,8 @@ struct CertificateFiles {
 class Authority {
  public:
   explicit Authority(const std::string& name);
+  // One that another one has issued.
+  Authority(const std::string& name, Authority& issuer);
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
   ~Authority();
@@ -39,7 +42,13 @@ class Authority {
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
   [[nodiscard]] std::string file(const std::string& name, const std::string& text) const;
 
+  // A file there with all that is in these.
+  [[nodiscard]] std::string joined(const std::string& name,
+                                   const std::vector<std::string>& paths) const;
+
  private:
+  void make(const std::string& name, Authority* issuer);
+
   std::filesystem::path directory_;
   int issued_ = 0;
 };

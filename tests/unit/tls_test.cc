@@ -437,6 +437,52 @@ TEST_CASE("tls: a far end's own certificate may be whom the near end believes") 
   CHECK(pair.open());
 }
 
+TEST_CASE("tls: a newer context judges whom an older one has let in") {
+  const auto client = authority().issue({"near", "", "clientAuth"});
+  auto asks = far_settings();
+  asks.client_ca = authority().certificate();
+  Pair known({authority().certificate(), client.certificate, client.key, "far.test"}, asks);
+  carry(known.near, known.far);
+  REQUIRE(known.open());
+  const TlsSession& session = known.far.session;
+  CHECK(session.would_be_believed_by(context(asks)));
+  CHECK(session.would_be_believed_by(context(far_settings())));
+  Authority other("Other CA");
+  auto asks_others = far_settings();
+  asks_others.client_ca = other.certificate();
+  CHECK_FALSE(session.would_be_believed_by(context(asks_others)));
+  asks_others.client_ca =
+      other.joined("both.pem", {other.certificate(), authority().certificate()});
+  CHECK(session.would_be_believed_by(context(asks_others)));
+  asks_others.client_ca = client.certificate;  // only this one
+  CHECK(session.would_be_believed_by(context(asks_others)));
+  asks_others.client_ca = authority().issue({"near", "", "clientAuth"}).certificate;
+  CHECK_FALSE(session.would_be_believed_by(context(asks_others)));
+
+  Pair anonymous;
+  carry(anonymous.near, anonymous.far);
+  REQUIRE(anonymous.open());
+  CHECK(anonymous.far.session.would_be_believed_by(context(far_settings())));
+  CHECK_FALSE(anonymous.far.session.would_be_believed_by(context(asks)));
+}
+
+TEST_CASE("tls: a newer context judges with all the certificates that were shown") {
+  Authority branch("Branch CA", authority());
+  const auto client = branch.issue({"near", "", "clientAuth"});
+  const auto chain = branch.joined("chain.pem", {client.certificate, branch.certificate()});
+  auto asks = far_settings();
+  asks.client_ca = authority().certificate();
+  Pair pair({authority().certificate(), chain, client.key, "far.test"}, asks);
+  carry(pair.near, pair.far);
+  REQUIRE(pair.open());
+  CHECK(pair.far.session.would_be_believed_by(context(asks)));
+  asks.client_ca = branch.certificate();
+  CHECK(pair.far.session.would_be_believed_by(context(asks)));
+  Authority namesake("Test CA");
+  asks.client_ca = namesake.certificate();
+  CHECK_FALSE(pair.far.session.would_be_believed_by(context(asks)));
+}
+
 TEST_CASE("tls: what a certificate says cannot paint a terminal") {
   const auto evil = authority().issue({"\x1b[31mred\n", "DNS:x.test"});
   const auto said = refused(near_settings(), {evil.certificate, evil.key, {}}).near;

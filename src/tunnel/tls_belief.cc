@@ -1,0 +1,34 @@
+#include <memory>
+#include <new>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+#include "tunnel/tls.h"
+
+namespace finhold::tunnel {
+
+// As OpenSSL does it in a handshake (ssl_verify_cert_chain), with another context's authorities.
+bool TlsSession::would_be_believed_by(const TlsContext& context) const {
+  SSL_CTX* const with = context.context_.get();
+  if ((SSL_CTX_get_verify_mode(with) & SSL_VERIFY_PEER) == 0) return true;
+  X509* const shown = SSL_get0_peer_certificate(ssl_.get());
+  if (shown == nullptr) return false;
+  const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> verification(
+      X509_STORE_CTX_new(), &X509_STORE_CTX_free);
+  if (verification == nullptr ||
+      X509_STORE_CTX_init(verification.get(), SSL_CTX_get_cert_store(with), shown,
+                          SSL_get_peer_cert_chain(ssl_.get())) != 1) {
+    throw std::bad_alloc();
+  }
+  X509_VERIFY_PARAM* const how = X509_STORE_CTX_get0_param(verification.get());
+  X509_VERIFY_PARAM_set_auth_level(how, SSL_CTX_get_security_level(with));
+  X509_STORE_CTX_set_default(verification.get(), "ssl_client");
+  X509_VERIFY_PARAM_set1(how, SSL_CTX_get0_param(with));
+  const bool believed = X509_verify_cert(verification.get()) == 1;
+  ERR_clear_error();
+  return believed;
+}
+
+}  // namespace finhold::tunnel
