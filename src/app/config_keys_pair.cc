@@ -10,6 +10,10 @@ namespace {
 constexpr std::uint64_t shortest_ping = 100;
 constexpr std::uint64_t longest_ping = 3'600'000;
 
+// In the order of tunnel::Revoked.
+constexpr std::array<std::string_view, 2> revoked{"drain", "cut"};
+static_assert(static_cast<int>(tunnel::Revoked::cut) == 1);
+
 const auto keys = std::to_array<Key>({
     {.table = "tunnel",
      .name = "name",
@@ -134,6 +138,14 @@ const auto keys = std::to_array<Key>({
      .example = R"(["10.0.0.0/8:514", "db.internal:5432"])",
      .meaning = "what near ends may open",
      .store = [](const Value& v, Target& to) { to.item.far.allow.push_back(v.allow); }},
+    {.table = "far",
+     .name = "revoked",
+     .kind = Kind::choice,
+     .example = R"("drain")",
+     .meaning = "sessions that would not be opened any more, after a reload: \"drain\", they go "
+                "on; \"cut\", they are reset",
+     .choices = revoked,
+     .store = [](const Value& v, Target& to) { to.item.far.revoked = tunnel::Revoked(v.number); }},
     connect_timeout_of("far"),
     session_idle_of("far"),
     closing_of("far"),

@@ -34,6 +34,19 @@ void Doors::begin(const GenerationRef& generation, std::vector<Sockets> sockets)
     part_from(left.fars);
   }
   generation_ = generation;
+  for (const auto& end : former_) end->far.judged_by(in_place_of(end->far));
+}
+
+// That listens where it has listened; or that has its name, if it has moved. nullptr: none.
+tunnel::Far* Doors::in_place_of(const tunnel::Far& former) const {
+  tunnel::Far* by_name = nullptr;
+  for (const Entrance& entrance : entrances_) {
+    if (entrance.fars.empty()) continue;
+    tunnel::Far& far = entrance.fars.front()->far;
+    if (far.listen() == former.listen()) return &far;
+    if (far.name() == former.name()) by_name = &far;
+  }
+  return by_name;
 }
 
 void Doors::begin_route(Entrance& entrance, const relay::Route& route) {

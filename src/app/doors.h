@@ -71,6 +71,7 @@ class Doors {
                  std::vector<net::Descriptor> sockets);
   std::vector<net::Descriptor> sockets_of(Entrance& entrance, const relay::Route& next);
   void part_from(std::vector<std::unique_ptr<FarEnd>>& fars);
+  [[nodiscard]] tunnel::Far* in_place_of(const tunnel::Far& former) const;
 
   const Door::Shared& shared_;
   tunnel::ConnectionTable& connections_;

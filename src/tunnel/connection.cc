@@ -109,12 +109,22 @@ void Connection::drain() {
   }
 }
 
+void Connection::refuse_new() {
+  if (state_ != State::open || !draining_ || !ready_) return;
+  http2_.refuse_new();
+  touch();
+}
+
 void Connection::cut() {
   to_cut_ = true;
   touch();
 }
 
 std::string Connection::identity() const { return tls_ ? tls_->other_side() : std::string(); }
+
+bool Connection::is_believed_by(const TlsContext& tls) const {
+  return tls_ && tls_->would_be_believed_by(tls);
+}
 
 void Connection::on_ready(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) {

@@ -98,6 +98,9 @@ class Connection final : public Carrier,
   // No new streams; when the last one is gone: GOAWAY, close_notify and FIN. One that is not ready
   // yet is cut.
   void drain();
+  // Far, after drain(): what is asked for from now on is dropped, whether or not the near end has
+  // shown that it knows of the drain.
+  void refuse_new();
   // At the end of the turn: its streams are reset, at both ends, and the connection closed. Called
   // again, it does not wait for the other side's goodbye.
   void cut();
@@ -105,6 +108,8 @@ class Connection final : public Carrier,
   [[nodiscard]] const base::Address& other_end() const { return other_end_; }
   // Who the other end is by its certificate, for the log; empty: it has shown none.
   [[nodiscard]] std::string identity() const;
+  // Far, once it was ready: whether the other end would be let in by that one too.
+  [[nodiscard]] bool is_believed_by(const TlsContext& tls) const;
 
  private:
   friend class ConnectionTable;

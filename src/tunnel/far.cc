@@ -52,7 +52,8 @@ std::unique_ptr<Thing> take_from(std::vector<std::unique_ptr<Thing>>& things, co
 Far::Far(const FarSettings& settings, const TlsContext* tls, net::Descriptor listening,
          ConnectionTable& connections, relay::SessionTable& sessions, relay::SessionQuota& quota,
          net::Loop& loop, net::Poller& poller, net::Timers& timers)
-    : settings_(settings),
+    : net::Timer(timers),
+      settings_(settings),
       tls_(tls),
       connections_(connections),
       sessions_(sessions),
@@ -70,6 +71,12 @@ void Far::drain() {
   draining_ = true;
   listener_.leave();
   for (const auto& near_end : near_ends_) near_end->drain();
+  if (!near_ends_.empty()) arm(loop_.now() + in_ms(settings_.life.ping_timeout));
+}
+
+// Whoever has not answered the PING behind the first GOAWAY would go on opening sessions.
+void Far::on_time() {
+  for (const auto& near_end : near_ends_) near_end->refuse_new();
 }
 
 net::Descriptor Far::hand_over() {
@@ -174,6 +181,13 @@ void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
 }
 
 void Far::on_request(const FarAsker& asker, std::string_view token) {
+  if (judge_ == nullptr) return turn_away(asker);
+  judge_->judge(asker, token);
+}
+
+void Far::judge(const FarAsker& asker, std::string_view token) {
+  const std::string& why_barred = asker.near_end.why_barred();
+  if (!why_barred.empty()) return refuse(asker, Answer::not_allowed, why_barred);
   // First, so that who has none learns nothing.
   if (!settings_.token.empty() && !is_same_secret(settings_.token, token)) {
     return refuse(asker, Answer::needs_token,
@@ -218,7 +232,7 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
   const std::unique_ptr<FarRequest> done = take_from(requests_, request);
   const FarAsker& asker = done->asker();
   const Destination& destination = done->destination();
-  if (!found.empty()) return open(asker, destination, found);
+  if (!found.empty()) return open_now(asker, destination, found);
   if (error.code == ETIMEDOUT) {
     return refuse(asker, Answer::server_timeout, "its name was not looked up in time");
   }
@@ -229,6 +243,18 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
 
 void Far::on_abandoned(FarRequest& request) { take_from(requests_, request); }
 
+// Its name was looked up, and the configuration may be another one since.
+void Far::open_now(const FarAsker& asker, const Destination& destination,
+                   std::span<const base::Address> found) {
+  if (judge_ == nullptr) return turn_away(asker);
+  const std::string& why_barred = asker.near_end.why_barred();
+  if (!why_barred.empty()) return judge_->refuse(asker, Answer::not_allowed, why_barred);
+  if (!judge_->knows_token_of(settings_)) {
+    return judge_->refuse(asker, Answer::needs_token, "its token is not the one of now");
+  }
+  judge_->open(asker, destination, found);
+}
+
 // Where they may be dialed; exactly these are.
 void Far::open(const FarAsker& asker, const Destination& destination,
                std::span<const base::Address> found) {
@@ -236,8 +262,12 @@ void Far::open(const FarAsker& asker, const Destination& destination,
   if (own == nullptr) return refuse(asker, Answer::busy, "this host's own addresses are not known");
   const auto admitted = allow_.admit(destination, found, *own);
   if (!admitted.ok()) return refuse(asker, Answer::not_allowed, admitted.error().text);
-  sessions_.open(settings_.route, std::make_unique<FarLeg>(asker.connection, asker.stream),
-                 asker.client, admitted.value(), asker.near);
+  auto leg = std::make_unique<FarLeg>(asker.connection, asker.stream);
+  leg->opened.under = &settings_;
+  leg->opened.destination = destination;
+  leg->opened.servers = admitted.value();
+  asker.near_end.add(*leg);
+  sessions_.open(settings_.route, std::move(leg), asker.client, admitted.value(), asker.near);
 }
 
 // Those that wait for a name are sessions soon.

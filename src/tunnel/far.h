@@ -34,7 +34,8 @@ namespace finhold::tunnel {
 // On the worker's thread.
 class Far final : private net::Listener::Owner,
                   private FarNearEnd::Owner,
-                  private FarRequest::Owner {
+                  private FarRequest::Owner,
+                  private net::Timer {
  public:
   // Everything referred to outlives it; `tls` is null if settings.tls is nothing. `listening` is
   // non-blocking.
@@ -57,6 +58,12 @@ class Far final : private net::Listener::Owner,
   // takes its place.
   net::Descriptor hand_over();
 
+  // After drain() or hand_over(), at each reload: what its near ends still ask for is judged by the
+  // far end that is there now, as if they had come to that one; nullptr: by nobody, nothing is
+  // opened any more. Sessions that would not be opened any more are cut, if `revoked` says so: of
+  // the judge, or of this one if there is none. The judge stays until the next call.
+  void judged_by(Far* judge);
+
   // Drained, and nothing of it is left but sessions, which do without.
   [[nodiscard]] bool is_over() const {
     return draining_ && near_ends_.empty() && requests_.empty();
@@ -67,6 +74,7 @@ class Far final : private net::Listener::Owner,
   // On all of them.
   [[nodiscard]] std::size_t streams() const;
   [[nodiscard]] const std::string& name() const { return settings_.route.name; }
+  [[nodiscard]] const base::Address& listen() const { return settings_.route.listen; }
 
  private:
   bool may_accept() override;
@@ -81,9 +89,18 @@ class Far final : private net::Listener::Owner,
   void on_looked_up(FarRequest& request, std::span<const base::Address> found,
                     const base::Error& error) override;
   void on_abandoned(FarRequest& request) override;
+  void on_time() override;
 
+  void judge(const FarAsker& asker, std::string_view token);
+  void open_now(const FarAsker& asker, const Destination& destination,
+                std::span<const base::Address> found);
   void open(const FarAsker& asker, const Destination& destination,
             std::span<const base::Address> found);
+  void turn_away(const FarAsker& asker);
+  [[nodiscard]] std::string why_not(const FarNearEnd& near_end, bool over_tls) const;
+  [[nodiscard]] bool knows_token_of(const FarSettings& other) const;
+  [[nodiscard]] bool would_open(const FarLeg& leg);
+  void cut_what_is_revoked(const FarNearEnd& near_end);
   void refuse(const FarAsker& asker, Answer answer, const std::string& reason);
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] FarNearEnd* that_makes_room() const;
@@ -109,6 +126,7 @@ class Far final : private net::Listener::Owner,
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
   std::vector<std::unique_ptr<FarRequest>> requests_;
   net::Listener listener_;
+  Far* judge_ = this;  // of requests; nullptr: nobody
   bool draining_ = false;
 };
 

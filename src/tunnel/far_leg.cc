@@ -29,6 +29,20 @@ FarLeg::FarLeg(Carrier& carrier, Http2Stream& stream) {
   open_way_in();
 }
 
+FarLeg::~FarLeg() { on_closed(); }
+
+void FarLeg::on_closed() {
+  if (FarNearEnd* const by = std::exchange(opened.by, nullptr)) by->remove(*this);
+}
+
+void FarLeg::revoke() {
+  if (stream() == nullptr) return;
+  stream()->reset(Http2Code::connect_error);
+  let_go();
+  fail(ECONNRESET, Ending::not_allowed);
+  tell_owner();
+}
+
 void FarLeg::accept() {
   if (stream() == nullptr) return;
   stream()->respond(200);

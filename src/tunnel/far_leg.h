@@ -2,9 +2,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "base/address.h"
+#include "tunnel/allow_list.h"
+#include "tunnel/far_near_end.h"
+#include "tunnel/settings.h"
 #include "tunnel/stream_leg.h"
 
 namespace finhold::tunnel {
@@ -19,11 +26,28 @@ enum class Answer : int {
   server_timeout = 504,
 };
 
+// What a session was let in with, to be judged again after a reload.
+struct FarOpened {
+  FarNearEnd* by = nullptr;  // and which of its legs it is; nullptr: its connection is gone
+  std::size_t slot = 0;
+  const FarSettings* under = nullptr;  // outlives the leg
+  Destination destination;
+  std::vector<base::Address> servers;  // that were admitted
+};
+
 // On the worker's thread.
 class FarLeg final : public StreamLeg {
  public:
   // Requires that the stream was not answered.
   FarLeg(Carrier& carrier, Http2Stream& stream);
+  FarLeg(const FarLeg&) = delete;
+  FarLeg& operator=(const FarLeg&) = delete;
+  ~FarLeg() override;
+
+  FarOpened opened;
+
+  // It would not be opened any more: its session is reset, on both sides.
+  void revoke();
 
   void accept() override;
   void refuse(core::Ending why) override;
@@ -36,6 +60,7 @@ class FarLeg final : public StreamLeg {
 
  private:
   void on_reset(Http2Code code) override;
+  void on_closed() override;
 
   std::optional<std::chrono::steady_clock::time_point> closed_at_;
 };

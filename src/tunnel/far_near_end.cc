@@ -2,9 +2,27 @@
 
 #include <utility>
 
+#include "tunnel/far_leg.h"
 #include "tunnel/forwarded.h"
 
 namespace finhold::tunnel {
+
+FarNearEnd::~FarNearEnd() {
+  for (FarLeg* leg : legs_) leg->opened.by = nullptr;
+}
+
+void FarNearEnd::add(FarLeg& leg) {
+  leg.opened.by = this;
+  leg.opened.slot = legs_.size();
+  legs_.push_back(&leg);
+}
+
+void FarNearEnd::remove(const FarLeg& leg) {
+  FarLeg* const last = legs_.back();
+  legs_[leg.opened.slot] = last;
+  last->opened.slot = leg.opened.slot;
+  legs_.pop_back();
+}
 
 void FarNearEnd::start(ConnectionTable& connections, net::Descriptor socket,
                        const ConnectionOptions& options) {
@@ -22,9 +40,9 @@ void FarNearEnd::on_connect(Connection& connection, Http2Stream& stream,
                             const ConnectRequest& request) {
   ++streams_;
   const auto client = forwarded_client(request.forwarded);
-  owner_.on_request(
-      {connection, stream, address_, client ? *client : address_, std::string(request.authority)},
-      request.token);
+  owner_.on_request({*this, connection, stream, address_, client ? *client : address_,
+                     std::string(request.authority)},
+                    request.token);
 }
 
 void FarNearEnd::on_refused(Connection& /*connection*/, std::string_view authority, int status) {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/address.h"
 #include "net/descriptor.h"
@@ -13,8 +15,12 @@
 
 namespace finhold::tunnel {
 
+class FarLeg;
+class FarNearEnd;
+
 // Who asks for a session, and for which: also what a refusal tells of it.
 struct FarAsker {
+  FarNearEnd& near_end;  // as long as the stream was not reset
   Carrier& connection;
   Http2Stream& stream;
   base::Address near;
@@ -47,13 +53,28 @@ class FarNearEnd final : private Connection::Owner {
       : owner_(owner), address_(address), accepted_at_(now) {}
   FarNearEnd(const FarNearEnd&) = delete;
   FarNearEnd& operator=(const FarNearEnd&) = delete;
-  ~FarNearEnd() = default;
+  ~FarNearEnd();
 
   void start(ConnectionTable& connections, net::Descriptor socket,
              const ConnectionOptions& options);
 
-  // It opens no sessions any more, and ends in order after the last one.
+  // It opens no sessions any more, once it has heard of that, and ends in order after the last one.
   void drain() { connection_->drain(); }
+  // After drain(): it opens none, whether or not it has heard of that.
+  void refuse_new() { connection_->refuse_new(); }
+
+  // Why it opens no session any more: a sentence for the log. Empty: it may.
+  void bar(std::string why) { why_barred_ = std::move(why); }
+  [[nodiscard]] const std::string& why_barred() const { return why_barred_; }
+  // Whether it has shown a certificate that this one believes.
+  [[nodiscard]] bool is_believed_by(const TlsContext& tls) const {
+    return connection_->is_believed_by(tls);
+  }
+
+  // The sessions that it has opened, as long as their legs are open.
+  [[nodiscard]] const std::vector<FarLeg*>& legs() const { return legs_; }
+  void add(FarLeg& leg);
+  void remove(const FarLeg& leg);
 
   [[nodiscard]] const base::Address& address() const { return address_; }
   // Before it was ready: the connection is closed, and that is told as any other end.
@@ -85,6 +106,8 @@ class FarNearEnd final : private Connection::Owner {
   base::Address address_;
   Connection* connection_ = nullptr;
   std::string identity_;
+  std::string why_barred_;
+  std::vector<FarLeg*> legs_;
   std::uint64_t streams_ = 0;
   net::Instant accepted_at_;
   bool was_ready_ = false;

@@ -194,12 +194,24 @@ void Http2::drain() {
     note(nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, nullptr, 0));
     return;
   }
-  // The second GOAWAY, with the last stream, follows the answer to the PING: what the client had
-  // sent before it saw the first has arrived by then (RFC 9113 section 6.8).
   note(nghttp2_submit_shutdown_notice(session_));
+}
+
+// What the client had sent before it saw the first GOAWAY has arrived when the PING behind that is
+// answered. Submitted together, nghttp2 would send the PING first.
+void Http2::goaway_sent() {
+  if (!draining_ || role_ == Role::near || refusing_) return;
   std::array<std::uint8_t, 8> data{};
   std::memcpy(data.data(), &reserved_ping, data.size());
   note(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, data.data()));
+}
+
+void Http2::refuse_new() {
+  FINHOLD_CHECK(draining_ && role_ == Role::far);
+  if (unusable_ || std::exchange(refusing_, true)) return;
+  note(nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                             nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                             nullptr, 0));
 }
 
 void Http2::fail(std::string_view reason, Http2Code code) {

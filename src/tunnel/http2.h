@@ -118,8 +118,12 @@ class Http2 {
   void ping(std::uint64_t token);
 
   // No new streams; those that are open go on. GOAWAY: of far in two steps, so that no request that
-  // is on its way is lost (RFC 9113 section 6.8).
+  // is on its way is lost (RFC 9113 section 6.8). The second one follows the answer to a PING that
+  // goes out behind the first; or refuse_new(), which is to be called in time, for who answers
+  // none.
   void drain();
+  // Far, after drain(), once or more: the second GOAWAY now. Requests that come later are dropped.
+  void refuse_new();
   // After GOAWAY, ours or theirs: the last stream is closed, and nothing is left to be sent.
   [[nodiscard]] bool finished() const;
 
@@ -162,6 +166,7 @@ class Http2 {
   void discard(Http2Stream& stream);
   void remove(Http2Stream& stream);
   void request_arrived(std::int32_t id);
+  void goaway_sent();
   void refuse(std::int32_t id, int status);
 
   Role role_;
@@ -188,6 +193,7 @@ class Http2 {
   bool busy_ = false;      // in feed(), produce(), lose() or cut()
   bool unusable_ = false;  // after a failure, or lost: nghttp2 is not called any more
   bool draining_ = false;
+  bool refusing_ = false;  // far: the second GOAWAY is submitted
   bool goaway_received_ = false;
 };
 

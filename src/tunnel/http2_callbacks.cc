@@ -158,10 +158,7 @@ struct Http2Callbacks {
     std::uint64_t token = 0;
     std::memcpy(&token, ping.opaque_data, sizeof token);
     if (token != Http2::reserved_ping) return http2.events_->on_ping_ack(token);
-    if (!http2.draining_ || http2.role_ == Http2::Role::near) return;
-    http2.note(nghttp2_submit_goaway(http2.session_, NGHTTP2_FLAG_NONE,
-                                     nghttp2_session_get_last_proc_stream_id(http2.session_),
-                                     NGHTTP2_NO_ERROR, nullptr, 0));
+    if (http2.draining_ && http2.role_ == Http2::Role::far) http2.refuse_new();
   }
 
   static int on_data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t id,
@@ -204,7 +201,9 @@ struct Http2Callbacks {
       if (too_many && stream == nullptr && http2.role_ == Http2::Role::far) {
         http2.events_->on_refused({}, 0);
       }
-    } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+    } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_NO_ERROR) {
+      http2.goaway_sent();
+    } else if (frame->hd.type == NGHTTP2_GOAWAY) {
       const std::string_view why =
           text_of(frame->goaway.opaque_data, frame->goaway.opaque_data_len);
       http2.fail(why.empty() ? nghttp2_http2_strerror(frame->goaway.error_code) : why,

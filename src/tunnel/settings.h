@@ -38,6 +38,12 @@ struct TunnelSettings {
   friend bool operator==(const TunnelSettings&, const TunnelSettings&) = default;
 };
 
+// What becomes of sessions that a far end would not open any more, after a reload.
+enum class Revoked : std::uint8_t {
+  drain,  // they go on
+  cut,    // they are reset
+};
+
 // [[far]]: the far end.
 struct FarSettings {
   relay::Route route;  // of its sessions: name, listen, connect_timeout, keepalive, send_proxy;
@@ -45,6 +51,7 @@ struct FarSettings {
   std::optional<TlsFarSettings> tls;  // nothing: tls = "off"
   std::string token;                  // that a near end must have; empty: none. A secret
   std::vector<AllowEntry> allow;
+  Revoked revoked = Revoked::drain;
   LifeSigns life;
   std::uint32_t connections = 1000;             // of near ends, in each worker
   std::uint32_t streams_per_connection = 1000;  // 1 to 1000

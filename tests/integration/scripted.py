@@ -20,7 +20,7 @@ import h2.connection
 import h2.events
 import h2.settings
 from ends import LIMIT, Address, Server
-from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame
+from hyperframe.frame import Frame, GoAwayFrame, PingFrame, RstStreamFrame
 
 Headers = dict[str, str]
 PREFACE = 24  # bytes that a client sends first
@@ -39,11 +39,14 @@ class Stream:
 
 
 class Scripted:
-    """One connection. `give_back`: windows are given back as bytes come, and not by give() only."""
+    """One connection. `give_back`: windows are given back as bytes come, and not by give() only. `answers_pings`: what
+    comes is a sign of life else, but no answer to a PING."""
 
-    def __init__(self, sock: socket.socket, client: bool, window: int = 65535, give_back: bool = True):
+    def __init__(self, sock: socket.socket, client: bool, window: int = 65535, give_back: bool = True,
+                 answers_pings: bool = True):
         self.sock = sock
         self.give_back = give_back
+        self.answers_pings = answers_pings
         sock.settimeout(LIMIT)
         # CONNECT has neither :scheme nor :path, which this library would miss.
         config = h2.config.H2Configuration(client_side=client, header_encoding="utf-8", validate_outbound_headers=False,
@@ -53,6 +56,7 @@ class Scripted:
         self.h2.max_inbound_frame_size = 1 << 20
         self.streams: dict[int, Stream] = {}
         self.goaway: GoAwayFrame | None = None
+        self.said: list[str] = []  # GOAWAY, and PING that is not answered
         self.pings_answered: list[bytes] = []
         self.settings_acknowledged = 0
         self.ready = False  # the other side's SETTINGS have come
@@ -111,6 +115,9 @@ class Scripted:
             if isinstance(frame, GoAwayFrame):
                 frame.parse_body(memoryview(bytes(self._incoming[at + 9:at + 9 + length])))
                 self.goaway = frame
+                self.said.append("GOAWAY")
+            elif isinstance(frame, PingFrame) and "ACK" not in frame.flags and not self.answers_pings:
+                self.said.append("PING")
             else:
                 for event in self.h2.receive_data(bytes(self._incoming[:at + 9 + length])):
                     self._take(event)

@@ -145,7 +145,6 @@ def test_what_the_far_end_allows_is_for_new_sessions(world, server):
     old = world.session(server)
     world.write_far(allow=["192.0.2.1:1"])
     reloaded(world.far)
-    # What comes on an old connection, before the near end knows that it is to leave it, is let in as before.
     world.far.finhold.await_events("near end connected", 2 * WORKERS)
     refused = connect_client(old.client.sock.getpeername())
     assert refused.expect_reset_not_end() == 0

@@ -106,6 +106,7 @@ void check_same(const FarConfig& one, const FarConfig& two) {
   }
   CHECK(a.token == b.token);
   CHECK(a.allow == b.allow);
+  CHECK(a.revoked == b.revoked);
   CHECK(a.life.ping_every == b.life.ping_every);
   CHECK(a.life.ping_timeout == b.life.ping_timeout);
   CHECK(a.connections == b.connections);
@@ -246,6 +247,7 @@ ping_every = "7s"
 ping_timeout = "8s"
 connections = 5
 streams_per_connection = 6
+revoked = "cut"
 [[far]]
 listen = "127.0.0.1:8444"
 tls = "off"
@@ -369,6 +371,7 @@ listen = "[::1]:9464"
   CHECK(f.life.ping_timeout == 8s);
   CHECK(f.connections == 5);
   CHECK(f.streams_per_connection == 6);
+  CHECK(f.revoked == finhold::tunnel::Revoked::cut);
   const auto& g = config.fars[1].settings;
   CHECK(g.route.name == "far");
   CHECK_FALSE(g.tls.has_value());
