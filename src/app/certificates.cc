@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/wording.h"
+#include "base/private_file.h"
 #include "tunnel/address_kind.h"
 
 namespace finhold::app {
@@ -64,6 +65,28 @@ Remarks sorted(Remarks remarks) {
   return remarks;
 }
 
+// 128 bits in hexadecimal digits: less can be guessed, where it was not made by chance.
+constexpr std::size_t shortest_token = 32;
+
+template <typename End>
+void warn_of_token(const Config& config, const End& end, Remarks& remarks) {
+  const std::string& token = end.settings.token;
+  if (token.empty()) return;
+  const auto remark = [&](std::string what) {
+    remarks.push_back(about(end, std::move(what)));
+    remarks.back().place = end.token;
+  };
+  if (token.size() < shortest_token) {
+    remark(
+        "token: it has " + std::to_string(token.size()) +
+        " characters, so it might be guessed; \"openssl rand -hex 32\" makes one that cannot be");
+  }
+  if (!config.file_mode.empty()) {
+    remark("token: the file has mode " + config.file_mode +
+           ", so others than its owner can read it; " + base::to_make_private);
+  }
+}
+
 constexpr const char* in_clear =
     "tls = \"off\": what passes is in clear, for everybody on the way to read and to change";
 constexpr const char* token_in_clear =
@@ -84,6 +107,7 @@ Remarks warnings_about_pairs(const Config& config, const Certificates& certifica
   Remarks remarks;
   for (std::size_t i = 0; i < config.tunnels.size(); ++i) {
     const TunnelConfig& tunnel = config.tunnels[i];
+    warn_of_token(config, tunnel, remarks);
     if (std::none_of(config.routes.begin(), config.routes.end(), [i](const relay::Route& route) {
           return route.tunnel == static_cast<int>(i);
         })) {
@@ -95,6 +119,7 @@ Remarks warnings_about_pairs(const Config& config, const Certificates& certifica
     if (!tunnel.settings.token.empty()) remarks.push_back(about(tunnel, token_in_clear));
   }
   for (const FarConfig& far : config.fars) {
+    warn_of_token(config, far, remarks);
     if (is_loopback(far.settings.route.listen)) continue;
     const auto& tls = far.settings.tls;
     if (!tls) remarks.push_back(about(far, in_clear));

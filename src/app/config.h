@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "app/user.h"
@@ -41,11 +42,13 @@ struct Place {
 struct TunnelConfig {
   tunnel::TunnelSettings settings;
   Place tls;  // where the file says which certificates, whose files are read later
+  Place token;
 };
 
 struct FarConfig {
   tunnel::FarSettings settings;
   Place tls;
+  Place token;
 };
 
 struct Admin {
@@ -61,6 +64,7 @@ struct Config {
   std::vector<relay::Route> routes;
   std::vector<FarConfig> fars;
   std::vector<TunnelConfig> tunnels;  // Route::tunnel counts them; names are unique
+  std::string file_mode;  // "0644" if others can read its file; empty: they cannot, or it has none
 };
 
 }  // namespace finhold::app

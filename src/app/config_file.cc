@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <memory>
 #include <span>
+#include <sys/stat.h>
 
 #include "app/config_reader.h"
 #include "app/wording.h"
+#include "base/private_file.h"
 
 namespace finhold::app {
 namespace {
@@ -59,7 +61,12 @@ LoadResult load_config_file(const std::string& path) {
   if (std::ferror(file.get()) != 0) {
     return unreadable("read", errno, "; write the path of a file");
   }
-  return load_config_text(text);
+  auto loaded = load_config_text(text);
+  struct stat status {};
+  if (loaded.ok() && fstat(fileno(file.get()), &status) == 0) {
+    loaded.value().file_mode = base::mode_if_shared(status);
+  }
+  return loaded;
 }
 
 std::string report(std::string_view path, const Problems& problems) {

@@ -242,6 +242,8 @@ void Whole::keep(PlacedItem& placed) {
   item.route.fin.idle = item.idle.value_or(config_.limits.idle);
   item.route.fin.closing =
       item.closing.value_or(config_.limits.closing.value_or(item.route.fin.vanished_after));
+  const Place* const at_token = placed.at("token");
+  const Place token = at_token != nullptr ? *at_token : Place{};
   if (placed.is("route")) {
     // A tunnel never half-closes, and both ends of it tell each other what ends.
     if (item.route.tunnel >= 0 && !placed.has("crosses"))
@@ -252,7 +254,7 @@ void Whole::keep(PlacedItem& placed) {
     item.route.fin.crosses = core::Crosses::none;
     item.far.route = std::move(item.route);
     if (!item.tls_off) item.far.tls = std::move(item.far_tls);
-    config_.fars.push_back({std::move(item.far), placed.tls});
+    config_.fars.push_back({std::move(item.far), placed.tls, token});
   } else {
     if (item.near_tls.server_name.empty()) {
       // A certificate has addresses without an interface.
@@ -260,7 +262,7 @@ void Whole::keep(PlacedItem& placed) {
       item.near_tls.server_name = host.substr(0, host.find('%'));
     }
     if (!item.tls_off) item.tunnel.tls = std::move(item.near_tls);
-    config_.tunnels.push_back({std::move(item.tunnel), placed.tls});
+    config_.tunnels.push_back({std::move(item.tunnel), placed.tls, token});
   }
 }
 

@@ -16,9 +16,6 @@ namespace {
 
 constexpr net::Instant own_addresses_for_ms = 5000;
 
-// TCP, TLS and SETTINGS of a near end far away are sooner.
-constexpr net::Instant slow_after_ms = 1000;
-
 constexpr const char* bad_authority =
     "the authority is not host:port, or its address is not written in full";
 
@@ -29,13 +26,6 @@ constexpr std::size_t longest_in_log = 300;
 constexpr std::size_t most_look_ups = 256;
 
 net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
-
-// A line that strangers cause.
-void write_limited(log::Line& line, std::uint64_t left_out,
-                   log::Level level = log::Level::warning) {
-  if (left_out > 0) line.add("left_out", left_out);
-  line.write(level);
-}
 
 template <typename Thing>
 std::unique_ptr<Thing> take_from(std::vector<std::unique_ptr<Thing>>& things, const Thing& one) {
@@ -91,35 +81,6 @@ std::size_t Far::streams() const {
       [](std::size_t sum, const auto& near_end) { return sum + near_end->open_streams(); });
 }
 
-bool Far::may_accept() {
-  return near_ends_.size() < settings_.connections || that_makes_room() != nullptr;
-}
-
-// Of those that are not ready, the one that has been slow for longest: whoever merely connects, and
-// connects again, shall not keep out those who are let in.
-FarNearEnd* Far::that_makes_room() const {
-  FarNearEnd* oldest = nullptr;
-  for (const auto& near_end : near_ends_) {
-    if (near_end->was_ready() || near_end->is_cut()) continue;
-    if (oldest == nullptr || near_end->accepted_at() < oldest->accepted_at()) {
-      oldest = near_end.get();
-    }
-  }
-  const bool is_slow = oldest != nullptr && loop_.now() >= oldest->accepted_at() + slow_after_ms;
-  return is_slow ? oldest : nullptr;
-}
-
-void Far::make_room() {
-  FarNearEnd* const near_end = that_makes_room();
-  if (near_end == nullptr) return;
-  near_end->cut();
-  const auto left_out = lines_.take(loop_.now());
-  if (!left_out) return;
-  log::Line line = line_about("refused a connection", *near_end);
-  line.add("error", "it was not ready when others came, and connections of [[far]] was reached");
-  write_limited(line, *left_out);
-}
-
 void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
   if (near_ends_.size() >= settings_.connections) make_room();
   near_ends_.push_back(
@@ -157,7 +118,14 @@ void Far::tell_arrival(log::Line line) {
   if (left_out) write_limited(line, *left_out, log::Level::info);
 }
 
+void Far::write_limited(log::Line& line, std::uint64_t left_out, log::Level level) {
+  if (left_out > 0) line.add("left_out", left_out);
+  line.write(level);
+}
+
 void Far::on_near_end_ready(FarNearEnd& near_end) {
+  // Its certificate was asked for, and is good.
+  if (takes_all() || (settings_.tls && !settings_.tls->client_ca.empty())) near_end.prove();
   tell_arrival(line_about("near end connected", near_end));
 }
 
@@ -187,24 +155,25 @@ void Far::on_request(const FarAsker& asker, std::string_view token) {
 
 void Far::judge(const FarAsker& asker, std::string_view token) {
   const std::string& why_barred = asker.near_end.why_barred();
-  if (!why_barred.empty()) return refuse(asker, Answer::not_allowed, why_barred);
+  if (!why_barred.empty()) return refuse(asker, answer::not_allowed, why_barred);
   // First, so that who has none learns nothing.
   if (!settings_.token.empty() && !is_same_secret(settings_.token, token)) {
-    return refuse(asker, Answer::needs_token,
+    return refuse(asker, answer::needs_token,
                   token.empty() ? "no token: write the same one in [[tunnel]] and in [[far]]"
                                 : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
   }
+  asker.near_end.prove();
   const auto destination = Destination::parse(asker.authority);
   if (!destination) {
-    return refuse(asker, Answer::bad_request, bad_authority);
+    return refuse(asker, answer::bad_request, bad_authority);
   }
-  if (!has_room()) return refuse(asker, Answer::busy, "limits.sessions is reached");
+  if (!has_room()) return refuse(asker, answer::no_room, "limits.sessions is reached");
   if (destination->name.empty()) return open(asker, *destination, {&destination->address, 1});
   if (!allow_.may_look_up(*destination)) {
-    return refuse(asker, Answer::not_allowed, "the name is not in allow");
+    return refuse(asker, answer::not_allowed, "the name is not in allow");
   }
   if (requests_.size() >= most_look_ups) {
-    return refuse(asker, Answer::busy, "too many names are being looked up");
+    return refuse(asker, answer::no_room, "too many names are being looked up");
   }
   requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
                                                    sessions_.resolver(), asker, *destination));
@@ -234,9 +203,9 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
   const Destination& destination = done->destination();
   if (!found.empty()) return open_now(asker, destination, found);
   if (error.code == ETIMEDOUT) {
-    return refuse(asker, Answer::server_timeout, "its name was not looked up in time");
+    return refuse(asker, answer::look_up_timeout, "its name was not looked up in time");
   }
-  refuse(asker, Answer::no_server,
+  refuse(asker, answer::unresolved,
          error.code == 0 ? "its name has no address"
                          : "its name cannot be looked up: " + error.text());
 }
@@ -248,9 +217,9 @@ void Far::open_now(const FarAsker& asker, const Destination& destination,
                    std::span<const base::Address> found) {
   if (judge_ == nullptr) return turn_away(asker);
   const std::string& why_barred = asker.near_end.why_barred();
-  if (!why_barred.empty()) return judge_->refuse(asker, Answer::not_allowed, why_barred);
+  if (!why_barred.empty()) return judge_->refuse(asker, answer::not_allowed, why_barred);
   if (!judge_->knows_token_of(settings_)) {
-    return judge_->refuse(asker, Answer::needs_token, "its token is not the one of now");
+    return judge_->refuse(asker, answer::needs_token, "its token is not the one of now");
   }
   judge_->open(asker, destination, found);
 }
@@ -259,9 +228,10 @@ void Far::open_now(const FarAsker& asker, const Destination& destination,
 void Far::open(const FarAsker& asker, const Destination& destination,
                std::span<const base::Address> found) {
   const auto* const own = own_addresses();
-  if (own == nullptr) return refuse(asker, Answer::busy, "this host's own addresses are not known");
+  if (own == nullptr)
+    return refuse(asker, answer::failed_here, "this host's own addresses are not known");
   const auto admitted = allow_.admit(destination, found, *own);
-  if (!admitted.ok()) return refuse(asker, Answer::not_allowed, admitted.error().text);
+  if (!admitted.ok()) return refuse(asker, answer::prohibited, admitted.error().text);
   auto leg = std::make_unique<FarLeg>(asker.connection, asker.stream);
   leg->opened.under = &settings_;
   leg->opened.destination = destination;
@@ -282,7 +252,7 @@ const std::vector<base::Address>* Far::own_addresses() {
   return &own_;
 }
 
-void Far::refuse(const FarAsker& asker, Answer answer, const std::string& reason) {
+void Far::refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason) {
   if (const auto left_out = lines_.take(loop_.now())) {
     log::Line line("refused a request");
     line.add("far", settings_.route.name)
@@ -292,7 +262,7 @@ void Far::refuse(const FarAsker& asker, Answer answer, const std::string& reason
         .add("reason", reason);
     write_limited(line, *left_out);
   }
-  asker.stream.respond(static_cast<int>(answer));
+  asker.stream.respond(answer.status, answer.error);
   asker.stream.forget();
   asker.connection.touch();
 }

@@ -24,6 +24,7 @@
 #include "relay/session_table.h"
 #include "tunnel/allow_list.h"
 #include "tunnel/connection_table.h"
+#include "tunnel/far_answer.h"
 #include "tunnel/far_leg.h"
 #include "tunnel/far_near_end.h"
 #include "tunnel/far_request.h"
@@ -101,12 +102,16 @@ class Far final : private net::Listener::Owner,
   [[nodiscard]] bool knows_token_of(const FarSettings& other) const;
   [[nodiscard]] bool would_open(const FarLeg& leg);
   void cut_what_is_revoked(const FarNearEnd& near_end);
-  void refuse(const FarAsker& asker, Answer answer, const std::string& reason);
+  void refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason);
   [[nodiscard]] bool has_room() const;
+  [[nodiscard]] bool takes_all() const;
   [[nodiscard]] FarNearEnd* that_makes_room() const;
   void make_room();
   // Those of this host. Nothing: they are not known.
   [[nodiscard]] const std::vector<base::Address>* own_addresses();
+  // A line that strangers cause.
+  static void write_limited(base::log::Line& line, std::uint64_t left_out,
+                            base::log::Level level = base::log::Level::warning);
   [[nodiscard]] base::log::Line line_about(std::string_view message,
                                            const FarNearEnd& near_end) const;
   void tell_arrival(base::log::Line line);
@@ -124,6 +129,7 @@ class Far final : private net::Listener::Owner,
   std::vector<base::Address> own_;
   net::Instant own_until_ = 0;  // when they are to be asked for again
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
+  mutable std::size_t looked_at_ = 0;  // of these, by that_makes_room(): where it goes on
   std::vector<std::unique_ptr<FarRequest>> requests_;
   net::Listener listener_;
   Far* judge_ = this;  // of requests; nullptr: nobody

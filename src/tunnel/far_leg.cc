@@ -2,26 +2,11 @@
 
 #include <cerrno>
 
+#include "tunnel/far_answer.h"
+
 namespace finhold::tunnel {
 
 using core::Ending;
-
-namespace {
-
-Answer answer_to(Ending why) {
-  switch (why) {
-    case Ending::server_refused:
-    case Ending::server_unreachable:
-    case Ending::server_unresolved:
-      return Answer::no_server;
-    case Ending::server_timeout:
-      return Answer::server_timeout;
-    default:
-      return Answer::busy;
-  }
-}
-
-}  // namespace
 
 FarLeg::FarLeg(Carrier& carrier, Http2Stream& stream) {
   stream.set_events(*this);
@@ -63,7 +48,10 @@ bool FarLeg::check_answers(std::uint64_t vanished_after_ms) {
 }
 
 void FarLeg::refuse(Ending why) {
-  if (stream() != nullptr) stream()->respond(static_cast<int>(answer_to(why)));
+  if (stream() != nullptr) {
+    const FarAnswer answer = far_answer(why);
+    stream()->respond(answer.status, answer.error);
+  }
   close_now();
 }
 

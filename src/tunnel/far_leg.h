@@ -16,16 +16,6 @@
 
 namespace finhold::tunnel {
 
-// What a request is answered that does not become a session; the near end's NearLeg reads them.
-enum class Answer : int {
-  bad_request = 400,  // the authority is no host and port
-  not_allowed = 403,
-  needs_token = 407,
-  no_server = 502,  // refused, unreachable, or its name has no address
-  busy = 503,       // no room, or an error of this machine
-  server_timeout = 504,
-};
-
 // What a session was let in with, to be judged again after a reload.
 struct FarOpened {
   FarNearEnd* by = nullptr;  // and which of its legs it is; nullptr: its connection is gone

@@ -77,13 +77,17 @@ class FarNearEnd final : private Connection::Owner {
   void remove(const FarLeg& leg);
 
   [[nodiscard]] const base::Address& address() const { return address_; }
-  // Before it was ready: the connection is closed, and that is told as any other end.
+  // The connection is closed, and that is told as any other end.
   void cut() {
     connection_->cut();
     is_cut_ = true;
   }
   [[nodiscard]] bool is_cut() const { return is_cut_; }
   [[nodiscard]] net::Instant accepted_at() const { return accepted_at_; }
+
+  // It has shown what strangers have not: a certificate of client_ca, or a right token.
+  void prove() { is_proven_ = true; }
+  [[nodiscard]] bool is_proven() const { return is_proven_; }
 
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
@@ -112,6 +116,7 @@ class FarNearEnd final : private Connection::Owner {
   net::Instant accepted_at_;
   bool was_ready_ = false;
   bool is_cut_ = false;
+  bool is_proven_ = false;
 };
 
 }  // namespace finhold::tunnel

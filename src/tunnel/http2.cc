@@ -233,6 +233,10 @@ void Http2::count_early_reset() {
   if (const char* reason = guard_.early_reset()) fail(reason, Http2Code::enhance_your_calm);
 }
 
+void Http2::count_wrong_token() {
+  if (const char* reason = guard_.wrong_token()) fail(reason, Http2Code::enhance_your_calm);
+}
+
 // Lets nghttp2 send. What is no DATA and does not fit goes to control_; DATA is made to fit, so
 // into nothing none is sent.
 std::size_t Http2::pump(std::span<std::byte> into) {

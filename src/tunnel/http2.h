@@ -141,9 +141,10 @@ class Http2 {
 
   // What arrives of a request, until its header block is complete.
   struct Incoming {
-    std::string method, authority, forwarded, token;
-    std::size_t size = 0;  // RFC 9113 section 6.5.2
-    int status = 0;        // near: of the answer
+    std::string method, authority, forwarded, token;  // far
+    std::string proxy_status;                         // near
+    std::size_t size = 0;                             // RFC 9113 section 6.5.2
+    int status = 0;                                   // near: of the answer
     bool token_twice = false;
   };
 
@@ -151,6 +152,7 @@ class Http2 {
   void fail(std::string_view reason, Http2Code code);
   void note(int result);
   void count_early_reset();
+  void count_wrong_token();
   std::size_t pump(std::span<std::byte> into);
   void put(std::span<const std::byte> bytes);
   [[nodiscard]] std::size_t space() const { return control_.empty() ? into_.size() : 0; }

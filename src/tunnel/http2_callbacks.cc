@@ -48,6 +48,7 @@ struct Http2Callbacks {
     incoming.authority.clear();
     incoming.forwarded.clear();
     incoming.token.clear();
+    incoming.proxy_status.clear();
     incoming.size = 0;
     incoming.status = 0;
     incoming.token_twice = false;
@@ -76,6 +77,9 @@ struct Http2Callbacks {
       // One list, however many fields it comes in (RFC 7239 section 4).
       if (!incoming.forwarded.empty()) incoming.forwarded += ", ";
       incoming.forwarded += value;
+    } else if (name == "proxy-status") {
+      if (!incoming.proxy_status.empty()) incoming.proxy_status += ", ";
+      incoming.proxy_status += value;
     } else if (name == "proxy-authorization") {
       incoming.token_twice = incoming.token_twice || !incoming.token.empty();
       incoming.token = bearer_token(value);
@@ -143,6 +147,7 @@ struct Http2Callbacks {
       return true;
     }
     stream.refused_ = true;
+    stream.why_refused_ = proxy_error_in(http2.incoming_.proxy_status);
     stream.drop_written();
     http2.note(
         nghttp2_submit_rst_stream(http2.session_, NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_CANCEL));

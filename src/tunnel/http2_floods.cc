@@ -27,13 +27,10 @@ constexpr std::uint8_t end_stream = 0x1;
 constexpr std::uint8_t padded = 0x8;
 
 constexpr std::array reasons = {
-    "too many PING frames",
-    "too many SETTINGS frames",
-    "too many RST_STREAM frames",
-    "too many streams that were cancelled before they were answered",
-    "too many WINDOW_UPDATE frames",
-    "too many empty DATA frames",
-    "too many PRIORITY frames",
+    "too many PING frames",       "too many SETTINGS frames",
+    "too many RST_STREAM frames", "too many streams that were cancelled before they were answered",
+    "too many wrong tokens",      "too many WINDOW_UPDATE frames",
+    "too many empty DATA frames", "too many PRIORITY frames",
     "too many frames of no use",
 };
 
@@ -45,9 +42,10 @@ FloodGuard::FloodGuard(const FloodLimits& limits, bool after_preface)
       preface_left_(after_preface ? preface.size() : 0) {
   static_assert(reasons.size() == kinds);
   const auto bucket = [](FloodLimit limit) { return Bucket{limit, limit.burst * token, 0}; };
-  buckets_ = {bucket(limits.pings),        bucket(limits.settings),       bucket(limits.resets),
-              bucket(limits.early_resets), bucket(limits.window_updates), bucket(limits.empty_data),
-              bucket(limits.priorities),   bucket(limits.others)};
+  buckets_ = {
+      bucket(limits.pings),        bucket(limits.settings),     bucket(limits.resets),
+      bucket(limits.early_resets), bucket(limits.wrong_tokens), bucket(limits.window_updates),
+      bucket(limits.empty_data),   bucket(limits.priorities),   bucket(limits.others)};
 }
 
 const char* FloodGuard::look(std::span<const std::byte> bytes, std::uint64_t now) {
@@ -116,6 +114,8 @@ const char* FloodGuard::frame() {
 }
 
 const char* FloodGuard::early_reset() { return spend(early_resets); }
+
+const char* FloodGuard::wrong_token() { return spend(wrong_tokens); }
 
 // A receiver may give window back after every few hundred bytes, for the stream and for the
 // connection, and only some wait for half of the window.

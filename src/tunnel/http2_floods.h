@@ -22,6 +22,7 @@ struct FloodLimits {
   FloodLimit settings = {20, 2};          // CVE-2019-9515
   FloodLimit resets = {4000, 2000};       // a busy tunnel has many that are in order
   FloodLimit early_resets = {2000, 500};  // FloodGuard::early_reset()
+  FloodLimit wrong_tokens = {40, 10};
   // Those that the bytes sent have drawn come on top.
   FloodLimit window_updates = {4000, 1000};
   FloodLimit empty_data = {100, 20};   // CVE-2019-9518
@@ -47,6 +48,9 @@ class FloodGuard {
   // At the time of the last look().
   const char* early_reset();
 
+  // A request was refused for its token: somebody may be guessing.
+  const char* wrong_token();
+
   // A DATA frame was sent; the other side may answer it by WINDOW_UPDATE, and not all are sparing.
   void sent_data(std::size_t bytes);
 
@@ -56,6 +60,7 @@ class FloodGuard {
     settings,
     resets,
     early_resets,
+    wrong_tokens,
     window_updates,
     empty_data,
     priorities,

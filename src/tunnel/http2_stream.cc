@@ -20,18 +20,17 @@ constexpr std::size_t least_direct = std::size_t{32} << 10;
 
 }  // namespace
 
-void Http2Stream::respond(int status) {
+void Http2Stream::respond(int status, ProxyError error) {
   FINHOLD_CHECK(http2_->role_ == Http2::Role::far && status_ == 0);
   FINHOLD_CHECK(status >= 200 && status <= 599);
   status_ = status;
   if (closed_ || reset_code_ || forgotten_) return;
   std::array<char, 3> digits{};
   std::to_chars(digits.data(), digits.data() + digits.size(), status);
-  const std::array fields = {http2_field(":status", {digits.data(), digits.size()})};
+  std::array fields = {http2_field(":status", {digits.data(), digits.size()}), nghttp2_nv{}};
   if (status < 300) {
     const nghttp2_data_provider source = http2_source(*this);
-    http2_->note(
-        nghttp2_submit_response(http2_->session_, id_, fields.data(), fields.size(), &source));
+    http2_->note(nghttp2_submit_response(http2_->session_, id_, fields.data(), 1, &source));
     return;
   }
   refused_ = true;
@@ -39,8 +38,12 @@ void Http2Stream::respond(int status) {
   in_.clear();
   direct_ = {};
   drop_written();
-  http2_->note(
-      nghttp2_submit_response(http2_->session_, id_, fields.data(), fields.size(), nullptr));
+  if (status == 407) http2_->count_wrong_token();
+  std::size_t count = 1;
+  if (error != ProxyError::none) {
+    fields[count++] = http2_field("proxy-status", proxy_status_of(error));
+  }
+  http2_->note(nghttp2_submit_response(http2_->session_, id_, fields.data(), count, nullptr));
 }
 
 std::size_t Http2Stream::write(std::span<const std::byte> bytes) {

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "tunnel/http2_code.h"
+#include "tunnel/proxy_status.h"
 #include "tunnel/ring.h"
 
 namespace finhold::tunnel {
@@ -51,8 +52,9 @@ class Http2Stream {
   void set_events(Events& events) { events_ = &events; }
 
   // Far, once: answers the CONNECT. 200 to 299: the tunnel stands. Any other ends the stream, what
-  // the client has sent is dropped, and forget() is to follow.
-  void respond(int status);
+  // the client has sent is dropped, and forget() is to follow. Of 407 there may be few: who guesses
+  // loses the connection. `error`: why, for Proxy-Status.
+  void respond(int status, ProxyError error = ProxyError::none);
 
   // Takes as many of the bytes as there is room for, and returns how many. On the near side they
   // may come before the answer: optimistic data. Requires that finish() was not called.
@@ -66,6 +68,8 @@ class Http2Stream {
   // Near. What was written is kept until the answer, also what is on its way: that bounds it by the
   // buffer, and lets it go to another stream if this one is refused.
   [[nodiscard]] bool answered() const { return status_ != 0; }
+  // Why it was answered by another status than 200 to 299, if the other side has said so.
+  [[nodiscard]] ProxyError why_refused() const { return why_refused_; }
   // In on_reset(refused_stream), unless answered(): all that was written, without the end.
   [[nodiscard]] Ring take_written();
   // Right after Http2::open(): what another stream gave, of a connection with the same pool.
@@ -136,8 +140,9 @@ class Http2Stream {
   std::int32_t id_ = 0;
   int status_ = 0;  // of the answer; 0: none yet
   unsigned due_ = 0;
-  std::size_t kept_ = 0;       // the first of out_: on their way already
-  std::size_t index_ = 0;      // in Http2::streams_
+  std::size_t kept_ = 0;   // the first of out_: on their way already
+  std::size_t index_ = 0;  // in Http2::streams_
+  ProxyError why_refused_ = ProxyError::none;
   bool refused_ = false;       // the answer was not 200 to 299
   bool finished_ = false;      // finish() was called
   bool end_sent_ = false;      // END_STREAM is out

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "tunnel/far_answer.h"
 #include "tunnel/forwarded.h"
 
 namespace finhold::tunnel {
@@ -14,14 +15,6 @@ namespace {
 // Streams after the first, for a session of which nothing was processed. A far end that refuses
 // everything is not to be asked for ever.
 constexpr int most_tries_more = 5;
-
-// What a far end says no by. Other proxies have other reasons for the same numbers; these are the
-// nearest.
-Ending ending_of_answer(int status) {
-  if (status == 502) return Ending::server_refused;
-  if (status == 504) return Ending::server_timeout;
-  return status >= 500 ? Ending::far_busy : Ending::not_allowed;
-}
 
 }  // namespace
 
@@ -62,7 +55,9 @@ bool NearLeg::open_on(NearLink& link) {
 
 void NearLeg::on_answer(int status) {
   owner_.on_answered(*link_);
-  if (status >= 300) return give_up(ECONNREFUSED, ending_of_answer(status));
+  if (status >= 300) {
+    return give_up(ECONNREFUSED, ending_of({status, stream()->why_refused()}));
+  }
   disarm();
   if (settings_.optimistic_data) return;
   open_way_in();

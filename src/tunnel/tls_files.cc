@@ -17,6 +17,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "base/private_file.h"
 #include "tunnel/tls_words.h"
 
 namespace finhold::tunnel {
@@ -145,19 +146,13 @@ int no_password(char* /*buffer*/, int /*size*/, int /*writing*/, void* asked) {
   return -1;
 }
 
-// Who has the key can pose as this end. A file of root's may be read by a group: how a service that
-// does not run as root is given its key.
+// Who has the key can pose as this end.
 void warn_if_not_private(const std::string& path, const struct stat& status,
                          std::vector<std::string>& warnings) {
-  const mode_t shared = S_IRWXG | S_IRWXO;
-  const mode_t good = status.st_uid == 0 ? S_IRGRP : 0;
-  if (!S_ISREG(status.st_mode) || (status.st_mode & shared & ~good) == 0) return;
-  std::array<char, 8> mode{};
-  static_cast<void>(
-      std::snprintf(mode.data(), mode.size(), "%04o", status.st_mode & (shared | S_IRWXU)));
-  warnings.push_back("key \"" + path + "\" has mode " + mode.data() +
-                     ", so others than its owner can use it; \"chmod 600\" it, or, owned by root "
-                     "and by the group that finhold runs as, \"chmod 640\"");
+  const std::string mode = base::mode_if_shared(status);
+  if (mode.empty()) return;
+  warnings.push_back("key \"" + path + "\" has mode " + mode +
+                     ", so others than its owner can use it; " + base::to_make_private);
 }
 
 std::optional<Mistake> read_key(const std::string& path, Key& key,

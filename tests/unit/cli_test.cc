@@ -1,6 +1,7 @@
 // The command line: what it asks for, and the exact words about a wrong one.
 #include "app/cli.h"
 
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -162,6 +163,7 @@ TEST_CASE("check warns of what works, and will surprise") {
                     "tls = { certificate = \"" + old.certificate + "\", key = \"" + old.key +
                     "\" }\n[[route]]\nname = \"r\"\nlisten = \"127.0.0.1:3\"\nserver = \"h:1\"\n" +
                     "tunnel = \"a\"\n");
+  std::filesystem::permissions(path, std::filesystem::perms(0644));
   const Outcome outcome = parse({"check", "--config", path.c_str()});
   CHECK(outcome.command.exit_code == 0);
   CHECK(outcome.out == path + ": ok, 1 route, 2 tunnels and 2 far ends\n");
@@ -171,6 +173,12 @@ TEST_CASE("check warns of what works, and will surprise") {
   const std::string expected =
       at("2:7") + clear + at("2:7") +
       "tls = \"off\": the token is in clear, for everybody on the way to read and to use\n" +
+      at("5:9") +
+      "token: it has 6 characters, so it might be guessed; \"openssl rand -hex 32\" makes one that "
+      "cannot be\n" +
+      at("5:9") +
+      "token: the file has mode 0644, so others than its owner can read it; \"chmod 600\" it, or, "
+      "owned by root and by the group that finhold runs as, \"chmod 640\"\n" +
       at("7:7") + "no route uses this tunnel; write tunnel = \"b\" in one\n" + at("13:7") + clear +
       at("13:7") +
       "whoever reaches it may open what allow lists; add client_ca to its tls, or a token\n";

@@ -425,7 +425,7 @@ TEST_CASE("far: a name without an address") {
   world.start();
   const auto client = world.client("nobody.invalid:514");
   expect(world, *client, "!");
-  CHECK(client->ending() == Ending::server_refused);
+  CHECK(client->ending() == Ending::server_unresolved);
 }
 
 TEST_CASE("far: the server is told who the client is") {

@@ -1,0 +1,123 @@
+"""Who has shown nothing has no place for good: strangers where near ends are known by a token, and by nothing else."""
+
+import contextlib
+import socket
+import subprocess
+
+import pytest
+from ends import connect, text_of
+from finhold import BINARY, config_text
+from pair import far_table
+from scripted import ScriptedNear
+
+TOKEN = "a-Secret.of_40~characters+more/0123456789="
+ENHANCE_YOUR_CALM = 11
+
+
+def near_end(far, source: str | None = None, **options) -> ScriptedNear:
+    """It is ready."""
+    address = far.address("far")
+    sock = socket.create_connection(address, source_address=(source, 0)) if source else connect(address)
+    near = ScriptedNear(sock, **options)
+    near.wait(lambda: near.ready, "SETTINGS")
+    return near
+
+
+def test_ready_strangers_give_way_to_who_has_the_token(start, server):
+    """All places are theirs: HTTP/2 is ready, and nothing was asked. After a second the longest there goes."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=4)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(contextlib.closing(near_end(far))) for _ in range(4)]
+        near = ScriptedNear(connect(far.address("far")))
+        stack.enter_context(contextlib.closing(near))
+        near.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        assert strangers[0].await_over() == "end"
+        line = far.await_event("refused a connection")
+        assert "token" in line["error"] and line["near"] == text_of(strangers[0].sock.getsockname()), line
+
+
+def test_who_has_shown_the_token_keeps_its_place(start, server):
+    far = start(far=[far_table([server.address], token=TOKEN, connections=2)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        near = stack.enter_context(contextlib.closing(near_end(far)))
+        near.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        before = stack.enter_context(contextlib.closing(near_end(far)))
+        for _ in range(3):
+            stranger = ScriptedNear(connect(far.address("far")))
+            stack.enter_context(contextlib.closing(stranger))
+            stranger.wait(lambda: stranger.ready, "SETTINGS")
+            assert before.await_over() == "end"
+            before = stranger
+        assert near.alive()
+        stream = near.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        assert near.streams[stream].headers[":status"] == "200"
+
+
+def test_a_wrong_token_proves_nothing(start, server):
+    far = start(far=[far_table([server.address], token=TOKEN, connections=1)], limits={"workers": 1})
+    with contextlib.closing(near_end(far)) as stranger, contextlib.closing(ScriptedNear(connect(far.address("far")))) as near:
+        assert stranger.answer(stranger.request(text_of(server.address), proxy_authorization="Bearer x" + TOKEN)) == 407
+        near.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        assert stranger.await_over() == "end"
+
+
+def test_one_source_does_not_keep_out_the_others(start, server):
+    """It takes every place, and takes again what it has lost: the next one gives way to its own at once, so that who
+    comes from elsewhere stays for as long as it needs to show its token."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=40)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2")))
+        honest = stack.enter_context(contextlib.closing(near_end(far, "127.0.0.3")))
+        for _ in range(120):  # three times as many as there are places
+            stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2")))
+        assert honest.alive()
+        honest.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+
+
+def test_wrong_tokens_end_the_connection_that_they_come_by(start, server):
+    """Each try costs a request, and few are let happen: no token is found so."""
+    far = start(far=[far_table([server.address], token=TOKEN)], limits={"workers": 1})
+    with contextlib.closing(near_end(far)) as stranger, contextlib.closing(near_end(far)) as other:
+        tries = 0
+        while stranger.goaway is None and not stranger.over and tries < 2000:
+            stream = stranger.request(text_of(server.address), proxy_authorization=f"Bearer {tries:040}")
+            tries += 1
+            stranger.wait(lambda: stranger.goaway is not None or bool(stranger.over) or stranger.streams[stream].headers is not None, "answer")
+        assert stranger.goaway is not None and stranger.goaway.error_code == ENHANCE_YOUR_CALM
+        assert tries < 200
+        assert "wrong tokens" in far.await_event("near end gone")["error"]
+        other.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+
+
+@pytest.mark.parametrize("end", ["far", "tunnel"])
+@pytest.mark.parametrize("length,warned", [(31, True), (32, False)])
+def test_check_warns_of_a_short_token(public_path, end, length, warned):
+    errors = checked(public_path, end, "t" * length, 0o600)
+    assert warned == any("31 characters" in line and "openssl rand" in line for line in errors), errors
+    if warned:
+        place = next(line for line in errors if "31 characters" in line)
+        number, column = (int(part) for part in place.split(":")[1:3])
+        text = (public_path / "checked.toml").read_text().splitlines()[number - 1]
+        assert text[column - 1:].startswith('"ttt'), (place, text)
+
+
+@pytest.mark.parametrize("end", ["far", "tunnel"])
+@pytest.mark.parametrize("mode,warned", [(0o600, False), (0o640, False), (0o644, True), (0o604, True), (0o400, False)])
+def test_check_warns_of_a_file_with_a_token_that_others_can_read(public_path, end, mode, warned):
+    errors = checked(public_path, end, TOKEN, mode)
+    assert warned == any(f"mode {mode:04o}" in line and "chmod" in line for line in errors), errors
+    assert not [line for line in checked(public_path, end, "", 0o644) if "mode" in line]
+
+
+def checked(directory, end: str, token: str, mode: int) -> list[str]:
+    keys = {"token": token} if token else {}
+    far = far_table([("127.0.0.1", 7000)], listen="127.0.0.1:8443", **(keys if end == "far" else {}))
+    tunnel = {"name": "dc", "far": "127.0.0.1:8443", "tls": "off", **(keys if end == "tunnel" else {})}
+    route = {"name": "main", "listen": "127.0.0.1:7001", "server": "127.0.0.1:7000", "tunnel": "dc"}
+    path = directory / "checked.toml"
+    path.write_text(config_text([route], {"far": [far], "tunnel": [tunnel]}))
+    path.chmod(mode)
+    made = subprocess.run([BINARY, "check", "--config", str(path)], capture_output=True, text=True, timeout=20)
+    assert made.returncode == 0, made.stderr
+    return made.stderr.splitlines()
