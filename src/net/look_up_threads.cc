@@ -1,9 +1,8 @@
 #include "net/look_up_threads.h"
 
-#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <netdb.h>
 #include <new>
@@ -11,6 +10,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace finhold::net {
 namespace {
@@ -19,11 +19,13 @@ namespace {
 constexpr std::size_t at_least = 2;
 constexpr std::size_t at_most = 16;
 
+// Sooner than a name server is asked again.
+constexpr std::chrono::seconds at_once_within(1);
+
 struct Pool {
   std::mutex mutex;
   std::condition_variable news;
-  std::deque<std::unique_ptr<LookUp>> waiting;
-  std::vector<LookUp*> under_way;
+  LookUpQueue queue{at_most};
   std::vector<std::thread> threads;
   std::size_t idle = 0;
   bool ending = false;
@@ -58,11 +60,10 @@ int as_errno(int status) {
 void look_up(LookUp& wanted) try {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
+  hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* raw = nullptr;
   errno = 0;
-  const int status =
-      getaddrinfo(wanted.host.host.c_str(), std::to_string(wanted.host.port).c_str(), &hints, &raw);
+  const int status = getaddrinfo(wanted.host.host.c_str(), nullptr, &hints, &raw);
   if (status != 0) {
     wanted.error = as_errno(status);
     return;
@@ -70,7 +71,7 @@ void look_up(LookUp& wanted) try {
   const std::unique_ptr<addrinfo, FreeFound> found(raw);
   for (const addrinfo* each = raw; each != nullptr; each = each->ai_next) {
     if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
-    wanted.addresses.push_back(base::Address::from(each->ai_addr));
+    wanted.addresses.push_back(base::Address::from(each->ai_addr).with_port(wanted.host.port));
   }
 } catch (const std::bad_alloc&) {
   wanted.addresses.clear();
@@ -82,18 +83,22 @@ void run() {
   Pool& its = pool();
   std::unique_lock lock(its.mutex);
   for (;;) {
+    LookUp* wanted = nullptr;
     ++its.idle;
-    its.news.wait(lock, [&] { return its.ending || !its.waiting.empty(); });
+    its.news.wait(lock, [&] { return its.ending || (wanted = its.queue.start()) != nullptr; });
     --its.idle;
-    if (its.ending) return;
-    auto wanted = std::move(its.waiting.front());
-    its.waiting.pop_front();
-    its.under_way.push_back(wanted.get());
+    if (wanted == nullptr) return;
     lock.unlock();
+    const auto before = std::chrono::steady_clock::now();
     look_up(*wanted);
+    const bool at_once =
+        !wanted->addresses.empty() && std::chrono::steady_clock::now() - before < at_once_within;
     lock.lock();
-    std::erase(its.under_way, wanted.get());
-    if (LookUp::Asker* const asker = wanted->asker) asker->on_looked_up(std::move(wanted));
+    // A place that this makes is for one more at most, and this thread takes it.
+    for (auto& each : its.queue.finish(*wanted, at_once)) {
+      LookUp::Asker& asker = *each->asker;
+      asker.on_looked_up(std::move(each));
+    }
   }
 }
 
@@ -108,45 +113,44 @@ void make_thread(Pool& its) {
 void LookUpThreads::begin() {
   Pool& its = pool();
   const std::lock_guard lock(its.mutex);
-  its.under_way.reserve(at_most);
   while (its.threads.size() < at_least) make_thread(its);
 }
 
 int LookUpThreads::ask(std::unique_ptr<LookUp> look_up) {
   Pool& its = pool();
   const std::lock_guard lock(its.mutex);
-  if (its.idle <= its.waiting.size() && its.threads.size() < at_most) {
+  if (its.idle <= its.queue.waiting() && its.threads.size() < at_most) {
     try {
       make_thread(its);
+      its.queue.set_threads(at_most);
     } catch (const std::system_error& failure) {
-      // The others do, if there are any.
+      // The others do, if there are any; they are shared out then.
       if (its.threads.empty()) return failure.code().value();
+      its.queue.set_threads(its.threads.size());
     }
   }
-  its.waiting.push_back(std::move(look_up));
-  its.news.notify_one();
-  return 0;
+  const int failure = its.queue.add(std::move(look_up));
+  if (failure == 0) its.news.notify_one();
+  return failure;
+}
+
+void LookUpThreads::withdraw(const LookUp::Asker& asker, const base::HostPort& host,
+                             std::string_view owner) {
+  Pool& its = pool();
+  const std::lock_guard lock(its.mutex);
+  its.queue.withdraw(asker, host, owner);
 }
 
 void LookUpThreads::forget(const LookUp::Asker& asker) {
   Pool& its = pool();
   const std::lock_guard lock(its.mutex);
-  std::erase_if(its.waiting, [&](const auto& each) { return each->asker == &asker; });
-  for (LookUp* each : its.under_way) {
-    if (each->asker == &asker) each->asker = nullptr;
-  }
-}
-
-std::uint32_t LookUpThreads::running() {
-  Pool& its = pool();
-  const std::lock_guard lock(its.mutex);
-  return static_cast<std::uint32_t>(its.under_way.size() + its.waiting.size());
+  its.queue.forget(asker);
 }
 
 bool LookUpThreads::end() {
   Pool& its = pool();
   std::unique_lock lock(its.mutex);
-  if (!its.under_way.empty() || !its.waiting.empty()) return false;
+  if (its.queue.running() > 0 || its.queue.waiting() > 0) return false;
   its.ending = true;
   auto threads = std::exchange(its.threads, {});
   its.news.notify_all();

@@ -1,33 +1,51 @@
 #include "net/resolver.h"
 
-#include <cstddef>
 #include <utility>
+
+#include "base/check.h"
 
 namespace finhold::net {
 
 Resolver::~Resolver() { LookUpThreads::forget(*this); }
 
-int Resolver::resolve(const base::HostPort& host, Waiter& waiter) {
-  std::string key = host.text();
-  if (const auto known = look_ups_.find(key); known != look_ups_.end()) {
-    known->second.push_back(&waiter);
-    return 0;
-  }
-  auto look_up = std::make_unique<LookUp>();
-  look_up->host = host;
-  look_up->asker = this;
-  const auto waiters = look_ups_.emplace(std::move(key), Waiters{&waiter}).first;
-  const int failure = LookUpThreads::ask(std::move(look_up));
-  if (failure != 0) look_ups_.erase(waiters);
-  return failure;
+// No host name has a space.
+std::string Resolver::key_of(const base::HostPort& host, const std::string& owner) {
+  return host.text() + " " + owner;
 }
 
-void Resolver::forget(const Waiter& waiter) {
-  for (auto& [key, waiters] : look_ups_) {
-    for (Waiter*& each : waiters) {
-      if (each == &waiter) each = nullptr;
+int Resolver::resolve(const base::HostPort& host, Waiter& waiter, const std::string& owner) {
+  const auto [place, is_new] = look_ups_.try_emplace(key_of(host, owner));
+  WaitingFor& waited_for = place->second;
+  if (is_new) {
+    auto look_up = std::make_unique<LookUp>();
+    look_up->host = waited_for.host = host;
+    look_up->owner = waited_for.owner = owner;
+    look_up->asker = this;
+    if (const int failure = LookUpThreads::ask(std::move(look_up)); failure != 0) {
+      look_ups_.erase(place);
+      return failure;
     }
   }
+  waiter.waits_for_ = &waited_for;
+  waiter.place_ = waited_for.waiters.size();
+  waited_for.waiters.push_back(&waiter);
+  return 0;
+}
+
+void Resolver::forget(Waiter& waiter) {
+  WaitingFor* const waited_for = std::exchange(waiter.waits_for_, nullptr);
+  FINHOLD_CHECK(waited_for != nullptr);
+  auto& waiters = waited_for->waiters;
+  if (waited_for->being_told) {
+    waiters[waiter.place_] = nullptr;
+    return;
+  }
+  waiters.back()->place_ = waiter.place_;
+  waiters[waiter.place_] = waiters.back();
+  waiters.pop_back();
+  if (!waiters.empty()) return;
+  LookUpThreads::withdraw(*this, waited_for->host, waited_for->owner);
+  look_ups_.erase(key_of(waited_for->host, waited_for->owner));
 }
 
 // On another thread.
@@ -51,13 +69,15 @@ void Resolver::on_wake() {
 // The waiters stay in the map while they are told, for forget(); and one that asks anew for the
 // same name joins them.
 void Resolver::tell(const LookUp& done) {
-  const auto look_up = look_ups_.find(done.host.text());
-  Waiters& waiters = look_up->second;
-  std::size_t next = 0;
-  while (next < waiters.size()) {
-    Waiter* const told = std::exchange(waiters[next], nullptr);
-    ++next;
-    if (told != nullptr) told->on_resolved(done.addresses, done.error);
+  const auto look_up = look_ups_.find(key_of(done.host, done.owner));
+  if (look_up == look_ups_.end()) return;  // the last one was forgotten meanwhile
+  WaitingFor& waited_for = look_up->second;
+  waited_for.being_told = true;
+  for (std::size_t next = 0; next < waited_for.waiters.size(); ++next) {
+    Waiter* const told = std::exchange(waited_for.waiters[next], nullptr);
+    if (told == nullptr) continue;
+    told->waits_for_ = nullptr;
+    told->on_resolved(done.addresses, done.error);
   }
   look_ups_.erase(look_up);
 }

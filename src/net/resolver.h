@@ -1,8 +1,9 @@
 // Looks up names for the dials of one loop, on the threads of the process (look_up_threads.h).
-// Dials for the same name share one look-up while it runs, so that a name whose servers do not
-// answer cannot take all threads from the others.
+// Those of one owner (look_up_queue.h) for the same name share one look-up while it is under way;
+// it is withdrawn when the last of them is forgotten.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,8 @@ namespace finhold::net {
 
 // On the loop's thread; destroy it after its waiters.
 class Resolver final : private LookUp::Asker, private Wake::Listener {
+  struct WaitingFor;
+
  public:
   class Waiter {
    public:
@@ -27,6 +30,11 @@ class Resolver final : private LookUp::Asker, private Wake::Listener {
 
    protected:
     ~Waiter() = default;
+
+   private:
+    friend class Resolver;
+    WaitingFor* waits_for_ = nullptr;
+    std::size_t place_ = 0;
   };
 
   explicit Resolver(Loop& loop) : wake_(loop, *this) {}
@@ -35,18 +43,27 @@ class Resolver final : private LookUp::Asker, private Wake::Listener {
   ~Resolver();
 
   // on_resolved() follows once, in a later turn, unless the waiter is forgotten before. 0, or an
-  // errno if the look-up could not be started.
-  int resolve(const base::HostPort& host, Waiter& waiter);
-  void forget(const Waiter& waiter);
+  // errno if the look-up could not be started: EBUSY, the owner has too many, or all have. `owner`:
+  // whose look-up it is; empty: a name of the configuration.
+  int resolve(const base::HostPort& host, Waiter& waiter, const std::string& owner = {});
+  // Requires that it waits.
+  void forget(Waiter& waiter);
 
  private:
-  using Waiters = std::vector<Waiter*>;  // nullptr: forgotten while they are being told
+  // Those who wait for one look-up.
+  struct WaitingFor {
+    base::HostPort host;
+    std::string owner;
+    std::vector<Waiter*> waiters;  // nullptr: told, or forgotten while the others are told
+    bool being_told = false;
+  };
 
   void on_looked_up(std::unique_ptr<LookUp> done) override;
   void on_wake() override;
   void tell(const LookUp& done);
+  static std::string key_of(const base::HostPort& host, const std::string& owner);
 
-  std::map<std::string, Waiters> look_ups_;  // by HostPort::text()
+  std::map<std::string, WaitingFor> look_ups_;  // by key_of()
   std::mutex mutex_;
   std::vector<std::unique_ptr<LookUp>> done_;  // under mutex_
   Wake wake_;

@@ -22,9 +22,6 @@ constexpr const char* bad_authority =
 // Of what a near end may write as it likes.
 constexpr std::size_t longest_in_log = 300;
 
-// Look-ups cannot be stopped, and all routes share a few threads for them.
-constexpr std::size_t most_look_ups = 256;
-
 net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
 
 template <typename Thing>
@@ -172,9 +169,6 @@ void Far::judge(const FarAsker& asker, std::string_view token) {
   if (!allow_.may_look_up(*destination)) {
     return refuse(asker, answer::not_allowed, "the name is not in allow");
   }
-  if (requests_.size() >= most_look_ups) {
-    return refuse(asker, answer::no_room, "too many names are being looked up");
-  }
   requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
                                                    sessions_.resolver(), asker, *destination));
   requests_.back()->start(loop_.now() + in_ms(settings_.route.connect_timeout));
@@ -202,6 +196,9 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
   const FarAsker& asker = done->asker();
   const Destination& destination = done->destination();
   if (!found.empty()) return open_now(asker, destination, found);
+  if (error.code == EBUSY) {
+    return refuse(asker, answer::no_room, "too many names are being looked up");
+  }
   if (error.code == ETIMEDOUT) {
     return refuse(asker, answer::look_up_timeout, "its name was not looked up in time");
   }

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/network.h"
+
 namespace finhold::tunnel {
 
 FarRequest::FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
@@ -21,7 +23,9 @@ FarRequest::~FarRequest() {
 
 void FarRequest::start(net::Instant until) {
   arm(until);
-  const int failure = resolver_.resolve({destination_.name, destination_.port}, *this);
+  // Whoever has one address of an IPv6 network has them all.
+  const int failure = resolver_.resolve({destination_.name, destination_.port}, *this,
+                                        base::Network::around(asker_.near, 64).text());
   if (failure != 0) return owner_.on_looked_up(*this, {}, {failure, "getaddrinfo"});
   resolving_ = true;
 }

@@ -22,8 +22,8 @@ class FarRequest final : private Http2Stream::Events,
   // One call follows, in which it may be destroyed.
   class Owner {
    public:
-    // Nothing found: error.code 0, the name has no address; ETIMEDOUT, the time has passed; any
-    // other, nobody could tell.
+    // Nothing found: error.code 0, the name has no address; ETIMEDOUT, the time has passed; EBUSY,
+    // too many names are being looked up already; any other, nobody could tell.
     virtual void on_looked_up(FarRequest& request, std::span<const base::Address> found,
                               const base::Error& error) = 0;
     // The near end does not want it any more; the stream was forgotten.

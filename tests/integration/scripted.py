@@ -254,7 +254,8 @@ class ScriptedNear(Scripted):
 
     def open(self, authority: str, **headers: str) -> int:
         stream = self.request(authority, **headers)
-        assert self.answer(stream) == 200
+        status = self.answer(stream)
+        assert status == 200, status
         return stream
 
 

@@ -1,0 +1,225 @@
+// Who is looked up next. tests/integration/test_look_ups.py has the threads.
+#include "net/look_up_queue.h"
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace finhold::tests {
+namespace {
+
+using net::KnownNames;
+using net::LookUp;
+using net::LookUpQueue;
+
+struct Asker final : LookUp::Asker {
+  void on_looked_up(std::unique_ptr<LookUp> /*done*/) override {}
+};
+
+struct Names {
+  int ask(const std::string& owner, const std::string& name, std::uint16_t port = 1) {
+    auto look_up = std::make_unique<LookUp>();
+    look_up->host = {name, port};
+    look_up->owner = owner;
+    look_up->asker = &asker;
+    return queue.add(std::move(look_up));
+  }
+  void withdraw(const std::string& owner, const std::string& name) {
+    queue.withdraw(asker, {name, 1}, owner);
+  }
+  // Those that start now; they stay under way.
+  std::vector<std::string> start() {
+    std::vector<std::string> names;
+    while (LookUp* const next = queue.start()) {
+      under_way.push_back(next);
+      names.push_back(next->host.host);
+    }
+    return names;
+  }
+  LookUpQueue::LookUps finish(const std::string& name, bool at_once = false) {
+    for (LookUp* each : under_way) {
+      if (each->host.host != name) continue;
+      std::erase(under_way, each);
+      if (at_once) each->addresses.push_back(base::Address::parse("192.0.2.7:1").value());
+      return queue.finish(*each, at_once);
+    }
+    FAIL(name, " is not under way");
+    return {};
+  }
+  // From now on it is known.
+  void know(const std::string& name) {
+    REQUIRE(ask("teacher", name) == 0);
+    start();
+    CHECK(finish(name, true).size() == 1);
+  }
+
+  Asker asker;
+  LookUpQueue queue{16};
+  std::vector<LookUp*> under_way;
+};
+
+std::vector<std::string> silent(Names& names, const std::string& owner, int count) {
+  std::vector<std::string> made;
+  for (int i = 0; i < count; ++i) {
+    made.push_back(owner + std::to_string(i));
+    REQUIRE(names.ask(owner, made.back()) == 0);
+  }
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("look-ups: one near end has a quarter of the threads for new names, all have a half") {
+  Names names;
+  silent(names, "a", 100);
+  CHECK(names.start() == std::vector<std::string>{"a0", "a1", "a2", "a3"});
+  silent(names, "b", 100);
+  CHECK(names.start() == std::vector<std::string>{"b0", "b1", "b2", "b3"});
+  silent(names, "c", 100);
+  CHECK(names.start().empty());
+  // By turns: the next one is of whose last one began first, and whoever is new comes last.
+  for (const auto& [over, next] : {std::pair{"a0", "a4"},
+                                   {"b0", "b4"},
+                                   {"a1", "c0"},
+                                   {"a2", "a5"},
+                                   {"b1", "b5"},
+                                   {"b2", "c1"}}) {
+    names.finish(over);
+    CHECK(names.start() == std::vector<std::string>{next});
+  }
+}
+
+TEST_CASE("look-ups: names of the configuration have threads beside those of near ends") {
+  Names names;
+  silent(names, "a", 9);
+  silent(names, "b", 9);
+  CHECK(names.start().size() == 8);
+  for (const char* name : {"one", "two", "three", "four", "five"}) CHECK(names.ask("", name) == 0);
+  CHECK(names.start() == std::vector<std::string>{"one", "two", "three", "four"});
+  names.finish("a0");
+  CHECK(names.start() == std::vector<std::string>{"five"});
+}
+
+TEST_CASE("look-ups: known names never wait for new ones") {
+  Names names;
+  for (const char* name : {"known", "too", "three", "four", "five"}) names.know(name);
+  for (const char* owner : {"a", "b", "c"}) silent(names, owner, 100);
+  for (int i = 0; i < 10; ++i) REQUIRE(names.ask("", "route" + std::to_string(i)) == 0);
+  CHECK(names.start().size() == 12);
+  CHECK(names.ask("a", "known") == 0);
+  CHECK(names.start() == std::vector<std::string>{"known"});
+  CHECK(names.ask("", "too") == 0);
+  CHECK(names.start() == std::vector<std::string>{"too"});
+  SUBCASE("one that was not answered at once is a new one again") {
+    names.finish("known");
+    CHECK(names.ask("a", "known") == 0);
+    CHECK(names.start().empty());
+  }
+  SUBCASE("one near end has a quarter of the threads for them") {
+    CHECK(names.ask("a", "three") == 0);
+    CHECK(names.ask("a", "four") == 0);
+    CHECK(names.ask("a", "five") == 0);
+    CHECK(names.start() == std::vector<std::string>{"three", "four"});  // all 16 are at work
+    names.finish("too", true);
+    CHECK(names.start() == std::vector<std::string>{"five"});
+  }
+}
+
+TEST_CASE(
+    "look-ups: what is not wanted any more leaves the queue, and counts while it is under way") {
+  Names names;
+  for (int round = 0; round < 2000; ++round) {
+    const std::string name = "silent" + std::to_string(round);
+    REQUIRE(names.ask("a", name) == 0);
+    names.start();
+    names.withdraw("a", name);
+    REQUIRE(names.queue.waiting() == 0);
+    REQUIRE(names.queue.running() <= 4);
+  }
+  CHECK(names.queue.owners() == 1);
+  REQUIRE(names.ask("a", "wanted") == 0);
+  REQUIRE(names.ask("b", "other") == 0);
+  CHECK(names.start() == std::vector<std::string>{"other"});
+  CHECK(names.finish("silent0").empty());  // for nobody
+  CHECK(names.start() == std::vector<std::string>{"wanted"});
+  CHECK(names.finish("wanted").size() == 1);
+  for (const char* name : {"silent1", "silent2", "silent3", "other"}) names.finish(name);
+  CHECK(names.queue.owners() == 0);
+  CHECK(names.queue.running() == 0);
+}
+
+TEST_CASE("look-ups: one name is looked up once at a time, and all who wait have the answer") {
+  Names names;
+  REQUIRE(names.ask("a", "name", 1) == 0);
+  CHECK(names.start().size() == 1);
+  REQUIRE(names.ask("b", "name", 2) == 0);
+  REQUIRE(names.ask("", "name", 3) == 0);
+  CHECK(names.start().empty());
+  const auto answered = names.finish("name", true);
+  REQUIRE(answered.size() == 3);
+  for (const auto& each : answered) {
+    REQUIRE(each->addresses.size() == 1);
+    CHECK(each->addresses.front().port() == each->host.port);
+  }
+  CHECK(names.queue.waiting() == 0);
+  CHECK(names.queue.owners() == 0);
+}
+
+TEST_CASE("look-ups: so many may wait, of one near end and of all") {
+  Names names;
+  names.know("known");
+  constexpr int most_of_one = LookUpQueue::most_waiting_of_one;
+  silent(names, "a", most_of_one);
+  CHECK(names.ask("a", "more") == EBUSY);
+  CHECK(names.ask("b", "more") == 0);
+  names.withdraw("b", "more");
+  constexpr int owners = LookUpQueue::most_waiting / LookUpQueue::most_waiting_of_one;
+  for (int i = 1; i < owners; ++i) silent(names, "owner" + std::to_string(i) + ".", most_of_one);
+  CHECK(names.ask("b", "more") == EBUSY);
+  CHECK(names.queue.waiting() == LookUpQueue::most_waiting);
+  CHECK(names.ask("", "of.the.configuration") == 0);
+  CHECK(names.ask("b", "known") == 0);
+}
+
+TEST_CASE("look-ups: fewer threads are shared out too") {
+  Names names;
+  names.know("known");
+  names.queue.set_threads(2);
+  silent(names, "a", 3);
+  silent(names, "b", 3);
+  CHECK(names.start() == std::vector<std::string>{"a0"});
+  CHECK(names.ask("b", "known") == 0);
+  CHECK(names.start() == std::vector<std::string>{"known"});
+}
+
+TEST_CASE("look-ups: whoever is forgotten is told nothing") {
+  Names names;
+  REQUIRE(names.ask("a", "one") == 0);
+  CHECK(names.start().size() == 1);
+  REQUIRE(names.ask("a", "two") == 0);
+  names.queue.forget(names.asker);
+  CHECK(names.queue.waiting() == 0);
+  CHECK(names.finish("one", true).empty());
+}
+
+TEST_CASE("the names that are known are bounded, and the ones used last stay") {
+  KnownNames known;
+  known.note("first", true);
+  known.note("second", true);
+  for (std::size_t i = 2; i < KnownNames::most; ++i) known.note(std::to_string(i), true);
+  known.note("first", true);
+  known.note("one more", true);
+  CHECK(known.size() == KnownNames::most);
+  CHECK(known.contains("first"));
+  CHECK_FALSE(known.contains("second"));
+  known.note("first", false);
+  CHECK_FALSE(known.contains("first"));
+  known.note("unheard of", false);
+  CHECK(known.size() == KnownNames::most - 1);
+}
+
+}  // namespace finhold::tests
