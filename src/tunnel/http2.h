@@ -31,8 +31,10 @@ struct Http2Settings {
   // All in bytes. The window of a stream is the pool's block size, at least least_window.
   std::uint32_t connection_window = 16U << 20;  // at least 65535
   std::uint32_t max_frame = 256U << 10;         // that is accepted, and sent; 16 KiB to 16 MiB - 1
-  std::uint32_t max_header_list = 8U << 10;     // RFC 9113 section 6.5.2
-  std::uint32_t max_streams = 1000;             // at a time; for near: that it opens
+  // RFC 9113 section 6.5.2. What is longer is refused, by 431; what is longer than twice that ends
+  // the connection, before it is decoded.
+  std::uint32_t max_header_list = 8U << 10;
+  std::uint32_t max_streams = 1000;  // at a time; for near: that it opens
   FloodLimits floods;
 };
 

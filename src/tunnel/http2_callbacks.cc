@@ -34,7 +34,8 @@ std::string_view bearer_token(std::string_view credentials) {
 
 }  // namespace
 
-// The callbacks return 0: an error is noted in Http2, and what nghttp2 still reports is ignored.
+// The callbacks return 0 (but for on_header, which has nghttp2 stop): an error is noted in Http2,
+// and what nghttp2 still reports is ignored.
 struct Http2Callbacks {
   static Http2& of(void* user_data) { return *static_cast<Http2*>(user_data); }
   static Http2Stream* stream_of(nghttp2_session* session, std::int32_t id) {
@@ -66,6 +67,11 @@ struct Http2Callbacks {
     // nghttp2 only announces the limit.
     constexpr std::size_t overhead = 32;
     incoming.size += name.size() + value.size() + overhead;
+    // One byte may stand for a field of 4 KiB, and another 10,000 may follow: they are not decoded.
+    if (incoming.size > 2 * std::size_t{http2.settings_.max_header_list}) {
+      http2.fail("a header list that is too long", Http2Code::enhance_your_calm);
+      return NGHTTP2_ERR_PAUSE;
+    }
     if (incoming.size > http2.settings_.max_header_list) return 0;
     if (name == ":status") {
       std::from_chars(value.data(), value.data() + value.size(), incoming.status);

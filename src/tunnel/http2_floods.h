@@ -29,8 +29,8 @@ struct FloodLimits {
   FloodLimit priorities = {500, 100};  // CVE-2019-9513
   FloodLimit others = {100, 20};       // GOAWAY, PUSH_PROMISE and unknown types
   // Of one header block: bytes in HEADERS and CONTINUATION together, and CONTINUATION frames
-  // (CVE-2024-28182).
-  std::uint32_t header_block = 64U << 10;
+  // (CVE-2024-28182). Decoded it is bounded by Http2Settings::max_header_list.
+  std::uint32_t header_block = 16U << 10;
   std::uint32_t continuations = 8;
 };
 

@@ -8,30 +8,13 @@ from contextlib import suppress
 import pytest
 from ends import End, connect, text_of
 from finhold import lean_environment
+from frames import (CONTINUATION, DATA, END_HEADERS, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame,
+                    opened, request_block)
 from pair import far_table
 from scripted import ScriptedNear
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM, END_HEADERS = 0x1, 0x4
-ENHANCE_YOUR_CALM = 11
 ROUNDS = 400
 MEGABYTE = 1_000_000
-
-
-def frame(kind: int, stream: int = 0, payload: bytes = b"", flags: int = 0) -> bytes:
-    return struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream) + payload
-
-
-# One header block of a CONNECT request, without a table: it may be sent again and again. Literal fields, RFC 7541
-# section 6.2.2.
-def request_block(authority: str) -> bytes:
-    fields = [(b":method", b"CONNECT"), (b":authority", authority.encode())]
-    return b"".join(b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields)
-
-
-def opened(stream: int, authority: str) -> bytes:
-    return frame(HEADERS, stream, request_block(authority), END_HEADERS)
-
 
 # Each gives the bytes of one round; `number` counts them. The stream 1 is open.
 FLOODS = {
@@ -45,6 +28,10 @@ FLOODS = {
     "continuation": lambda number, authority: (frame(HEADERS, 3, b"") if number == 0 else b"") + frame(CONTINUATION, 3) * 20,
     "continuation of many bytes": lambda number, authority: (
         frame(HEADERS, 3, b"") if number == 0 else b"") + frame(CONTINUATION, 3, b"\x00\x01a\x7f\x00" + b"a" * 127) * 5,
+    # A field that enters the table with the first request (RFC 7541 section 6.2.1), and is one byte from then on.
+    "header bomb": lambda number, authority: (
+        frame(HEADERS, 3, request_block(authority) + field("x", "v" * 4000, 0x40), END_HEADERS) if number == 0 else b"") + frame(
+        HEADERS, 5 + 2 * number, b"\xbe" * 8000, END_HEADERS),
     "window updates": lambda number, authority: frame(WINDOW_UPDATE, 1, struct.pack("!I", 1)) * 200,
     "priority": lambda number, authority: frame(PRIORITY, 5, struct.pack("!IB", 3, 7)) * 50,
     "unknown frames": lambda number, authority: frame(0x77, 1, b"x" * 100) * 20,
