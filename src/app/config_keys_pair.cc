@@ -46,7 +46,8 @@ const auto keys = std::to_array<Key>({
      .name = "ping_every",
      .kind = Kind::duration,
      .example = R"("15s")",
-     .meaning = "silence before the other end is asked for a sign of life",
+     .meaning = "silence after which the other end is asked for a sign of life, and each time that "
+                "passes again",
      .lowest = shortest_ping,
      .highest = longest_ping,
      .store = [](const Value& v, Target& to) { to.item.tunnel.life.ping_every = *v.duration; }},
@@ -54,7 +55,8 @@ const auto keys = std::to_array<Key>({
      .name = "ping_timeout",
      .kind = Kind::duration,
      .example = R"("10s")",
-     .meaning = "silence after that, until the connection is lost and its sessions are reset",
+     .meaning = "silence after the first question, until the connection is lost and its sessions "
+                "are reset",
      .lowest = shortest_ping,
      .highest = longest_ping,
      .store = [](const Value& v, Target& to) { to.item.tunnel.life.ping_timeout = *v.duration; }},
@@ -154,7 +156,8 @@ const auto keys = std::to_array<Key>({
      .name = "ping_every",
      .kind = Kind::duration,
      .example = R"("15s")",
-     .meaning = "silence before the other end is asked for a sign of life",
+     .meaning = "silence after which the other end is asked for a sign of life, and each time that "
+                "passes again",
      .lowest = shortest_ping,
      .highest = longest_ping,
      .store = [](const Value& v, Target& to) { to.item.far.life.ping_every = *v.duration; }},
@@ -162,7 +165,8 @@ const auto keys = std::to_array<Key>({
      .name = "ping_timeout",
      .kind = Kind::duration,
      .example = R"("10s")",
-     .meaning = "silence after that, until the connection is lost and its sessions are reset",
+     .meaning = "silence after the first question, until the connection is lost and its sessions "
+                "are reset",
      .lowest = shortest_ping,
      .highest = longest_ping,
      .store = [](const Value& v, Target& to) { to.item.far.life.ping_timeout = *v.duration; }},

@@ -71,9 +71,8 @@ void disarm_linger(int fd) { set_option(fd, SOL_SOCKET, SO_LINGER, linger{0, 0})
 
 void arm_linger(int fd) { set_option(fd, SOL_SOCKET, SO_LINGER, linger{1, 0}); }
 
-void set_tunnel_options(int fd, std::uint32_t user_timeout_ms) {
-  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms);
-  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10);
+void set_most_unsent(int fd, std::size_t bytes) {
+  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
 }
 
 base::Result<Descriptor> bind_tcp(const base::Address& address, bool first,

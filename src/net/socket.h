@@ -1,6 +1,7 @@
 // TCP sockets: what finhold asks of the kernel, each call once, with its reason.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -41,13 +42,9 @@ void disarm_linger(int fd);
 // The opposite, as before.
 void arm_linger(int fd);
 
-// What a connection of a tunnel needs besides the options of a leg. Errors are ignored: it is
-// slower or later then, not wrong.
-// - TCP_USER_TIMEOUT: here it is right, since the other end always reads: no answer for that long
-// is
-//   no paused reader, but an end that has gone.
-// - TCP_NOTSENT_LOWAT: a small stream, or a PING, does not wait behind megabytes in the kernel.
-void set_tunnel_options(int fd, std::uint32_t user_timeout_ms);
+// How many bytes a socket takes that the other end's window has no room for yet. Errors are
+// ignored: it is slower or later then, not wrong.
+void set_most_unsent(int fd, std::size_t bytes);
 
 // A bound, non-blocking socket with leg options, to which nobody can connect yet. `first`: it must
 // be the only one on this address, also against another finhold, so that a second instance gets

@@ -16,9 +16,15 @@ namespace {
 constexpr std::size_t most_read = std::size_t{1} << 20;
 constexpr std::size_t most_written = std::size_t{2} << 20;
 
-// What is made at once for a socket that was full: what has been made cannot be overtaken by a
-// small stream, nor by a PING.
-constexpr std::size_t least_chunk = std::size_t{128} << 10;
+// What is made at once for a socket that was full, and what that takes before it can send it:
+// neither can be overtaken by a small stream, nor by a PING. As much as goes within patience_ms.
+constexpr std::size_t chunk_of_fast_links = std::size_t{128} << 10;
+constexpr std::size_t chunk_of_slow_links = std::size_t{16} << 10;
+constexpr net::Instant patience_ms = 100;
+
+// PINGs, one behind the other: they may all arrive at once, and are not to be taken for a flood
+// then.
+constexpr int most_unanswered = 100;
 
 // More than TLS has to say beside its records leaves no room for these.
 constexpr std::size_t most_beside = std::size_t{32} << 10;
@@ -57,7 +63,8 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       other_end_(other_end),
       http2_(options.role, with_window(options.http2, table.pool_.block_size()), table.pool_,
              *this),
-      chunk_(ConnectionTable::most_sent),
+      chunk_(chunk_of_fast_links),
+      least_chunk_(chunk_of_fast_links),
       life_(options.life),
       ready_within_ms_(options.ready_within_ms),
       goodbye_ms_(options.goodbye_ms),
@@ -69,8 +76,7 @@ Connection::~Connection() { table_.poller_.forget(*this); }
 
 // An error waits for the end of the turn, as any other end of a connection.
 void Connection::begin(bool registered) {
-  const auto gone_after = instant(life_.ping_every + life_.ping_timeout);
-  net::set_tunnel_options(fd_.get(), static_cast<std::uint32_t>(gone_after));
+  net::set_most_unsent(fd_.get(), least_chunk_);
   const base::Error error = registered
                                 ? table_.poller_.change(fd_.get(), net::Poller::every_edge, *this)
                                 : table_.poller_.add(fd_.get(), net::Poller::every_edge, *this);
@@ -128,6 +134,7 @@ bool Connection::is_believed_by(const TlsContext& tls) const {
 
 void Connection::on_ready(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
+    if (!writable_) room_came();
     writable_ = true;
     table_.queue(*this);
   }
@@ -180,7 +187,7 @@ void Connection::receive() {
 void Connection::take(std::span<const std::byte> bytes) {
   if (state_ != State::open || to_cut_) return;  // all is said
   heard_at_ = table_.loop_.now();
-  pinged_ = false;
+  unanswered_ = 0;
   if (first_bytes_ == FirstBytes::none_yet) first_bytes_ = first_bytes(bytes);
   if (tls_) {
     decrypt(bytes);
@@ -264,13 +271,20 @@ void Connection::flush() {
 // Into the table's memory. Empty: nothing more to say.
 std::span<const std::byte> Connection::make() {
   const std::span<std::byte> wire(table_.wire_.get(), ConnectionTable::wire_size);
-  if (!tls_) return wire.first(http2_.produce(wire.first(chunk_)));
-  std::size_t made = tls_->write({}, wire).made;
-  if (made > most_beside || tls_->has_output() || !may_produce()) return wire.first(made);
-  const std::span<std::byte> plain(table_.plain_.get(), chunk_);
-  const std::size_t count = http2_.produce(plain);
-  if (count == 0) return wire.first(made);
-  made += tls_->write(plain.first(count), wire.subspan(made)).made;  // all of it, or it has failed
+  std::size_t made = 0;
+  if (!tls_) {
+    made = http2_.produce(wire.first(chunk_));
+  } else {
+    made = tls_->write({}, wire).made;
+    if (made > most_beside || tls_->has_output() || !may_produce()) return wire.first(made);
+    const std::span<std::byte> plain(table_.plain_.get(), chunk_);
+    const std::size_t count = http2_.produce(plain);
+    if (count == 0) return wire.first(made);
+    made +=
+        tls_->write(plain.first(count), wire.subspan(made)).made;  // all of it, or it has failed
+  }
+  // Nothing overtakes a PING but what was made before.
+  if (asked_until_ == not_made) asked_until_ = sent_ + made;
   return wire.first(made);
 }
 
@@ -281,6 +295,7 @@ bool Connection::send(std::span<const std::byte> bytes) {
     if (result >= 0) {
       const auto count = static_cast<std::size_t>(result);
       bytes = bytes.subspan(count);
+      sent_ += count;
       // A short write has filled the send buffer; room in it brings an edge.
       if (bytes.empty()) return true;
     } else if (errno == EINTR) {
@@ -296,7 +311,8 @@ bool Connection::send(std::span<const std::byte> bytes) {
     break;
   }
   writable_ = false;
-  chunk_ = least_chunk;
+  full_at_ = table_.loop_.now();
+  chunk_ = least_chunk_;
   if (kept_.empty()) {
     kept_.assign(bytes.begin(), bytes.end());
   } else {
@@ -361,16 +377,58 @@ void Connection::on_time() {
                 base::format_duration(within));
   }
   const net::Instant quiet_until = heard_at_ + instant(life_.ping_every);
-  if (pinged_) {
-    lose("no answer to PING for " + base::format_duration(life_.ping_timeout));
-  } else if (now < quiet_until) {
-    arm(quiet_until);
-  } else {
-    pinged_ = true;
-    http2_.ping(now);
-    touch();
-    arm(now + instant(life_.ping_timeout));
+  if (unanswered_ == 0 && now < quiet_until) return arm(quiet_until);
+  if (!is_alive(now)) {
+    return lose("no answer to PING for " + base::format_duration(life_.ping_timeout));
   }
+  ask(now);
+  arm(std::min(pinged_at_ + instant(life_.ping_every),
+               waiting_since_ + instant(life_.ping_timeout)));
+}
+
+// On a slow link a PING stands behind what the socket, or a queue on the way, had before; that it
+// moves is a sign of life until the PING has arrived, at the other side's kernel. Its process has
+// to answer from then on, whatever its kernel still takes.
+bool Connection::is_alive(net::Instant now) {
+  if (unanswered_ == 0) return true;
+  const std::uint64_t before = std::exchange(acknowledged_, acknowledged());
+  if (before < asked_until_ && acknowledged_ > before) waiting_since_ = now;
+  return now < waiting_since_ + instant(life_.ping_timeout);
+}
+
+// Each time, not once: a box may forget the connection before ping_timeout is over.
+void Connection::ask(net::Instant now) {
+  if (unanswered_ == 0) {
+    waiting_since_ = now;
+    acknowledged_ = acknowledged();
+    asked_until_ = not_made;
+  } else if (now < pinged_at_ + instant(life_.ping_every)) {
+    return;
+  }
+  pinged_at_ = now;
+  if (unanswered_ == most_unanswered) return;
+  ++unanswered_;
+  http2_.ping(now);
+  touch();
+}
+
+std::uint64_t Connection::acknowledged() const {
+  return sent_ - static_cast<std::uint64_t>(std::max(net::unacknowledged_bytes(fd_.get()), 0));
+}
+
+// The socket was full, and half of what it takes has gone meanwhile.
+void Connection::room_came() {
+  const net::Instant passed = table_.loop_.now() - full_at_;
+  const std::size_t gone = least_chunk_ / 2;
+  const std::size_t in_time = gone * patience_ms / std::max<net::Instant>(passed, 1);
+  // Not for every small change.
+  const bool is_slower = in_time < least_chunk_ / 2;
+  if (!is_slower && in_time < 2 * least_chunk_) return;
+  const std::size_t now = std::clamp(in_time, chunk_of_slow_links, chunk_of_fast_links);
+  if (now == least_chunk_) return;
+  least_chunk_ = now;
+  chunk_ = std::min(chunk_, now);
+  net::set_most_unsent(fd_.get(), now);
 }
 
 // The other side cannot be told.

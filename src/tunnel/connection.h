@@ -119,6 +119,7 @@ class Connection final : public Carrier,
     goodbye,  // our FIN is out, theirs is awaited, so that they read all before the socket goes
     closed,   // there is no socket any more
   };
+  static constexpr std::uint64_t not_made = UINT64_MAX;
 
   Connection(ConnectionTable& table, net::Descriptor socket, const base::Address& other_end,
              const ConnectionOptions& options, Owner& owner);
@@ -157,6 +158,10 @@ class Connection final : public Carrier,
   void say_goodbye();
   void wait_for_goodbye();
   void close(bool in_order);
+  [[nodiscard]] bool is_alive(net::Instant now);
+  void ask(net::Instant now);
+  [[nodiscard]] std::uint64_t acknowledged() const;
+  void room_came();
   void tell_closed(const std::string& why);
   void tell_room();
 
@@ -168,14 +173,22 @@ class Connection final : public Carrier,
   Http2 http2_;
   std::vector<std::byte> kept_;  // made, and not taken by the socket yet
   std::size_t kept_begin_ = 0;
-  std::size_t chunk_;  // how much is made at once
+  std::size_t chunk_;               // how much is made at once
+  std::size_t least_chunk_;         // ... for a socket that was full
+  net::Instant full_at_ = 0;        // when it became so
+  std::uint64_t sent_ = 0;          // bytes that the socket took
+  std::uint64_t acknowledged_ = 0;  // of them, at the last look
+  std::uint64_t asked_until_ = 0;   // of them, with the first PING that is not answered
   LifeSigns life_;
   net::Instant ready_within_ms_;
   net::Instant goodbye_ms_;
-  net::Instant heard_at_;         // when something was received
-  std::size_t room_streams_ = 0;  // streams() at the last open() or tell_room()
-  int unacknowledged_ = 0;        // bytes, when goodbye_ms began
-  int send_error_ = 0;            // what was received before it is still read
+  net::Instant heard_at_;           // when something was received
+  net::Instant pinged_at_ = 0;      // the last time
+  net::Instant waiting_since_ = 0;  // for the answer
+  int unanswered_ = 0;              // PINGs, and nothing was received since
+  std::size_t room_streams_ = 0;    // streams() at the last open() or tell_room()
+  int unacknowledged_ = 0;          // bytes, when goodbye_ms began
+  int send_error_ = 0;              // what was received before it is still read
   Http2Code goaway_ = Http2Code::no_error;
   std::size_t slot_ = 0;  // in the table
   State state_ = State::open;
@@ -188,7 +201,6 @@ class Connection final : public Carrier,
   bool readable_ = false;
   bool to_the_end_ = false;  // read until there is nothing: a short read is no proof
   bool writable_ = true;
-  bool pinged_ = false;  // and nothing was received since
   bool could_open_ = false;
   bool queued_ = false;  // in the table's queue
 };

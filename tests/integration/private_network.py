@@ -47,6 +47,11 @@ class Network:
     def ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True)
 
+    def slow_down(self, device: str, rate: str) -> None:
+        """What leaves by that device, from now on; its queue is 20 packets long."""
+        bucket = ["rate", rate, "burst", "3000", "limit", "30000"]
+        subprocess.run(["tc", "qdisc", "add", "dev", device, "root", "tbf", *bucket], check=True)
+
     def connections(self) -> Ports:
         """Its own port and the other one of each that this kernel has. One that was reset is none, also where its socket is
         still bound, which ss of Debian 13 shows."""
