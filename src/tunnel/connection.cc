@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <sys/socket.h>
+#include <utility>
 
 #include "base/duration.h"
 #include "net/socket.h"
@@ -66,7 +67,7 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       chunk_(chunk_of_fast_links),
       least_chunk_(chunk_of_fast_links),
       life_(options.life),
-      ready_within_ms_(options.ready_within_ms),
+      ready_time_(table.loop_.now(), options.ready_within_ms),
       goodbye_ms_(options.goodbye_ms),
       heard_at_(table.loop_.now()) {
   if (options.tls != nullptr) tls_.emplace(*options.tls);
@@ -84,7 +85,7 @@ void Connection::begin(bool registered) {
     send_error_ = error.code;
     to_cut_ = true;
   }
-  arm(table_.loop_.now() + ready_within_ms_);
+  arm(ready_time_.end());
   table_.queue(*this);
 }
 
@@ -123,6 +124,7 @@ void Connection::refuse_new() {
 
 void Connection::cut() {
   to_cut_ = true;
+  stop_waiting();
   touch();
 }
 
@@ -160,7 +162,47 @@ void Connection::turn() {
   if (http2_.told() != told) table_.told_ = true;
 }
 
+bool Connection::begin_waiting() {
+  if (waiting_) return false;
+  waiting_ = true;
+  ready_time_.begin_wait(table_.loop_.now());
+  return true;
+}
+
+// Its turn in the queue, which it has left.
+void Connection::shake_hands() {
+  const std::uint64_t told = http2_.told();
+  waiting_ = false;
+  ready_time_.end_wait(table_.loop_.now());
+  read();
+  if (std::exchange(late_, false) && state_ == State::open && !ready_) give_up_if_late();
+  if (http2_.told() != told) table_.told_ = true;
+}
+
+void Connection::stop_waiting() {
+  if (std::exchange(waiting_, false)) table_.handshakes_.remove(*this);
+}
+
+void Connection::give_up_if_late() {
+  if (waiting_) {
+    late_ = true;
+  } else if (table_.loop_.now() < ready_time_.end()) {
+    arm(ready_time_.end());
+  } else {
+    lose((tls_ ? "TLS and HTTP/2 were not ready within " : "HTTP/2 was not ready within ") +
+         base::format_duration(base::Milliseconds(ready_time_.duration())));
+  }
+}
+
+// What a handshake makes of it costs far more than its bytes.
 void Connection::receive() {
+  const bool shakes_hands =
+      state_ == State::open && !to_cut_ && tls_ && tls_->state() == TlsState::handshaking;
+  if (shakes_hands) return table_.handshakes_.add(*this);
+  read();
+}
+
+void Connection::read() {
   std::size_t left = most_read;
   while (readable_) {
     if (left == 0) return table_.queue(*this);
@@ -370,12 +412,8 @@ void Connection::on_time() {
   readable_ = true;
   receive();
   if (state_ != State::open) return;
+  if (!ready_) return give_up_if_late();
   const net::Instant now = table_.loop_.now();
-  if (!ready_) {
-    const base::Milliseconds within(ready_within_ms_);
-    return lose((tls_ ? "TLS and HTTP/2 were not ready within " : "HTTP/2 was not ready within ") +
-                base::format_duration(within));
-  }
   const net::Instant quiet_until = heard_at_ + instant(life_.ping_every);
   if (unanswered_ == 0 && now < quiet_until) return arm(quiet_until);
   if (!is_alive(now)) {
@@ -514,6 +552,7 @@ void Connection::close(bool in_order) {
   if (in_order) net::disarm_linger(fd_.get());
   state_ = State::closed;
   disarm();
+  stop_waiting();
   readable_ = false;
   kept_ = {};
   table_.poller_.forget(*this);

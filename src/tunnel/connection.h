@@ -21,6 +21,7 @@
 #include "net/timers.h"
 #include "tunnel/carrier.h"
 #include "tunnel/first_bytes.h"
+#include "tunnel/handshake_queue.h"
 #include "tunnel/http2.h"
 #include "tunnel/settings.h"
 #include "tunnel/tls.h"
@@ -105,6 +106,10 @@ class Connection final : public Carrier,
   // again, it does not wait for the other side's goodbye.
   void cut();
 
+  // What it has sent for its handshake was not looked at yet, since others were there before: it is
+  // not slow, we are.
+  [[nodiscard]] bool waits_for_us() const { return waiting_; }
+
   [[nodiscard]] const base::Address& other_end() const { return other_end_; }
   // Who the other end is by its certificate, for the log; empty: it has shown none.
   [[nodiscard]] std::string identity() const;
@@ -113,6 +118,7 @@ class Connection final : public Carrier,
 
  private:
   friend class ConnectionTable;
+  friend class HandshakeQueue;
   enum class State : std::uint8_t {
     open,
     leaving,  // in order: close_notify waits for room in the socket
@@ -136,7 +142,14 @@ class Connection final : public Carrier,
   void on_goaway(std::int32_t last_stream, Http2Code code) override;
   void on_ping_ack(std::uint64_t /*token*/) override {}
 
+  // For the HandshakeQueue. False: it does so already.
+  bool begin_waiting();
+  void shake_hands();
+  void stop_waiting();
+  void give_up_if_late();
+
   void receive();
+  void read();
   void take(std::span<const std::byte> bytes);
   void decrypt(std::span<const std::byte> ciphertext);
   void feed(std::span<const std::byte> bytes);
@@ -180,7 +193,7 @@ class Connection final : public Carrier,
   std::uint64_t acknowledged_ = 0;  // of them, at the last look
   std::uint64_t asked_until_ = 0;   // of them, with the first PING that is not answered
   LifeSigns life_;
-  net::Instant ready_within_ms_;
+  ReadyTime ready_time_;
   net::Instant goodbye_ms_;
   net::Instant heard_at_;           // when something was received
   net::Instant pinged_at_ = 0;      // the last time
@@ -202,7 +215,9 @@ class Connection final : public Carrier,
   bool to_the_end_ = false;  // read until there is nothing: a short read is no proof
   bool writable_ = true;
   bool could_open_ = false;
-  bool queued_ = false;  // in the table's queue
+  bool queued_ = false;   // in the table's queue
+  bool waiting_ = false;  // in its HandshakeQueue
+  bool late_ = false;     // when it has had its turn there, it is to be ready
 };
 
 }  // namespace finhold::tunnel

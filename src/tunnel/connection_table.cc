@@ -43,9 +43,10 @@ void ConnectionTable::queue(Connection& connection) {
 }
 
 // Each connection has one turn. What its events make others do waits for the next, so that all
-// share the time.
+// share the time. Handshakes before: what they make goes out in the same turn.
 bool ConnectionTable::turn_end() {
   told_ = false;
+  handshakes_.work();
   running_.swap(queue_);
   for (Connection* connection : running_) {
     connection->queued_ = false;
@@ -53,7 +54,7 @@ bool ConnectionTable::turn_end() {
   }
   reap();
   running_.clear();
-  return !queue_.empty() || told_;
+  return !queue_.empty() || !handshakes_.empty() || told_;
 }
 
 // Of those that had a turn: a connection that is over has one after its close, and another when the

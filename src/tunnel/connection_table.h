@@ -14,6 +14,7 @@
 #include "net/timers.h"
 #include "tunnel/block_pool.h"
 #include "tunnel/connection.h"
+#include "tunnel/handshake_queue.h"
 
 namespace finhold::tunnel {
 
@@ -58,6 +59,9 @@ class ConnectionTable final : private net::TurnEnd {
   // has not agreed to part yet (RFC 9113 section 6.8: the first GOAWAY of far waits for that).
   void cut_unused();
 
+  // For tests: what the time of a turn is measured with (HandshakeQueue::time_in_turn).
+  void measure_handshakes_with(HandshakeQueue::Clock clock) { handshakes_.measure_with(clock); }
+
  private:
   friend class Connection;
 
@@ -85,6 +89,7 @@ class ConnectionTable final : private net::TurnEnd {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> queue_;    // have something to do at the end of the turn
   std::vector<Connection*> running_;  // queue_ of the turn that ends now
+  HandshakeQueue handshakes_;
   std::size_t goodbyes_ = 0;
   bool told_ = false;  // somebody was told something at the end of this turn
 };

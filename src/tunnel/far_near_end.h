@@ -83,6 +83,8 @@ class FarNearEnd final : private Connection::Owner {
     is_cut_ = true;
   }
   [[nodiscard]] bool is_cut() const { return is_cut_; }
+  // Connection::waits_for_us().
+  [[nodiscard]] bool waits_for_us() const { return connection_->waits_for_us(); }
   [[nodiscard]] net::Instant accepted_at() const { return accepted_at_; }
 
   // It has shown what strangers have not: a certificate of client_ca, or a right token.

@@ -65,7 +65,8 @@ bool Far::may_accept() {
 
 // Whoever merely connects, and connects again, shall not keep out those who are let in: places
 // belong to who has proven who it is. Of the others one gives way that has had its time, or, at
-// once, one of those whose address has so many that nobody else would have any.
+// once, one of those whose address has so many that nobody else would have any. Who waits for us is
+// not slow.
 FarNearEnd* Far::that_makes_room() const {
   Strangers strangers;
   const std::size_t looked_at = std::min(near_ends_.size(), most_looked_at);
@@ -79,7 +80,8 @@ FarNearEnd* Far::that_makes_room() const {
     return std::min_element(many.begin(), many.end(), goes_before)->near_end;
   }
   std::erase_if(strangers, [this](const Stranger& each) {
-    return loop_.now() < each.near_end->accepted_at() + slow_after_ms;
+    return each.near_end->waits_for_us() ||
+           loop_.now() < each.near_end->accepted_at() + slow_after_ms;
   });
   if (strangers.empty()) return nullptr;
   return std::min_element(strangers.begin(), strangers.end(), goes_before)->near_end;

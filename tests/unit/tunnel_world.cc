@@ -99,7 +99,7 @@ void World::start_far() {
   const base::Address address = net::local_address(listening.value().get());
   far_settings.route.listen = address;
   near_settings.far = {"127.0.0.1", address.port()};
-  far.emplace(far_settings, nullptr, std::move(listening.value()), far_connections, sessions, quota,
+  far.emplace(far_settings, far_tls, std::move(listening.value()), far_connections, sessions, quota,
               loop, poller, timers);
   REQUIRE(far->start().code == 0);
 }

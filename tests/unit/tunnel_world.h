@@ -108,6 +108,7 @@ class World : public Machine,
   base::Milliseconds connect_timeout = std::chrono::seconds(10);
   tunnel::TunnelSettings near_settings;
   tunnel::FarSettings far_settings;
+  const tunnel::TlsContext* far_tls = nullptr;
   relay::SessionQuota quota{1000, false};
   tunnel::ConnectionTable near_connections{loop, poller, timers, 65'536, *this};
   tunnel::ConnectionTable far_connections{loop, poller, timers, 65'536, *this};
