@@ -31,7 +31,7 @@ Http2::Http2(Role role, const Http2Settings& settings, BlockPool& pool, Events& 
       settings_(settings),
       pool_(&pool),
       events_(&events),
-      guard_(settings.floods, role == Role::far) {
+      guard_(settings.floods, settings.max_frame, role == Role::far) {
   FINHOLD_CHECK(pool.block_size() >= least_window && pool.block_size() <= INT32_MAX);
   FINHOLD_CHECK(settings.connection_window >= 65'535 && settings.connection_window <= INT32_MAX);
   FINHOLD_CHECK(settings.max_frame >= 16'384 && settings.max_frame < 1U << 24);
@@ -65,7 +65,7 @@ bool Http2::feed(std::span<const std::byte> bytes, std::uint64_t now) {
   busy_ = true;
   now_ = now;
   if (const char* reason = guard_.look(bytes, now)) {
-    fail(reason, Http2Code::enhance_your_calm);
+    fail(reason, guard_.code());
   } else {
     const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     note(static_cast<int>(

@@ -36,10 +36,30 @@ constexpr std::array reasons = {
 
 }  // namespace
 
-FloodGuard::FloodGuard(const FloodLimits& limits, bool after_preface)
-    : longest_block_(limits.header_block),
+void ClosedStreams::opened(std::uint32_t stream) {
+  if (stream <= last_) return;
+  if (stream > last_ + 2) {
+    passed_after_ = last_;
+    passed_before_ = stream;
+  }
+  last_ = stream;
+}
+
+void ClosedStreams::closed(std::uint32_t stream) {
+  closed_[next_] = stream;
+  next_ = (next_ + 1) % closed_.size();
+}
+
+bool ClosedStreams::is_closed(std::uint32_t stream) const {
+  return std::find(closed_.begin(), closed_.end(), stream) != closed_.end();
+}
+
+FloodGuard::FloodGuard(const FloodLimits& limits, std::uint32_t max_frame, bool of_client)
+    : of_client_(of_client),
+      max_frame_(max_frame),
+      longest_block_(limits.header_block),
       most_continuations_(limits.continuations),
-      preface_left_(after_preface ? preface.size() : 0) {
+      preface_left_(of_client ? preface.size() : 0) {
   static_assert(reasons.size() == kinds);
   const auto bucket = [](FloodLimit limit) { return Bucket{limit, limit.burst * token, 0}; };
   buckets_ = {
@@ -83,6 +103,12 @@ const char* FloodGuard::frame() {
   const std::uint32_t length = at(0) << 16 | at(1) << 8 | at(2);
   const std::uint32_t flags = at(4);
   skip_ = length;
+  if (length > max_frame_) return nullptr;
+  if (of_client_) {
+    constexpr std::uint32_t reserved_bit = 0x7F;
+    const std::uint32_t stream = (at(5) & reserved_bit) << 24 | at(6) << 16 | at(7) << 8 | at(8);
+    if (const char* reason = error_of_client(at(3), flags, stream)) return reason;
+  }
   switch (at(3)) {
     case data: {
       // Empty ones are of use for the end only; one octet of a padded frame is the Pad Length.
@@ -111,6 +137,30 @@ const char* FloodGuard::frame() {
     default:
       return spend(others);
   }
+}
+
+const char* FloodGuard::error_of_client(std::uint32_t type, std::uint32_t flags,
+                                        std::uint32_t stream) {
+  const auto error = [this](Http2Code code, const char* reason) {
+    code_ = code;
+    return reason;
+  };
+  if (stream == 0) {
+    return type == priority ? error(Http2Code::protocol_error, "PRIORITY of no stream") : nullptr;
+  }
+  const bool is_message = type == headers || type == data;
+  if (is_message && closed_streams_.is_closed(stream)) {
+    return error(Http2Code::stream_closed, "a frame on a stream that it has closed itself");
+  }
+  if (type == headers) {
+    if (closed_streams_.was_passed(stream)) {
+      return error(Http2Code::protocol_error, "a stream below another that was opened before");
+    }
+    closed_streams_.opened(stream);
+  }
+  const bool ends = is_message && (flags & end_stream) != 0;
+  if (ends || type == rst_stream) closed_streams_.closed(stream);
+  return nullptr;
 }
 
 const char* FloodGuard::early_reset() { return spend(early_resets); }

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <span>
 
+#include "tunnel/http2_code.h"
+
 namespace finhold::tunnel {
 
 // A bucket of tokens: `burst` at once, and that many again each second.
@@ -34,14 +36,38 @@ struct FloodLimits {
   std::uint32_t continuations = 8;
 };
 
+// Which streams a client knows to be over, so that what it still sends on them is an error of its
+// own, and nothing that was on its way: those that it has ended or reset itself (RFC 9113 section
+// 5.1), and those below one that it has opened (section 5.1.1). nghttp2 drops such frames in
+// silence. What is remembered is bounded: the latest of either.
+class ClosedStreams {
+ public:
+  void opened(std::uint32_t stream);  // or HEADERS on one that is open
+  void closed(std::uint32_t stream);
+  [[nodiscard]] bool is_closed(std::uint32_t stream) const;
+  [[nodiscard]] bool was_passed(std::uint32_t stream) const {
+    return stream > passed_after_ && stream < passed_before_;
+  }
+
+ private:
+  std::array<std::uint32_t, 16> closed_{};
+  std::size_t next_ = 0;
+  std::uint32_t last_ = 0;  // that was opened
+  std::uint32_t passed_after_ = 0;
+  std::uint32_t passed_before_ = 0;
+};
+
 class FloodGuard {
  public:
-  // `after_preface`: the bytes begin with the client's connection preface (RFC 9113 section 3.4).
-  FloodGuard(const FloodLimits& limits, bool after_preface);
+  // `of_client`: what is looked at comes from a client, and begins with its connection preface
+  // (RFC 9113 section 3.4). `max_frame`: what is longer is left to nghttp2.
+  FloodGuard(const FloodLimits& limits, std::uint32_t max_frame, bool of_client);
 
-  // To be shown every byte that arrives, once. A reason (a string literal) when a limit is passed:
-  // the connection is to be dropped. `now`: milliseconds of a clock that never goes back.
+  // To be shown every byte that arrives, once. A reason (a string literal) when a limit is passed,
+  // or when a client sends what nghttp2 would drop though it is an error: the connection is to be
+  // dropped, with code(). `now`: milliseconds of a clock that never goes back.
   const char* look(std::span<const std::byte> bytes, std::uint64_t now);
+  [[nodiscard]] Http2Code code() const { return code_; }
 
   // A stream was cancelled before it was answered, so the work for it was in vain (rapid reset,
   // CVE-2023-44487), or the other side made us cancel one by an error of its own (CVE-2025-8671).
@@ -74,9 +100,14 @@ class FloodGuard {
   };
 
   const char* frame();
+  const char* error_of_client(std::uint32_t type, std::uint32_t flags, std::uint32_t stream);
   const char* spend(Kind kind);
 
   std::array<Bucket, kinds> buckets_;
+  ClosedStreams closed_streams_;
+  Http2Code code_ = Http2Code::enhance_your_calm;
+  bool of_client_;
+  std::uint32_t max_frame_;
   std::uint32_t longest_block_;
   std::uint32_t most_continuations_;
   std::uint64_t now_ = 0;
