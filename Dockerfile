@@ -16,10 +16,11 @@ RUN cmake --preset release -DFINHOLD_PACKAGE=OFF && \
 
 FROM docker.io/library/debian:12-slim
 # Here and not at the end, so that a new build of finhold does not install them anew. nft and ip are what
-# "finhold rules | sh" runs, in an init container of a sidecar for instance.
+# "finhold rules | sh" runs, in an init container of a sidecar for instance; ca-certificates is whom a near end without
+# ca in its tls believes.
 COPY --from=build /out/packages /usr/share/doc/finhold/packages
 RUN apt-get update && \
-    DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --no-install-recommends nftables iproute2 \
+    DEBIAN_FRONTEND=noninteractive xargs apt-get install --yes --no-install-recommends nftables iproute2 ca-certificates \
         < /usr/share/doc/finhold/packages && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log && \
     useradd --uid 10538 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin finhold

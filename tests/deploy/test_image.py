@@ -23,3 +23,10 @@ def test_the_build_stage_has_all_that_it_configures(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, timeout=120, check=False, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_image_has_authorities_for_near_ends_without_ca():
+    """deploy/test-image shows that finhold finds them."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    final_stage = dockerfile.split("\nFROM ")[-1]
+    assert re.search(r"apt-get install .*\bca-certificates\b", final_stage)
