@@ -14,7 +14,7 @@ def block(begin: str, end: str) -> str:
 
 
 def make_files(directory: Path) -> tuple[str, str]:
-    commands = block('key="-newkey', "\n`finhold check`")
+    commands = block('key="-newkey', "\n`extendedKeyUsage`")
     subprocess.run(["sh", "-ec", commands], cwd=directory, check=True, capture_output=True)
     return block("# far.toml", "\n    # near.toml"), block("# near.toml", "\nAn authority")
 
@@ -25,6 +25,39 @@ def test_the_pair_of_the_documents_is_right(tmp_path):
         checked = subprocess.run([BINARY, "check", "--config", "c.toml"], cwd=tmp_path, capture_output=True, text=True)
         assert checked.stderr == ""
         assert checked.stdout == f"c.toml: ok, {count}\n"
+
+
+def test_the_certificates_of_the_documents_are_of_today(tmp_path):
+    """Version 3, and each for what it is used for, and for nothing else (RFC 5280 section 4.2.1)."""
+    make_files(tmp_path)
+
+    def shown(name: str) -> str:
+        return subprocess.run(["openssl", "x509", "-in", f"{name}.pem", "-noout", "-text"], cwd=tmp_path, check=True,
+                              capture_output=True, text=True).stdout
+
+    for name, usage, of in (("ca", "Certificate Sign, CRL Sign", "CA:TRUE"), ("far", "Digital Signature", "CA:FALSE"),
+                            ("near", "Digital Signature", "CA:FALSE")):
+        text = " ".join(shown(name).split())
+        assert "Version: 3 (0x2)" in text
+        assert f"X509v3 Basic Constraints: critical {of}" in text
+        assert f"X509v3 Key Usage: critical {usage} " in text
+        assert "Public-Key: (256 bit)" in text
+    assert "Extended Key Usage: TLS Web Server Authentication X509v3" in " ".join(shown("far").split())
+    assert "Extended Key Usage: TLS Web Client Authentication X509v3" in " ".join(shown("near").split())
+    assert "DNS:far.example.net" in shown("far")
+    assert "X509v3 Subject Alternative Name" in shown("near")
+
+
+def test_the_list_of_revoked_certificates_of_the_documents_is_right(tmp_path):
+    far_text, _ = make_files(tmp_path)
+    subprocess.run(["sh", "-ec", block("printf '%s", "\nWith few near ends")], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "c.toml").write_text(far_text.replace('client_ca = "ca.pem"', 'client_ca = "ca.pem", crl = "ca.crl"'))
+    checked = subprocess.run([BINARY, "check", "--config", "c.toml"], cwd=tmp_path, capture_output=True, text=True)
+    assert (checked.stdout, checked.stderr) == ("c.toml: ok, 1 far end\n", "")
+    judged = subprocess.run(["openssl", "verify", "-CAfile", "ca.pem", "-CRLfile", "ca.crl", "-crl_check", "far.pem", "near.pem"],
+                            cwd=tmp_path, capture_output=True, text=True)
+    assert "far.pem: OK" in judged.stdout
+    assert "near.pem: verification failed" in judged.stderr and "certificate revoked" in judged.stderr
 
 
 def test_the_pair_of_the_documents_works(tmp_path, server):
