@@ -176,6 +176,9 @@ void Whole::check_tunnel(const PlacedItem& tunnel) {
   if (!item.near_tls.key.empty() && !tunnel.has("certificate")) {
     tell(tunnel, "key", R"(is of no use alone; add certificate = "near.pem")");
   }
+  if (!item.near_tls.crl.empty() && item.near_tls.ca.empty() && !tunnel.has("ca")) {
+    tell(tunnel, "crl", R"(is of what ca has; add ca = "ca.pem", or leave it out)");
+  }
   if (tunnel.at("far") == nullptr) return;
   if (const auto mistake = item.tunnel.far.zone_mistake()) tell(tunnel, "far", mistake->text);
   for (const PlacedItem& route : items_) {
@@ -193,6 +196,10 @@ void Whole::check_far(const PlacedItem& far) {
     tell(far, "allow",
          "opens nothing; write what near ends may open, such as " +
              std::string(find_key("far", "allow")->example));
+  }
+  if (!far.item.far_tls.crl.empty() && far.item.far_tls.client_ca.empty() &&
+      !far.has("client_ca")) {
+    tell(far, "crl", R"(is of what client_ca has; add client_ca = "ca.pem", or leave it out)");
   }
 }
 

@@ -113,6 +113,12 @@ const auto keys = std::to_array<Key>({
      .example = R"("")",
      .meaning = "that the far end's certificate must have; empty: the host of far",
      .store = [](const Value& v, Target& to) { to.item.near_tls.server_name = v.text; }},
+    {.table = "tunnel.tls",
+     .name = "crl",
+     .kind = Kind::path,
+     .example = R"("")",
+     .meaning = "what those of ca have revoked (a CRL of each, in one file); empty: not asked",
+     .store = [](const Value& v, Target& to) { to.item.near_tls.crl = v.text; }},
 
     {.table = "far",
      .name = "name",
@@ -219,6 +225,13 @@ const auto keys = std::to_array<Key>({
      .example = R"("")",
      .meaning = "who issues near ends' certificates; empty: they need none",
      .store = [](const Value& v, Target& to) { to.item.far_tls.client_ca = v.text; }},
+    {.table = "far.tls",
+     .name = "crl",
+     .kind = Kind::path,
+     .example = R"("")",
+     .meaning =
+         "what those of client_ca have revoked (a CRL of each, in one file); empty: not asked",
+     .store = [](const Value& v, Target& to) { to.item.far_tls.crl = v.text; }},
 });
 
 }  // namespace

@@ -22,6 +22,7 @@ struct TlsNearSettings {
   std::string certificate;  // shown to the far end, with what it was issued by; empty: none
   std::string key;          // of the certificate
   std::string server_name;  // the name, or the IP address, that the far end's certificate must have
+  std::string crl = {};     // what those of ca have revoked; empty: it is not asked
 
   friend bool operator==(const TlsNearSettings&, const TlsNearSettings&) = default;
 };
@@ -30,6 +31,7 @@ struct TlsFarSettings {
   std::string certificate;
   std::string key;
   std::string client_ca;  // who issues near ends' certificates; empty: none is asked for
+  std::string crl = {};   // what those of client_ca have revoked; empty: it is not asked
 
   friend bool operator==(const TlsFarSettings&, const TlsFarSettings&) = default;
 };
@@ -48,12 +50,12 @@ class TlsContext {
   static base::Result<TlsContext, TlsMistakes> load(const TlsNearSettings& settings);
   static base::Result<TlsContext, TlsMistakes> load(const TlsFarSettings& settings);
 
-  // What the other side will not like, of what was loaded, and keys that others may read: sentences
-  // for the log.
+  // What the other side will not like, of what was loaded, what will make us refuse it, and keys
+  // that others may read: sentences for the log.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
-  // A digest of the files: as long as it is the same they are. The authorities that the system
-  // knows do not count, since each connection asks for those of today.
+  // A digest of the files: as long as it is the same they are. Where ca is empty, of the
+  // authorities that the system knows: OpenSSL reads these once a context.
   [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
 
   // Records written before the sending key is renewed. AES-GCM allows 2^24.5 (RFC 8446 section
@@ -72,6 +74,7 @@ class TlsContext {
   std::unique_ptr<ssl_ctx_st, Free> context_;
   std::string server_name_;      // empty: this is the far end
   bool announces_name_ = false;  // an IP address is no server_name of RFC 6066 section 3
+  bool asks_system_ = false;     // ca is empty
   std::vector<std::string> warnings_;
   std::string fingerprint_;
   std::uint64_t records_per_key_ = std::uint64_t{1} << 24U;
@@ -171,6 +174,7 @@ class TlsSession {
   std::uint64_t records_ = 0;   // written with this key
   std::uint32_t messages_ = 0;  // of TLS itself, since the last byte was read
   TlsState state_ = TlsState::handshaking;
+  bool asks_system_;
   bool closed_ = false;
 };
 

@@ -6,6 +6,9 @@
 #include <openssl/x509_vfy.h>
 
 #include "tunnel/tls.h"
+#include "tunnel/tls_callbacks.h"
+#include "tunnel/tls_revocation.h"
+#include "tunnel/tls_words.h"
 
 namespace finhold::tunnel {
 
@@ -26,9 +29,29 @@ bool TlsSession::would_be_believed_by(const TlsContext& context) const {
   X509_VERIFY_PARAM_set_auth_level(how, SSL_CTX_get_security_level(with));
   X509_STORE_CTX_set_default(verification.get(), "ssl_client");
   X509_VERIFY_PARAM_set1(how, SSL_CTX_get0_param(with));
+  X509_STORE_CTX_set_verify_cb(verification.get(), &TlsCallbacks::on_verified);
   const bool believed = X509_verify_cert(verification.get()) == 1;
   ERR_clear_error();
   return believed;
+}
+
+// Keeps the reason, with names and dates, that OpenSSL forgets.
+int TlsCallbacks::on_verified(int ok, X509_STORE_CTX* verification) {
+  if (ok == 1) return 1;
+  if (is_about_believed(verification)) {
+    X509_STORE_CTX_set_error(verification, X509_V_OK);
+    return 1;
+  }
+  // Nothing: a session that stands is judged anew.
+  auto* const ssl = static_cast<SSL*>(
+      X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  if (ssl == nullptr) return 0;
+  auto& session = *static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  if (session.failure_.empty()) {
+    session.failure_ =
+        "TLS: " + why_not_believed(verification, {session.server_name_, session.asks_system_});
+  }
+  return 0;
 }
 
 }  // namespace finhold::tunnel

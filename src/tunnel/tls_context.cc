@@ -10,6 +10,8 @@
 #include "tunnel/tls.h"
 #include "tunnel/tls_callbacks.h"
 #include "tunnel/tls_files.h"
+#include "tunnel/tls_fingerprint.h"
+#include "tunnel/tls_revocation.h"
 
 namespace finhold::tunnel {
 namespace {
@@ -57,6 +59,14 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
   return context;
 }
 
+// A certificate for the other end of a pair is none for this one's. One without any
+// extendedKeyUsage is good for either (RFC 5280 section 4.2.1.12). OpenSSL would ask for the same;
+// it is said here, since it is what keeps a far end's certificate, that is not guarded as near
+// ends' are, from being shown by a near end.
+void expect_purpose(SSL_CTX& context, int purpose) {
+  X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(&context), purpose);
+}
+
 // Whom the near end wants to talk to.
 std::optional<Mistake> expect_server(SSL_CTX& context, const std::string& name, bool& is_name) {
   X509_VERIFY_PARAM* expected = SSL_CTX_get0_param(&context);
@@ -72,6 +82,18 @@ std::optional<Mistake> expect_server(SSL_CTX& context, const std::string& name, 
   return std::nullopt;
 }
 
+void believe_system(SSL_CTX& context, const SystemAuthorities& of_system,
+                    std::vector<std::string>& warnings) {
+  SSL_CTX_set_default_verify_paths(&context);
+  ERR_clear_error();
+  const auto* const loaded = X509_STORE_get0_objects(SSL_CTX_get_cert_store(&context));
+  if (sk_X509_OBJECT_num(loaded) > 0 || of_system.any_in_directories()) return;
+  warnings.push_back(
+      "ca is empty, and this system knows no authority, so no far end is believed: none is in \"" +
+      of_system.file() + "\", nor in \"" + of_system.directories() +
+      "\"; install ca-certificates, or write ca = \"ca.pem\"");
+}
+
 }  // namespace
 
 void TlsContext::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
@@ -81,20 +103,28 @@ ContextResult TlsContext::load(const TlsNearSettings& settings) {
   if (name.ends_with('.')) name.pop_back();
   TlsContext loaded(new_context(TLS_client_method()), name);
   // First: a file that is replaced now makes the next fingerprint another one.
-  loaded.fingerprint_ = digest_of({settings.ca, settings.certificate, settings.key});
+  loaded.fingerprint_ = digest_of({settings.ca, settings.certificate, settings.key, settings.crl});
+  loaded.asks_system_ = settings.ca.empty();
+  const SystemAuthorities of_system = SystemAuthorities::find();
+  if (loaded.asks_system_) loaded.fingerprint_ += of_system.digest();
   SSL_CTX& context = *loaded.context_;
   TlsMistakes mistakes;
   if (auto mistake = expect_server(context, name, loaded.announces_name_)) {
     mistakes.push_back(*std::move(mistake));
   }
   SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, &TlsCallbacks::on_verified);
+  expect_purpose(context, X509_PURPOSE_SSL_SERVER);
   if (settings.ca.empty()) {
-    SSL_CTX_set_default_verify_paths(&context);
+    believe_system(context, of_system, loaded.warnings_);
   } else {
     believe(context, "ca", settings.ca, false, mistakes);
+    if (!settings.crl.empty()) {
+      revoke(context, settings.crl, "ca", loaded.warnings_, mistakes);
+    }
   }
   if (!settings.certificate.empty()) {
-    use_certificate(context, settings.certificate, settings.key, loaded.warnings_, mistakes);
+    use_certificate(context, X509_PURPOSE_SSL_CLIENT, settings.certificate, settings.key,
+                    loaded.warnings_, mistakes);
   }
   if (!mistakes.empty()) return mistakes;
   if (SSL_CTX_set_alpn_protos(&context, h2.data(), h2.size()) != 0) throw std::bad_alloc();
@@ -103,12 +133,18 @@ ContextResult TlsContext::load(const TlsNearSettings& settings) {
 
 ContextResult TlsContext::load(const TlsFarSettings& settings) {
   TlsContext loaded(new_context(TLS_server_method()), {});
-  loaded.fingerprint_ = digest_of({settings.certificate, settings.key, settings.client_ca});
+  loaded.fingerprint_ =
+      digest_of({settings.certificate, settings.key, settings.client_ca, settings.crl});
   SSL_CTX& context = *loaded.context_;
   TlsMistakes mistakes;
-  use_certificate(context, settings.certificate, settings.key, loaded.warnings_, mistakes);
+  use_certificate(context, X509_PURPOSE_SSL_SERVER, settings.certificate, settings.key,
+                  loaded.warnings_, mistakes);
   if (!settings.client_ca.empty()) {
     believe(context, "client_ca", settings.client_ca, true, mistakes);
+    expect_purpose(context, X509_PURPOSE_SSL_CLIENT);
+    if (!settings.crl.empty()) {
+      revoke(context, settings.crl, "client_ca", loaded.warnings_, mistakes);
+    }
     SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        &TlsCallbacks::on_verified);
   }

@@ -43,7 +43,8 @@ void TlsSession::Free::operator()(SSL* ssl) const { SSL_free(ssl); }
 TlsSession::TlsSession(const TlsContext& context)
     : ssl_(SSL_new(context.context_.get())),
       server_name_(context.server_name_),
-      records_per_key_(context.records_per_key_) {
+      records_per_key_(context.records_per_key_),
+      asks_system_(context.asks_system_) {
   BIO* bio = BIO_new(TlsCallbacks::wire());
   if (ssl_ == nullptr || bio == nullptr) throw std::bad_alloc();
   BIO_set_data(bio, &wire_);
@@ -231,19 +232,6 @@ int TlsCallbacks::write_wire(BIO* bio, const char* data, std::size_t size, std::
   }
   *done = size;
   return 1;
-}
-
-// Keeps the reason, with names and dates, that OpenSSL forgets.
-int TlsCallbacks::on_verified(int ok, X509_STORE_CTX* verification) {
-  if (ok != 1) {
-    auto* ssl = static_cast<SSL*>(
-        X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    auto& session = *static_cast<TlsSession*>(SSL_get_app_data(ssl));
-    if (session.failure_.empty()) {
-      session.failure_ = "TLS: " + why_not_believed(verification, session.server_name_);
-    }
-  }
-  return ok;
 }
 
 void TlsCallbacks::on_message(int written, int /*version*/, int type, const void* /*message*/,

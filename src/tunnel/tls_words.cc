@@ -31,12 +31,6 @@ std::string written(const Memory& from) {
   return size > 0 ? fit({text, static_cast<std::size_t>(size)}) : std::string();
 }
 
-std::string words_of_time(const ASN1_TIME* time) {
-  const Memory to = memory();
-  ASN1_TIME_print(to.get(), time);
-  return written(to);
-}
-
 // "far.example.net, 192.0.2.7": what a certificate is for.
 std::string names_of(const X509* certificate) {
   const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
@@ -61,11 +55,16 @@ std::string_view words_of_alert(int alert) {
     case SSL_AD_CERTIFICATE_REQUIRED:
       return "it wants a certificate from us, and we have shown none";
     case SSL_AD_CERTIFICATE_EXPIRED:
-      return "our certificate has expired, or is not valid yet";
+      return "our certificate, or its authority's list of revoked ones, has expired, or is not "
+             "valid "
+             "yet";
     case SSL_AD_CERTIFICATE_REVOKED:
       return "our certificate was revoked";
-    case SSL_AD_BAD_CERTIFICATE:
     case SSL_AD_UNSUPPORTED_CERTIFICATE:
+      return "our certificate is not meant for our end (its extendedKeyUsage must have serverAuth "
+             "for "
+             "a far end, clientAuth for a near end)";
+    case SSL_AD_BAD_CERTIFICATE:
     case SSL_AD_CERTIFICATE_UNKNOWN:
       return "it does not accept our certificate";
     case SSL_AD_PROTOCOL_VERSION:
@@ -81,11 +80,49 @@ std::string_view words_of_alert(int alert) {
   }
 }
 
+std::string who_lists(const TlsJudged& judged) {
+  if (judged.server_name.empty()) return "the client_ca does not list";
+  if (!judged.by_system) return "the ca does not list";
+  return "is none of the authorities that this system knows; if it is your own, write ca = "
+         "\"ca.pem\", its certificate, in tls of [[tunnel]]";
+}
+
+// " on Nov 22 16:00:12 2026 GMT", if that is known.
+std::string when_revoked(X509_STORE_CTX* verification, const X509* certificate) {
+  X509_CRL* const list = X509_STORE_CTX_get0_current_crl(verification);
+  X509_REVOKED* entry = nullptr;
+  if (list == nullptr ||
+      X509_CRL_get0_by_serial(list, &entry, X509_get0_serialNumber(certificate)) == 0) {
+    return {};
+  }
+  return " on " + words_of_time(X509_REVOKED_get0_revocationDate(entry));
+}
+
+std::string why_no_list(X509_STORE_CTX* verification) {
+  const X509_CRL* const list = X509_STORE_CTX_get0_current_crl(verification);
+  switch (X509_STORE_CTX_get_error(verification)) {
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return "was good until " + words_of_time(X509_CRL_get0_nextUpdate(list));
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      return "is not good before " + words_of_time(X509_CRL_get0_lastUpdate(list));
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+      return "is by an authority that may sign none (its keyUsage lacks cRLSign)";
+    default:
+      return "was not signed by that authority";
+  }
+}
+
 }  // namespace
 
 std::string words_of(const X509_NAME* name) {
   const Memory to = memory();
   X509_NAME_print_ex(to.get(), name, 0, XN_FLAG_RFC2253);
+  return written(to);
+}
+
+std::string words_of_time(const ASN1_TIME* time) {
+  const Memory to = memory();
+  ASN1_TIME_print(to.get(), time);
   return written(to);
 }
 
@@ -97,8 +134,8 @@ std::string valid_until(const X509* certificate) {
   return words_of_time(X509_get0_notAfter(certificate));
 }
 
-std::string why_not_believed(X509_STORE_CTX* verification, std::string_view server_name) {
-  const bool of_server = !server_name.empty();
+std::string why_not_believed(X509_STORE_CTX* verification, const TlsJudged& judged) {
+  const bool of_server = !judged.server_name.empty();
   const int error = X509_STORE_CTX_get_error(verification);
   const std::string whose = of_server ? "the far end's certificate is refused: "
                                       : "the client's certificate is refused: ";
@@ -113,7 +150,7 @@ std::string why_not_believed(X509_STORE_CTX* verification, std::string_view serv
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH: {
       const std::string names = names_of(certificate);
-      return whose + "it is not for \"" + std::string(server_name) + "\" but for " +
+      return whose + "it is not for \"" + std::string(judged.server_name) + "\" but for " +
              (names.empty() ? "no name at all (it has no subjectAltName)" : names);
     }
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
@@ -122,10 +159,22 @@ std::string why_not_believed(X509_STORE_CTX* verification, std::string_view serv
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
       return whose + it + "was issued by \"" + words_of(X509_get_issuer_name(certificate)) +
-             "\", which " + (of_server ? "the ca" : "the client_ca") + " does not list";
+             "\", which " + who_lists(judged);
     case X509_V_ERR_INVALID_PURPOSE:
       return whose + it + "is not meant for a " + (of_server ? "server" : "client") +
              " (extendedKeyUsage)";
+    case X509_V_ERR_CERT_REVOKED:
+      return whose + it + "was revoked by \"" + words_of(X509_get_issuer_name(certificate)) + "\"" +
+             when_revoked(verification, certificate);
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+      return whose + it + "was issued by \"" + words_of(X509_get_issuer_name(certificate)) +
+             "\", of which the crl has no list";
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+    case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+      return whose + it + "cannot be looked for in the crl: the list of \"" +
+             words_of(X509_get_issuer_name(certificate)) + "\" " + why_no_list(verification);
     default:
       return whose + it + "(" + X509_verify_cert_error_string(error) + ")";
   }

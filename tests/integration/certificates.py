@@ -40,7 +40,7 @@ class Authority:
     def own(self) -> Identity:
         made = self._paths("ca")
         openssl("req", "-x509", *self._new(made.key, f"test {self.name}"), "-out", made.certificate, "-days", "2",
-                *self._extensions("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"))
+                *self._extensions("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"))
         return made
 
     @property
@@ -75,15 +75,30 @@ class Authority:
             os.chown(made.key, 0, pwd.getpwnam("nobody").pw_gid)  # finhold may run as nobody
         return made
 
+    def revocations(self, *revoked: Identity, days: int = 2) -> str:
+        """The path of its list of revoked certificates (CRL): with these. `days`: for which it is good."""
+        path = self.directory / f"{self.name}.crl"
+        config = self._configuration()
+        for each in revoked:
+            self._ca(config, "-revoke", each.certificate)
+        self._ca(config, "-gencrl", "-crldays", str(days), "-out", str(path))
+        return str(path)
+
     def _sign_long_ago(self, request: str, certificate: str) -> None:
         """By `openssl ca`, the only one that takes dates in OpenSSL 3.0 and in 3.5."""
+        self._ca(self._configuration(), "-notext", "-create_serial", "-in", request, "-out", certificate,
+                 "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
+
+    def _configuration(self) -> Path:
+        """Of `openssl ca`, which knows of no certificate that it has issued."""
         config, index = self.directory / f"{self.name}-ca.cnf", self.directory / f"{self.name}-ca.index"
         config.write_text(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\nnew_certs_dir = {self.directory}\npolicy = any\nserial = {index}.serial\n"
                           "default_md = sha256\ncopy_extensions = copy\n[any]\ncommonName = supplied\n")
         index.write_text("")
-        openssl("ca", "-config", str(config), "-batch", "-notext", "-create_serial", "-in", request, "-out", certificate,
-                "-cert", self.own.certificate, "-keyfile", self.own.key,
-                "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
+        return config
+
+    def _ca(self, config: Path, *arguments: str) -> None:
+        openssl("ca", "-config", str(config), "-batch", "-cert", self.own.certificate, "-keyfile", self.own.key, *arguments)
 
     @staticmethod
     def _new(key: str, name: str) -> list[str]:

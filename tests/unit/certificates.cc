@@ -104,7 +104,7 @@ CertificateFiles Authority::issue(const CertificateOptions& options) {
   X509_set_issuer_name(made.get(), X509_get_subject_name(issuer.get()));
   set_days(made.get(), options.valid_from, options.valid_until);
   extend(made.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
-  extend(made.get(), issuer.get(), NID_ext_key_usage, options.usage);
+  if (!options.usage.empty()) extend(made.get(), issuer.get(), NID_ext_key_usage, options.usage);
   if (!options.names.empty()) {
     extend(made.get(), issuer.get(), NID_subject_alt_name, options.names);
   }
@@ -113,6 +113,30 @@ CertificateFiles Authority::issue(const CertificateOptions& options) {
   CertificateFiles files{path(number + ".pem"), path(number + ".key")};
   save(files.certificate, made.get(), files.key, secret.get());
   return files;
+}
+
+std::string Authority::list(const std::string& name, const std::vector<std::string>& revoked,
+                            RevocationDates dates) const {
+  const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> made(X509_CRL_new(), &X509_CRL_free);
+  X509_CRL_set_version(made.get(), 1);
+  X509_CRL_set_issuer_name(made.get(),
+                           X509_get_subject_name(read_certificate(certificate()).get()));
+  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time(ASN1_TIME_new(),
+                                                                   &ASN1_TIME_free);
+  X509_time_adj_ex(time.get(), dates.until, 0, nullptr);
+  X509_CRL_set1_nextUpdate(made.get(), time.get());
+  X509_time_adj_ex(time.get(), dates.from, 0, nullptr);
+  X509_CRL_set1_lastUpdate(made.get(), time.get());
+  for (const std::string& path : revoked) {
+    X509_REVOKED* const entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(read_certificate(path).get()));
+    X509_REVOKED_set_revocationDate(entry, time.get());
+    X509_CRL_add0_revoked(made.get(), entry);
+  }
+  X509_CRL_sort(made.get());
+  REQUIRE(X509_CRL_sign(made.get(), read_key(key()).get(), EVP_sha256()) > 0);
+  PEM_write_X509_CRL(open(path(name), "w").get(), made.get());
+  return path(name);
 }
 
 std::string Authority::encrypted(const std::string& key) {

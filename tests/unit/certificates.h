@@ -10,7 +10,7 @@ namespace finhold::test {
 struct CertificateOptions {
   std::string subject = "far";
   std::string names = "DNS:far.test,IP:192.0.2.7";  // subjectAltName; empty: none
-  std::string usage = "serverAuth,clientAuth";      // extendedKeyUsage
+  std::string usage = "serverAuth,clientAuth";      // extendedKeyUsage; empty: none
   int valid_from = -1;                              // days from now
   int valid_until = 1;
 };
@@ -19,6 +19,12 @@ struct CertificateOptions {
 struct CertificateFiles {
   std::string certificate;
   std::string key;
+};
+
+// Of a list of revoked certificates: days from now.
+struct RevocationDates {
+  int from = -1;
+  int until = 1;
 };
 
 // A certificate authority.
@@ -35,6 +41,10 @@ class Authority {
   [[nodiscard]] std::string key() const { return path("ca.key"); }
   CertificateFiles issue(const CertificateOptions& options = {});
 
+  // A file with its list (CRL) of these certificates.
+  std::string list(const std::string& name, const std::vector<std::string>& revoked,
+                   RevocationDates dates = {}) const;
+
   // The same key in a file with a password.
   static std::string encrypted(const std::string& key);
 
@@ -43,8 +53,7 @@ class Authority {
   [[nodiscard]] std::string file(const std::string& name, const std::string& text) const;
 
   // A file there with all that is in these.
-  [[nodiscard]] std::string joined(const std::string& name,
-                                   const std::vector<std::string>& paths) const;
+  std::string joined(const std::string& name, const std::vector<std::string>& paths) const;
 
  private:
   void make(const std::string& name, Authority* issuer);

@@ -103,6 +103,7 @@ void check_same(const FarConfig& one, const FarConfig& two) {
     CHECK(a.tls->certificate == b.tls->certificate);
     CHECK(a.tls->key == b.tls->key);
     CHECK(a.tls->client_ca == b.tls->client_ca);
+    CHECK(a.tls->crl == b.tls->crl);
   }
   CHECK(a.token == b.token);
   CHECK(a.allow == b.allow);
@@ -124,6 +125,7 @@ void check_same(const TunnelConfig& one, const TunnelConfig& two) {
     CHECK(a.tls->certificate == b.tls->certificate);
     CHECK(a.tls->key == b.tls->key);
     CHECK(a.tls->server_name == b.tls->server_name);
+    CHECK(a.tls->crl == b.tls->crl);
   }
   CHECK(a.token == b.token);
   CHECK(a.connect_timeout == b.connect_timeout);
@@ -219,7 +221,7 @@ tunnel = "two"
 [[tunnel]]
 name = "one"
 far = "far.example.net:8443"
-tls = { ca = "/a", certificate = "/b", key = "/c" }
+tls = { ca = "/a", certificate = "/b", key = "/c", crl = "/l" }
 [[tunnel]]
 name = "two"
 far = "[2001:db8::1]:8443"
@@ -234,7 +236,7 @@ optimistic_data = false
 [[far]]
 name = "f"
 listen = "[::]:8443"
-tls = { certificate = "/d", key = "/e", client_ca = "/f" }
+tls = { certificate = "/d", key = "/e", client_ca = "/f", crl = "/g" }
 token = "t"
 allow = ["10.0.0.0/8:514", "DB.internal:5432"]
 keepalive = { idle = "20s" }
@@ -335,6 +337,7 @@ listen = "[::1]:9464"
   CHECK(one.tls->certificate == "/b");
   CHECK(one.tls->key == "/c");
   CHECK(one.tls->server_name == "far.example.net");
+  CHECK(one.tls->crl == "/l");
   CHECK(one.token.empty());
   CHECK(one.optimistic_data);
   CHECK(config.tunnels[0].tls.line == 61);
@@ -363,6 +366,7 @@ listen = "[::1]:9464"
   CHECK(f.tls->certificate == "/d");
   CHECK(f.tls->key == "/e");
   CHECK(f.tls->client_ca == "/f");
+  CHECK(f.tls->crl == "/g");
   CHECK(f.token == "t");
   REQUIRE(f.allow.size() == 2);
   CHECK(f.allow[0].network->text() == "10.0.0.0/8");

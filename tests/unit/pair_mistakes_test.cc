@@ -113,6 +113,24 @@ TEST_CASE("a near end's certificate and its key belong together") {
   CHECK(tls("server_name = \"2001:db8::1\"") == "ok\n");
 }
 
+TEST_CASE("a list of revoked certificates belongs to those who issue them") {
+  const auto near_with = [](const std::string& keys) {
+    return said(good_route + "[[tunnel]]\nname = \"dc\"\nfar = \"h:1\"\ntls = { " + keys + " }\n");
+  };
+  const auto far_with = [](const std::string& keys) {
+    return said("[[far]]\nlisten = \"127.0.0.1:1\"\nallow = [\"10.0.0.5:1\"]\ntls = { " + keys +
+                ", certificate = \"c\", key = \"k\" }\n");
+  };
+  CHECK(near_with("crl = \"l\", ca = \"c\"") == "ok\n");
+  CHECK(near_with("crl = \"\"") == "ok\n");
+  CHECK(near_with("crl = \"l\"") ==
+        "8:15: crl: is of what ca has; add ca = \"ca.pem\", or leave it out\n");
+  CHECK(far_with("crl = \"l\", client_ca = \"c\"") == "ok\n");
+  CHECK(far_with("crl = \"\"") == "ok\n");
+  CHECK(far_with("crl = \"l\"") ==
+        "4:15: crl: is of what client_ca has; add client_ca = \"ca.pem\", or leave it out\n");
+}
+
 TEST_CASE("a token is what a header can carry, and is never repeated") {
   CHECK(said_of_far("token = \"aB0-._~+/==\"") == "ok\n");
   CHECK(said_of_far("token = \"" + std::string(1024, 'x') + "\"") == "ok\n");

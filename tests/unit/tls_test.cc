@@ -2,7 +2,11 @@
 #include "tunnel/tls.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <random>
@@ -12,135 +16,15 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include "certificates.h"
+#include "tls_pair.h"
 
-using finhold::test::Authority;
-using finhold::test::CertificateFiles;
-using finhold::tunnel::TlsContext;
-using finhold::tunnel::TlsFarSettings;
-using finhold::tunnel::TlsNearSettings;
-using finhold::tunnel::TlsSession;
-using finhold::tunnel::TlsState;
+using namespace tls_pair;
 
 namespace {
-
-using Bytes = std::vector<std::byte>;
-
-constexpr std::size_t room_size = 64'000;
-
-Authority& authority() {
-  static Authority made("Test CA");
-  return made;
-}
-
-const CertificateFiles& far_certificate() {
-  static const CertificateFiles made = authority().issue();
-  return made;
-}
-
-template <typename Settings>
-TlsContext context(const Settings& settings) {
-  auto loaded = TlsContext::load(settings);
-  REQUIRE_MESSAGE(loaded.ok(), loaded.error().front().text);
-  return std::move(loaded.value());
-}
-
-TlsNearSettings near_settings() { return {authority().certificate(), {}, {}, "far.test"}; }
-TlsFarSettings far_settings() { return {far_certificate().certificate, far_certificate().key, {}}; }
-
-Bytes some_bytes(std::size_t size, unsigned seed) {
-  std::mt19937 random(seed);
-  Bytes bytes(size);
-  for (auto& one : bytes) one = static_cast<std::byte>(random() & 0xffU);
-  return bytes;
-}
-
-Bytes bytes_of(std::string_view text) {
-  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
-  return {begin, begin + text.size()};
-}
-
-// One end and what it has: what it wants to write, and what it has read.
-struct End {
-  explicit End(const TlsContext& with) : session(with) {}
-
-  TlsSession session;
-  Bytes wants;
-  std::size_t sent = 0;
-  Bytes got;
-
-  // What goes on the wire now.
-  Bytes speak(std::size_t room = room_size) {
-    Bytes out(room);
-    const auto moved =
-        session.write(std::span<const std::byte>(wants).subspan(sent), std::span(out));
-    sent += moved.taken;
-    out.resize(moved.made);
-    return out;
-  }
-
-  void hear(std::span<const std::byte> wire, std::size_t room = room_size) {
-    Bytes plain(room);
-    for (bool more = true; more;) {
-      const auto moved = session.read(wire, plain);
-      wire = wire.subspan(moved.taken);
-      got.insert(got.end(), plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(moved.made));
-      more = moved.made == plain.size();
-    }
-    CHECK(wire.empty());
-  }
-};
-
-// Carries bytes both ways until nobody has more to say, in chunks of at most that many bytes; 0:
-// random ones.
-void carry(End& one, End& other, std::size_t chunk = room_size) {
-  std::mt19937 random(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same every time
-  const auto pass = [&](End& from, End& to) {
-    const Bytes wire = from.speak();
-    for (std::size_t at = 0; at < wire.size();) {
-      const std::size_t most = chunk != 0 ? chunk : random() % 3000 + 1;
-      const std::size_t size = std::min(most, wire.size() - at);
-      to.hear(std::span(wire).subspan(at, size));
-      at += size;
-    }
-    return !wire.empty();
-  };
-  for (bool more = true; more;) {
-    const bool there = pass(one, other);
-    more = pass(other, one) || there;
-  }
-}
-
-struct Pair {
-  explicit Pair(const TlsNearSettings& near_with = near_settings(),
-                const TlsFarSettings& far_with = far_settings())
-      : near(context(near_with)), far(context(far_with)) {}
-
-  End near;
-  End far;
-
-  [[nodiscard]] bool open() const {
-    return near.session.state() == TlsState::open && far.session.state() == TlsState::open;
-  }
-};
-
-// A pair whose handshake must not succeed.
-struct Refused {
-  std::string near;
-  std::string far;
-};
-
-Refused refused(const TlsNearSettings& near_with, const TlsFarSettings& far_with) {
-  Pair pair(near_with, far_with);
-  pair.near.wants = bytes_of("secret");
-  carry(pair.near, pair.far);
-  CHECK(pair.far.got.empty());
-  CHECK(pair.near.session.state() == TlsState::failed);
-  CHECK(pair.far.session.state() == TlsState::failed);
-  return {pair.near.session.failure(), pair.far.session.failure()};
-}
 
 // Another program's TLS, on memory.
 struct Stranger {
@@ -178,12 +62,14 @@ struct Stranger {
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, &SSL_free};
 };
 
-std::string said_of(const TlsFarSettings& settings) {
-  const auto loaded = TlsContext::load(settings);
-  if (loaded.ok()) return "ok";
-  std::string all;
-  for (const auto& mistake : loaded.error()) all += (all.empty() ? "" : "\n") + mistake.text;
-  return all;
+// Of the subject of a certificate, by which OpenSSL looks for it in a directory.
+std::string hash_of(const std::string& path) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(path.c_str(), "r"), &BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr), &X509_free);
+  std::array<char, 9> text{};
+  std::snprintf(text.data(), text.size(), "%08lx", X509_subject_name_hash(certificate.get()));
+  return text.data();
 }
 
 }  // namespace
@@ -342,11 +228,82 @@ TEST_CASE("tls: a certificate of another authority is refused") {
   CHECK(said.far == "TLS: the other side refused: it does not know who issued our certificate");
 }
 
-TEST_CASE("tls: the system's authorities do not know ours") {
+// What the environment says of whom the system believes, as long as this lives.
+struct SystemBelieves {
+  SystemBelieves(const std::string& file, const std::string& directories) {
+    setenv("SSL_CERT_FILE", file.c_str(), 1);
+    setenv("SSL_CERT_DIR", directories.c_str(), 1);
+  }
+  SystemBelieves(const SystemBelieves&) = delete;
+  SystemBelieves& operator=(const SystemBelieves&) = delete;
+  ~SystemBelieves() {
+    unsetenv("SSL_CERT_FILE");
+    unsetenv("SSL_CERT_DIR");
+  }
+};
+
+TEST_CASE("tls: the system's authorities do not know ours, and the log says what to do") {
+  const Authority other("Other CA");
+  const SystemBelieves others(other.certificate(), "/nonexistent");
   auto near_with = near_settings();
   near_with.ca.clear();
-  CHECK(refused(near_with, far_settings()).near.find("was issued by \"CN=Test CA\"") !=
-        std::string::npos);
+  CHECK(context(near_with).warnings().empty());
+  CHECK(refused(near_with, far_settings()).near ==
+        "TLS: the far end's certificate is refused: \"CN=far\" was issued by \"CN=Test CA\", which "
+        "is none of the authorities that this system knows; if it is your own, write ca = "
+        "\"ca.pem\", its certificate, in tls of [[tunnel]]");
+}
+
+TEST_CASE("tls: without ca the system's authorities are believed, and a change of them is seen") {
+  const Authority other("Other CA");
+  const auto file = authority().file("system.pem", "");
+  auto near_with = near_settings();
+  near_with.ca.clear();
+  const auto opens = [&] {
+    Pair pair(near_with);
+    carry(pair.near, pair.far);
+    return pair.open();
+  };
+  const auto fingerprint = [&] { return context(near_with).fingerprint(); };
+  {
+    const SystemBelieves in_file(file, "/nonexistent");
+    const auto before = fingerprint();
+    CHECK_FALSE(opens());
+    authority().joined("system.pem", {authority().certificate()});
+    CHECK(opens());
+    const auto after = fingerprint();
+    CHECK(after != before);
+    CHECK(fingerprint() == after);
+    authority().joined("system.pem", {other.certificate()});
+    CHECK_FALSE(opens());
+    CHECK(fingerprint() != after);
+  }
+  // As "openssl rehash" does it: a link by the hash of the subject.
+  std::filesystem::create_directory(authority().path("believed"));
+  const SystemBelieves in_directory("/nonexistent", "/none:" + authority().path("believed"));
+  const auto before = fingerprint();
+  CHECK_FALSE(opens());
+  const auto name = hash_of(authority().certificate()) + ".0";
+  std::filesystem::create_symlink("../ca.pem", authority().path("believed/" + name));
+  CHECK(opens());
+  const auto after = fingerprint();
+  CHECK(after != before);
+  CHECK(fingerprint() == after);
+  CHECK(context(near_settings()).fingerprint() != after);
+  std::filesystem::remove_all(authority().path("believed"));
+  CHECK(fingerprint() == before);
+}
+
+TEST_CASE("tls: a system that knows no authority is a warning where ca is empty") {
+  const SystemBelieves nobody("/nonexistent", "/none:/neither");
+  CHECK(context(near_settings()).warnings().empty());
+  auto near_with = near_settings();
+  near_with.ca.clear();
+  CHECK(context(near_with).warnings() ==
+        std::vector<std::string>{
+            "ca is empty, and this system knows no authority, so no far end is believed: none is "
+            "in \"/nonexistent\", nor in \"/none:/neither\"; install ca-certificates, or write "
+            "ca = \"ca.pem\""});
 }
 
 TEST_CASE("tls: a certificate for another name is refused") {
@@ -387,18 +344,13 @@ TEST_CASE("tls: an expired certificate is refused, and one that is not valid yet
   CHECK(said.near.starts_with(
       "TLS: the far end's certificate is refused: \"CN=far\" was valid until "));
   CHECK(said.far ==
-        "TLS: the other side refused: our certificate has expired, or is not valid yet");
+        "TLS: the other side refused: our certificate, or its authority's list of revoked ones, "
+        "has expired, or is not valid "
+        "yet");
   made = authority().issue({"far", "DNS:far.test", "serverAuth", 1, 3});
   said = refused(near_settings(), {made.certificate, made.key, {}});
   CHECK(said.near.starts_with(
       "TLS: the far end's certificate is refused: \"CN=far\" is valid from "));
-}
-
-TEST_CASE("tls: a client's certificate is no server's") {
-  const auto client = authority().issue({"near", "DNS:far.test", "clientAuth"});
-  CHECK(refused(near_settings(), {client.certificate, client.key, {}}).near ==
-        "TLS: the far end's certificate is refused: \"CN=near\" is not meant for a server "
-        "(extendedKeyUsage)");
 }
 
 TEST_CASE(
