@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -28,6 +29,8 @@ std::string looked_for(const std::string& path) {
 }
 
 }  // namespace
+
+void TlsFreeMemory::operator()(BIO* memory) const { BIO_free_all(memory); }
 
 TlsContents::~TlsContents() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
 

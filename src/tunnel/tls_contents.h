@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <vector>
 
-#include <openssl/bio.h>
-
 #include "base/result.h"
+
+struct bio_st;
 
 namespace finhold::tunnel {
 
@@ -22,7 +22,10 @@ struct TlsFree {
 };
 template <typename Type, void (*free)(Type*)>
 using TlsOwned = std::unique_ptr<Type, TlsFree<Type, free>>;
-using TlsMemory = TlsOwned<BIO, BIO_free_all>;
+struct TlsFreeMemory {
+  void operator()(bio_st* memory) const;
+};
+using TlsMemory = std::unique_ptr<bio_st, TlsFreeMemory>;
 
 // A file in memory that is wiped afterwards: it may hold a key.
 class TlsContents {

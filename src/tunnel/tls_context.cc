@@ -91,7 +91,7 @@ void believe_system(SSL_CTX& context, const SystemAuthorities& of_system,
   warnings.push_back(
       "ca is empty, and this system knows no authority, so no far end is believed: none is in \"" +
       of_system.file() + "\", nor in \"" + of_system.directories() +
-      "\"; install ca-certificates, or write ca = \"ca.pem\"");
+      R"("; install ca-certificates, or write ca = "ca.pem")");
 }
 
 }  // namespace

@@ -78,8 +78,8 @@ std::string digest_of(std::initializer_list<std::string> paths) {
 }
 
 SystemAuthorities SystemAuthorities::find() {
-  return SystemAuthorities(found_at(X509_get_default_cert_file_env(), X509_get_default_cert_file()),
-                           found_at(X509_get_default_cert_dir_env(), X509_get_default_cert_dir()));
+  return {found_at(X509_get_default_cert_file_env(), X509_get_default_cert_file()),
+          found_at(X509_get_default_cert_dir_env(), X509_get_default_cert_dir())};
 }
 
 std::string SystemAuthorities::digest() const {

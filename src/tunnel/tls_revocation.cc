@@ -76,25 +76,30 @@ void warn_of_dates(const std::string& begin, X509_CRL* list, std::vector<std::st
 void warn(const std::string& path, std::string_view ca_role, const Lists& lists,
           const std::vector<X509*>& authorities, std::vector<std::string>& warnings) {
   const std::string begin = "crl \"" + path + "\": ";
-  const std::string ca(ca_role);
   for (const auto& list : lists) {
     warn_of_dates(begin, list.get(), warnings);
-    if (std::none_of(authorities.begin(), authorities.end(),
-                     [&](X509* one) { return is_of(list.get(), one); })) {
-      warnings.push_back(begin + list_of(list.get()) + "was signed by no authority that " + ca +
-                         " has, so it counts only below one that is shown together with a "
-                         "certificate; take the list of those in " +
-                         ca);
+    if (std::any_of(authorities.begin(), authorities.end(),
+                    [&](X509* one) { return is_of(list.get(), one); })) {
+      continue;
     }
+    warnings.push_back(begin + list_of(list.get()) + "was signed by no authority that ");
+    warnings.back()
+        .append(ca_role)
+        .append(
+            " has, so it counts only below one that is shown together with a certificate; take the "
+            "list of those in ")
+        .append(ca_role);
   }
   for (X509* const one : authorities) {
-    if (std::none_of(lists.begin(), lists.end(),
-                     [&](const auto& list) { return is_of(list.get(), one); })) {
-      warnings.push_back(begin + "it has no list of \"" + words_of(X509_get_subject_name(one)) +
-                         "\", which " + ca +
-                         " has: whoever shows a certificate that this one has issued is refused; "
-                         "add its list, an empty one if nothing is revoked");
+    if (std::any_of(lists.begin(), lists.end(),
+                    [&](const auto& list) { return is_of(list.get(), one); })) {
+      continue;
     }
+    warnings.push_back(begin + "it has no list of \"" + words_of(X509_get_subject_name(one)) +
+                       "\", which ");
+    warnings.back().append(ca_role).append(
+        " has: whoever shows a certificate that this one has issued is refused; add its list, an "
+        "empty one if nothing is revoked");
   }
 }
 

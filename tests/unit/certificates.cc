@@ -116,7 +116,7 @@ CertificateFiles Authority::issue(const CertificateOptions& options) {
 }
 
 std::string Authority::list(const std::string& name, const std::vector<std::string>& revoked,
-                            RevocationDates dates) const {
+                            RevocationDates dates) {
   const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> made(X509_CRL_new(), &X509_CRL_free);
   X509_CRL_set_version(made.get(), 1);
   X509_CRL_set_issuer_name(made.get(),
@@ -153,8 +153,7 @@ std::string Authority::file(const std::string& name, const std::string& text) co
   return path(name);
 }
 
-std::string Authority::joined(const std::string& name,
-                              const std::vector<std::string>& paths) const {
+std::string Authority::joined(const std::string& name, const std::vector<std::string>& paths) {
   std::string all;
   for (const std::string& each : paths) {
     std::ifstream from(each);

@@ -43,7 +43,7 @@ class Authority {
 
   // A file with its list (CRL) of these certificates.
   std::string list(const std::string& name, const std::vector<std::string>& revoked,
-                   RevocationDates dates = {}) const;
+                   RevocationDates dates = {});
 
   // The same key in a file with a password.
   static std::string encrypted(const std::string& key);
@@ -53,7 +53,7 @@ class Authority {
   [[nodiscard]] std::string file(const std::string& name, const std::string& text) const;
 
   // A file there with all that is in these.
-  std::string joined(const std::string& name, const std::vector<std::string>& paths) const;
+  std::string joined(const std::string& name, const std::vector<std::string>& paths);
 
  private:
   void make(const std::string& name, Authority* issuer);

@@ -80,8 +80,8 @@ TEST_CASE("revocation: a list that is over, or is not good yet, lets nobody in")
 }
 
 TEST_CASE("revocation: without a list of who has issued a certificate nobody is let in by it") {
-  const Authority other("Other CA");
-  const Authority namesake("Test CA");
+  Authority other("Other CA");
+  Authority namesake("Test CA");
   Ends ends;
   ends.far.crl = other.list("d.crl", {});
   CHECK(ends.refused().far ==
