@@ -24,7 +24,8 @@ std::optional<std::uint32_t> parse_number(std::string_view text, std::uint32_t h
   std::uint32_t number = 0;
   const auto* const last = text.data() + text.size();
   const auto [end, failure] = std::from_chars(text.data(), last, number);
-  if (text.empty() || end != last || failure != std::errc{} || number > highest) {
+  const bool extra_zero = text.size() > 1 && text.front() == '0';
+  if (text.empty() || end != last || failure != std::errc{} || extra_zero || number > highest) {
     return std::nullopt;
   }
   return number;

@@ -8,6 +8,8 @@
 #include <net/if.h>
 #include <optional>
 
+#include "base/port_range.h"
+
 namespace finhold::base {
 namespace {
 
@@ -34,15 +36,16 @@ std::optional<Parts> split(std::string_view text) {
   return Parts{text.substr(0, colon), text.substr(colon + 1), false};
 }
 
-Result<std::uint16_t, Mistake> parse_port(std::string_view text, unsigned lowest) {
-  unsigned port = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (text.empty() || end != text.data() + text.size() || failure != std::errc{} || port < lowest ||
-      port > 65535) {
-    return Mistake{"\"" + std::string(text) + "\" is not a port; a port is a number from " +
-                   std::to_string(lowest) + " to 65535"};
-  }
-  return static_cast<std::uint16_t>(port);
+Result<std::uint16_t, Mistake> read_port(std::string_view text, std::uint16_t lowest) {
+  const auto port = parse_port(text);
+  if (port && *port >= lowest) return *port;
+  const auto digits = text.find_first_not_of('0');
+  const bool extra_zero =
+      digits != std::string_view::npos && digits > 0 && parse_port(text.substr(digits));
+  return Mistake{"\"" + std::string(text) + "\" is not a port; " +
+                 (extra_zero ? "write it without the zero before it, \"" +
+                                   std::string(text.substr(digits)) + "\""
+                             : "a port is a number from " + std::to_string(lowest) + " to 65535")};
 }
 
 // Stricter than inet_pton, which stops reading at a NUL.
@@ -120,7 +123,7 @@ std::uint32_t index_of(std::string_view zone) {
   if (const auto index = if_nametoindex(name.c_str()); index != 0) return index;
   std::uint32_t index = 0;
   const auto [end, failure] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
-  if (end != zone.data() + zone.size() || failure != std::errc{}) return 0;
+  if (end != zone.data() + zone.size() || failure != std::errc{} || zone.front() == '0') return 0;
   std::array<char, IF_NAMESIZE> known{};
   return if_indextoname(index, known.data()) != nullptr ? index : 0;
 }
@@ -169,7 +172,7 @@ Result<Address, Mistake> Address::parse(std::string_view text) {
                    "\" is not an address and a port; write it as \"127.0.0.1:7000\" or "
                    "\"[::1]:7000\""};
   }
-  auto port = parse_port(parts->port, 0);
+  auto port = read_port(parts->port, 0);
   if (!port.ok()) return port.error();
 
   const std::string host(parts->host);
@@ -274,7 +277,7 @@ Result<HostPort, Mistake> HostPort::parse(std::string_view text) {
                    "\" is not a host and a port; write it as \"example.net:7000\", "
                    "\"10.0.0.5:7000\" or \"[2001:db8::5]:7000\""};
   }
-  auto port = parse_port(parts->port, 1);
+  auto port = read_port(parts->port, 1);
   if (!port.ok()) return port.error();
 
   std::string host(parts->host);

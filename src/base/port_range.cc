@@ -3,23 +3,20 @@
 #include <charconv>
 
 namespace finhold::base {
-namespace {
-
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto* const last = text.data() + text.size();
   const auto [end, failure] = std::from_chars(text.data(), last, port);
-  if (text.empty() || end != last || failure != std::errc{} || port == 0) return std::nullopt;
+  const bool extra_zero = text.size() > 1 && text.front() == '0';
+  if (text.empty() || end != last || failure != std::errc{} || extra_zero) return std::nullopt;
   return port;
 }
-
-}  // namespace
 
 std::optional<PortRange> PortRange::parse(std::string_view text) {
   const auto dash = text.find('-');
   const auto first = parse_port(text.substr(0, dash));
   const auto last = dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
-  if (!first || !last || *last < *first) return std::nullopt;
+  if (!first || !last || *first == 0 || *last < *first) return std::nullopt;
   return PortRange{*first, *last};
 }
 

@@ -8,6 +8,10 @@
 
 namespace finhold::base {
 
+// A port from 0 to 65535 as it is written in full: digits, and no zero before them, with which
+// others may take it for octal or for another text. Nothing for any other text.
+std::optional<std::uint16_t> parse_port(std::string_view text);
+
 struct PortRange {
   std::uint16_t first = 1;
   std::uint16_t last = 65'535;

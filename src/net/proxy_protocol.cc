@@ -7,6 +7,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/port_range.h"
+
 namespace finhold::net {
 namespace {
 
@@ -89,15 +91,6 @@ bool read_host(int family, std::string_view field, in6_addr& host) {
   return inet_pton(family, text.data(), &host) == 1;
 }
 
-std::optional<std::uint16_t> read_port(std::string_view field) {
-  std::uint16_t port = 0;
-  const auto* const last = field.data() + field.size();
-  const auto [end, failure] = std::from_chars(field.data(), last, port);
-  const bool extra_zero = field.size() > 1 && field.front() == '0';
-  if (field.empty() || end != last || failure != std::errc{} || extra_zero) return std::nullopt;
-  return port;
-}
-
 // The line without "PROXY TCP4 " and its end.
 ProxyHeaderRead read_fields(int family, std::string_view fields, std::size_t length) {
   if (std::count(fields.begin(), fields.end(), ' ') != 3) {
@@ -109,8 +102,8 @@ ProxyHeaderRead read_fields(int family, std::string_view fields, std::size_t len
   in6_addr destination{};
   if (!read_host(family, next_field(fields), source)) return invalid(bad_host);
   if (!read_host(family, next_field(fields), destination)) return invalid(bad_host);
-  const auto source_port = read_port(next_field(fields));
-  const auto destination_port = read_port(next_field(fields));
+  const auto source_port = base::parse_port(next_field(fields));
+  const auto destination_port = base::parse_port(next_field(fields));
   if (!source_port || !destination_port) {
     return invalid("a port is not a number from 0 to 65535 without extra zeros");
   }

@@ -36,11 +36,16 @@ struct Place {
   AddressKind kind = AddressKind::ordinary;
   bool own = false;
 
-  Place(const Address& given, std::span<const Address> own_addresses)
+  Place(const Address& given, const HostAddresses& host)
       : address(given), real(stands_for(given)), kind(kind_of(real)) {
-    own = std::any_of(own_addresses.begin(), own_addresses.end(), [&](const Address& one) {
-      const Address mine = one.unmapped().with_port(given.port());
-      return mine == address || mine == real;
+    own = is_among(host.own);
+    if (is_among(host.broadcast)) kind = AddressKind::no_server;
+  }
+
+  [[nodiscard]] bool is_among(const std::vector<Address>& addresses) const {
+    return std::any_of(addresses.begin(), addresses.end(), [&](const Address& each) {
+      const Address one = each.unmapped().with_port(address.port());
+      return one == address || one == real;
     });
   }
 
@@ -128,6 +133,7 @@ std::optional<Mistake> read_place(const base::BeforePorts& parts, AllowEntry& en
   }
   if (!base::is_host(parts.before)) return not_understood();
   entry.name = plain_name(parts.before);
+  entry.has_dot = parts.before.ends_with('.');
   if (entry.name == "localhost" || entry.name.ends_with(".localhost")) {
     return Mistake{
         "opens nothing: loopback is listed as an address, \"127.0.0.1\" or \"[::1]\", with the "
@@ -154,6 +160,7 @@ std::optional<Destination> Destination::parse(std::string_view authority) {
     destination.address = Address::parse(base::HostPort{host, destination.port}.text()).value();
   } else {
     destination.name = plain_name(parsed.value().host);
+    destination.has_dot = parsed.value().host.ends_with('.');
   }
   return destination;
 }
@@ -190,14 +197,23 @@ bool AllowList::may_look_up(const Destination& destination) const {
          });
 }
 
+std::string AllowList::to_look_up(const Destination& destination) const {
+  const bool with_dot = destination.has_dot ||
+                        std::any_of(entries_.begin(), entries_.end(), [&](const AllowEntry& entry) {
+                          return entry.has_dot && entry.ports.contains(destination.port) &&
+                                 entry.name == destination.name;
+                        });
+  return destination.name + (with_dot ? "." : "");
+}
+
 base::Result<std::vector<Address>, Mistake> AllowList::admit(const Destination& destination,
                                                              std::span<const Address> found,
-                                                             std::span<const Address> own) const {
+                                                             const HostAddresses& host) const {
   const bool by_name = lists_name(destination);
   std::vector<Address> admitted;
   std::optional<Mistake> why;  // of the first
   for (const Address& one : found) {
-    const Place place(one.unmapped().with_port(destination.port), own);
+    const Place place(one.unmapped().with_port(destination.port), host);
     const bool admit_by_name =
         by_name && !place.must_be_listed_as_address() && !place.is_for_nobody();
     if (admit_by_name ||

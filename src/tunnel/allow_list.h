@@ -19,6 +19,10 @@
 //   An entry may name it too.
 // - Unspecified, multicast and broadcast addresses are never opened, nor what would be a
 //   translator's loopback or link-local.
+//
+// Names are compared without the dot at their end; with it they are not looked up behind what
+// "search" of resolv.conf(5) says. Whoever lists a name with the dot has it looked up so, whatever
+// the near end wrote.
 #pragma once
 
 #include <cstdint>
@@ -32,12 +36,14 @@
 #include "base/network.h"
 #include "base/port_range.h"
 #include "base/result.h"
+#include "tunnel/host_addresses.h"
 
 namespace finhold::tunnel {
 
 // Where a CONNECT request wants to go: its :authority (RFC 9113 section 8.5).
 struct Destination {
   std::string name;       // in lower case, without a last dot; empty: an address
+  bool has_dot = false;   // it had one
   base::Address address;  // with the port, if there is no name
   std::uint16_t port = 0;
 
@@ -51,6 +57,7 @@ struct AllowEntry {
   std::optional<base::Network> network;  // or
   std::string zone;                      // of a link-local one: its interface; empty: any
   std::string name;                      // in lower case, without a last dot
+  bool has_dot = false;                  // it had one
   base::PortRange ports;
 
   // "10.0.0.0/8:514", "[2001:db8::/32]:7000-7010", "[fe80::1%eth0]:514", "db.internal:5432". A port
@@ -70,12 +77,15 @@ class AllowList {
   // one it is refused unasked, so that nobody reads our name servers through the door.
   [[nodiscard]] bool may_look_up(const Destination& destination) const;
 
+  // What is to be looked up of this name: with the last dot, if it has one here or there.
+  [[nodiscard]] std::string to_look_up(const Destination& destination) const;
+
   // Of the addresses that a destination has (those that its name resolved to, or its own), the ones
-  // that may be dialed, in their order and with its port. `own`: the addresses of this host, of
-  // whatever ports (net::own_addresses). If none may be dialed, why, for the log.
+  // that may be dialed, in their order and with its port. `host`: what the kernel says of these
+  // (host_addresses()), of whatever ports. If none may be dialed, why, for the log.
   [[nodiscard]] base::Result<std::vector<base::Address>, base::Mistake> admit(
       const Destination& destination, std::span<const base::Address> found,
-      std::span<const base::Address> own) const;
+      const HostAddresses& host) const;
 
  private:
   [[nodiscard]] bool lists_name(const Destination& destination) const;

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "net/own_addresses.h"
+#include "tunnel/host_addresses.h"
 #include "tunnel/secret.h"
 
 namespace finhold::tunnel {
@@ -13,8 +13,6 @@ namespace finhold::tunnel {
 namespace log = base::log;
 
 namespace {
-
-constexpr net::Instant own_addresses_for_ms = 5000;
 
 constexpr const char* bad_authority =
     "the authority is not host:port, or its address is not written in full";
@@ -170,7 +168,8 @@ void Far::judge(const FarAsker& asker, std::string_view token) {
     return refuse(asker, answer::not_allowed, "the name is not in allow");
   }
   requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
-                                                   sessions_.resolver(), asker, *destination));
+                                                   sessions_.resolver(), asker, *destination,
+                                                   allow_.to_look_up(*destination)));
   requests_.back()->start(loop_.now() + in_ms(settings_.route.connect_timeout));
 }
 
@@ -224,10 +223,13 @@ void Far::open_now(const FarAsker& asker, const Destination& destination,
 // Where they may be dialed; exactly these are.
 void Far::open(const FarAsker& asker, const Destination& destination,
                std::span<const base::Address> found) {
-  const auto* const own = own_addresses();
-  if (own == nullptr)
-    return refuse(asker, answer::failed_here, "this host's own addresses are not known");
-  const auto admitted = allow_.admit(destination, found, *own);
+  const auto host = host_addresses(found, settings_.route.own_mark());
+  if (!host.ok()) {
+    return refuse(
+        asker, answer::failed_here,
+        "it is not known whether this is an address of this host: " + host.error().text());
+  }
+  const auto admitted = allow_.admit(destination, found, host.value());
   if (!admitted.ok()) return refuse(asker, answer::prohibited, admitted.error().text);
   auto leg = std::make_unique<FarLeg>(asker.connection, asker.stream);
   leg->opened.under = &settings_;
@@ -239,15 +241,6 @@ void Far::open(const FarAsker& asker, const Destination& destination,
 
 // Those that wait for a name are sessions soon.
 bool Far::has_room() const { return quota_.open() + requests_.size() < quota_.most(); }
-
-const std::vector<base::Address>* Far::own_addresses() {
-  if (loop_.now() < own_until_) return &own_;
-  auto found = net::own_addresses();
-  if (!found.ok()) return nullptr;
-  own_ = std::move(found.value());
-  own_until_ = loop_.now() + own_addresses_for_ms;
-  return &own_;
-}
 
 void Far::refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason) {
   if (const auto left_out = lines_.take(loop_.now())) {

@@ -100,15 +100,13 @@ class Far final : private net::Listener::Owner,
   void turn_away(const FarAsker& asker);
   [[nodiscard]] std::string why_not(const FarNearEnd& near_end, bool over_tls) const;
   [[nodiscard]] bool knows_token_of(const FarSettings& other) const;
-  [[nodiscard]] bool would_open(const FarLeg& leg);
+  [[nodiscard]] bool would_open(const FarLeg& leg) const;
   void cut_what_is_revoked(const FarNearEnd& near_end);
   void refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason);
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] bool takes_all() const;
   [[nodiscard]] FarNearEnd* that_makes_room() const;
   void make_room();
-  // Those of this host. Nothing: they are not known.
-  [[nodiscard]] const std::vector<base::Address>* own_addresses();
   // A line that strangers cause.
   static void write_limited(base::log::Line& line, std::uint64_t left_out,
                             base::log::Level level = base::log::Level::warning);
@@ -126,8 +124,6 @@ class Far final : private net::Listener::Owner,
   AllowList allow_;
   relay::LineLimit lines_;     // about refusals
   relay::LineLimit arrivals_;  // about near ends that anybody may be, coming and going in order
-  std::vector<base::Address> own_;
-  net::Instant own_until_ = 0;  // when they are to be asked for again
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
   mutable std::size_t looked_at_ = 0;  // of these, by that_makes_room(): where it goes on
   std::vector<std::unique_ptr<FarRequest>> requests_;

@@ -3,6 +3,7 @@
 
 #include "tunnel/far.h"
 #include "tunnel/far_leg.h"
+#include "tunnel/host_addresses.h"
 
 namespace finhold::tunnel {
 
@@ -33,11 +34,11 @@ bool Far::knows_token_of(const FarSettings& other) const {
   return settings_.token.empty() || settings_.token == other.token;
 }
 
-bool Far::would_open(const FarLeg& leg) {
+bool Far::would_open(const FarLeg& leg) const {
   const FarOpened& opened = leg.opened;
-  const auto* const own = own_addresses();
-  if (!knows_token_of(*opened.under) || own == nullptr) return false;
-  const auto admitted = allow_.admit(opened.destination, opened.servers, *own);
+  const auto host = host_addresses(opened.servers, settings_.route.own_mark());
+  if (!knows_token_of(*opened.under) || !host.ok()) return false;
+  const auto admitted = allow_.admit(opened.destination, opened.servers, host.value());
   return admitted.ok() && admitted.value().size() == opened.servers.size();
 }
 

@@ -8,12 +8,13 @@
 namespace finhold::tunnel {
 
 FarRequest::FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
-                       Destination destination)
+                       Destination destination, std::string name)
     : net::Timer(timers),
       owner_(owner),
       resolver_(resolver),
       asker_(std::move(asker)),
-      destination_(std::move(destination)) {
+      destination_(std::move(destination)),
+      name_(std::move(name)) {
   asker_.stream.set_events(*this);
 }
 
@@ -24,7 +25,7 @@ FarRequest::~FarRequest() {
 void FarRequest::start(net::Instant until) {
   arm(until);
   // Whoever has one address of an IPv6 network has them all.
-  const int failure = resolver_.resolve({destination_.name, destination_.port}, *this,
+  const int failure = resolver_.resolve({name_, destination_.port}, *this,
                                         base::Network::around(asker_.near, 64).text());
   if (failure != 0) return owner_.on_looked_up(*this, {}, {failure, "getaddrinfo"});
   resolving_ = true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -33,9 +34,9 @@ class FarRequest final : private Http2Stream::Events,
     ~Owner() = default;
   };
 
-  // Everything referred to outlives it.
+  // Everything referred to outlives it. `name`: what is looked up (AllowList::to_look_up).
   FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
-             Destination destination);
+             Destination destination, std::string name);
   FarRequest(const FarRequest&) = delete;
   FarRequest& operator=(const FarRequest&) = delete;
   ~FarRequest();
@@ -58,6 +59,7 @@ class FarRequest final : private Http2Stream::Events,
   net::Resolver& resolver_;
   FarAsker asker_;
   Destination destination_;
+  std::string name_;
   bool resolving_ = false;
 };
 

@@ -46,11 +46,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<Address> found{own[0], Address::parse("127.0.0.1:0").value(),
                              Address::parse("[::1]:0").value(),
                              Address::parse("0.0.0.0:0").value()};
-  auto admitted = list.admit(*wanted, found, own);
+  auto admitted = list.admit(*wanted, found, {own, {}});
   FINHOLD_CHECK(!admitted.ok() || lists_addresses);
   if (wanted->name.empty()) {
     found.assign(1, wanted->address);
-    admitted = list.admit(*wanted, found, own);
+    admitted = list.admit(*wanted, found, {own, {}});
     FINHOLD_CHECK(!admitted.ok() || admitted.value().front() == wanted->address);
   }
   return 0;

@@ -5,9 +5,13 @@ import socket
 import struct
 
 import pytest
-from ends import End, Server, connect_client, expect_refusal, seconds_of
+from certificates import FAR
+from ends import End, Server, connect, connect_client, expect_refusal, seconds_of
 from finhold import PATIENCE, route_to
+from name_server import name_server
+from pair import await_tunnels, far_table, through_tunnel, tunnel_table
 from private_network import private_network, with_files
+from scripted import ScriptedNear
 
 
 @pytest.fixture
@@ -172,3 +176,62 @@ def test_a_name_that_nobody_answers_for_does_not_hold_up_another(network, start,
     finhold.endings(40, route="dead", ending="server-timeout")
     finhold.signal()
     finhold.await_exit()
+
+
+# The dot at the end of a name: it is looked up as it is, and not with what "search" says behind it, where others may own
+# names. With ndots:9 each name without one would be.
+
+
+@pytest.fixture
+def searching(network, tmp_path):
+    """A name server, and the prefix of a finhold that asks it. The names of evil.test are somebody else's."""
+    prefix = with_files(tmp_path, hosts="127.0.0.1 localhost\n",
+                        resolv_conf="nameserver 127.0.0.1\nsearch evil.test\noptions ndots:9 timeout:2 attempts:1\n")
+    with name_server() as made:
+        made.names = {"db.inner.test": "127.0.0.1", "db.inner.test.evil.test": "127.0.0.66", FAR: "127.0.0.1",
+                      f"{FAR}.evil.test": "127.0.0.66"}
+        yield made, prefix
+
+
+def test_a_dot_at_the_end_of_a_servers_name_is_kept(start, searching):
+    names, prefix = searching
+    server = Server("127.0.0.1")
+    finhold = start(route_to(f"db.inner.test.:{server.address[1]}"), prefix=prefix)
+    exchange(server.session(finhold.address()))
+    finhold.ending(ending="finished", server=f"127.0.0.1:{server.address[1]}")
+    assert set(names.asked) == {"db.inner.test"}
+    server.close()
+
+
+@pytest.mark.parametrize(("listed", "asked", "looked_up"), [
+    ("db.inner.test", "db.inner.test.", "db.inner.test"),
+    ("db.inner.test.", "db.inner.test", "db.inner.test"),  # what is allowed is what is looked up
+    ("DB.inner.test.", "Db.Inner.Test.", "db.inner.test"),
+    ("db.inner.test", "db.inner.test", "db.inner.test.evil.test"),
+    ("127.0.0.0/8", "db.inner.test.", "db.inner.test"),
+    ("127.0.0.0/8", "db.inner.test", "db.inner.test.evil.test"),
+])
+def test_a_dot_at_the_end_of_a_name_is_kept_by_the_far_end(start, searching, listed, asked, looked_up):
+    names, prefix = searching
+    far = start(far=[far_table([f"{listed}:7000"])], limits={"workers": 1}, prefix=prefix)
+    near = ScriptedNear(connect(far.address("far")))
+    assert near.refusal(near.request(f"{asked}:7000")) in (403, 502)
+    assert names.asked == [looked_up]
+    near.close()
+
+
+def test_a_dot_at_the_end_goes_through_a_pair(start, searching, authority):
+    """Near looks its far end up as it is written, asks for the server as it is written, and far looks that up; the
+    certificate has the name without it (RFC 6066 section 3)."""
+    names, prefix = searching
+    server = Server("127.0.0.1")
+    name = f"db.inner.test.:{server.address[1]}"
+    far = start(far=[far_table([name, server.address], authority)], limits={"workers": 1}, prefix=prefix)
+    tunnel = tunnel_table((f"{FAR}.", far.address("far")[1]), authority)
+    del tunnel["tls"]["server_name"]
+    near = start(through_tunnel(name), tunnel=[tunnel], limits={"workers": 1}, prefix=prefix)
+    await_tunnels(near)
+    exchange(server.session(near.address()))
+    near.ending(ending="finished")
+    assert set(names.asked) == {FAR, "db.inner.test"}
+    server.close()

@@ -285,6 +285,35 @@ def test_destinations_outside_of_the_list_are_refused(start):
         server.close()
 
 
+def test_what_the_kernel_would_deliver_here_is_the_far_hosts_own(start):
+    """Not only addresses of interfaces: also those of local routes (AnyIP); and as things are now."""
+    with private_network() as network:
+        network.ip("route", "add", "local", "10.9.0.0/16", "dev", "lo")
+        network.ip("-6", "route", "add", "local", "2001:db8:9::/64", "dev", "lo")
+        network.ip("addr", "add", "10.5.0.1/24", "brd", "10.5.0.255", "dev", "lo")
+        network.ip("rule", "add", "ipproto", "tcp", "fwmark", "0", "lookup", "77")
+        network.ip("route", "add", "local", "10.7.0.0/16", "dev", "lo", "table", "77")
+        server = Server("::")  # IPv4 too
+        port = server.address[1]
+        far = start(far=[far_table([f"10.0.0.0/8:{port}", f"[2001:db8::/32]:{port}", f"10.9.8.8:{port}",
+                                    f"[2001:db8:9::8]:{port}"])], limits={"workers": 1})
+        refused = [f"10.9.1.2:{port}", f"[2001:db8:9::7]:{port}", f"[::ffff:10.9.1.2]:{port}", f"[64:ff9b::10.9.1.2]:{port}",
+                   f"[2002:a09:102::]:{port}", f"10.5.0.1:{port}", f"10.7.0.1:{port}",
+                   f"10.5.0.255:{port}"]  # a broadcast address of this network
+        assert statuses(far, refused) == dict.fromkeys(refused, 403)
+        reasons = [line["reason"] for line in far.await_events("refused", len(refused))]
+        assert all("is an address of this host" in reason for reason in reasons[:-1]), reasons
+        assert "no address of a server" in reasons[-1], reasons
+        for authority in (f"10.9.8.8:{port}", f"[2001:db8:9::8]:{port}"):
+            exchange_with(far, server, authority)
+        # Nothing of it is remembered.
+        elsewhere = f"10.8.0.1:{port}"
+        assert statuses(far, [elsewhere]) == {elsewhere: 502}
+        network.ip("route", "add", "local", "10.8.0.0/16", "dev", "lo")
+        assert statuses(far, [elsewhere]) == {elsewhere: 403}
+        server.close()
+
+
 def test_addresses_that_are_not_written_in_full_are_refused(start, server):
     """As inet_aton would read them: decimal, octal, hexadecimal, short. 127.0.0.1 itself is listed here."""
     port = server.address[1]
@@ -295,7 +324,8 @@ def test_addresses_that_are_not_written_in_full_are_refused(start, server):
     # nghttp2 itself resets what can be no authority; that of Debian 13 "@" too.
     wrong = {host: status for host, status in found.items() if status not in (400, 403) and not (set(" /@") & set(host) and status == 0)}
     assert not wrong, wrong
-    for authority in (f"127.0.0.1:{port + 65536}", "127.0.0.1:0", "127.0.0.1", "127.0.0.1:", ":1", "127.0.0.1:+1", "127.0.0.1:1:2"):
+    for authority in (f"127.0.0.1:{port + 65536}", "127.0.0.1:0", "127.0.0.1", "127.0.0.1:", ":1", "127.0.0.1:+1", "127.0.0.1:1:2", f"127.0.0.1:0{port}",
+                      f"127.0.0.1:000{port}"):
         near = ScriptedNear(connect(far.address("far")))
         status = near.refusal(near.request(authority))
         assert status in (0, 400, 403), (authority, status)

@@ -93,6 +93,17 @@ TEST_CASE("a port is a number up to 65535, and 0 only where any port will do") {
     CHECK(host_port("example.net:" + port) == not_a_port(port, "1"));
   }
   CHECK(host_port("example.net:0") == not_a_port("0", "1"));
+  for (const std::string port : {"031000", "031", "0007000", "01"}) {
+    const std::string words = "\"" + port +
+                              "\" is not a port; write it without the zero before it, \"" +
+                              port.substr(port.find_first_not_of('0')) + "\"";
+    CHECK(address("127.0.0.1:" + port) == words);
+    CHECK(host_port("example.net:" + port) == words);
+    CHECK(host_port("[::1]:" + port) == words);
+  }
+  for (const std::string port : {"00", "070000", "000", "0x1", "00+1"}) {
+    CHECK(address("127.0.0.1:" + port) == not_a_port(port, "0"));
+  }
   CHECK(host_port("example.net:65535") == "example.net:65535");
 }
 

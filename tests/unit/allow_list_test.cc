@@ -11,6 +11,7 @@ using finhold::base::Address;
 using finhold::tunnel::AllowEntry;
 using finhold::tunnel::AllowList;
 using finhold::tunnel::Destination;
+using finhold::tunnel::HostAddresses;
 
 namespace {
 
@@ -75,8 +76,10 @@ class Door {
 
   [[nodiscard]] std::string shown(const Destination& wanted,
                                   const std::vector<Address>& found) const {
-    const auto own = addresses({"127.0.0.1:0", "10.1.2.3:0", "[2001:db8::3]:0", "169.254.1.1:0"});
-    const auto admitted = list_.admit(wanted, found, own);
+    const HostAddresses host{
+        addresses({"127.0.0.1:0", "10.1.2.3:0", "[2001:db8::3]:0", "169.254.1.1:0"}),
+        addresses({"10.1.2.255:0"})};
+    const auto admitted = list_.admit(wanted, found, host);
     if (!admitted.ok()) return admitted.error().text;
     std::string text;
     for (const auto& one : admitted.value()) text += (text.empty() ? "" : " ") + one.text();
@@ -123,6 +126,20 @@ TEST_CASE("allow: names are compared without case and last dot, and whole") {
                                   "db.interna:5432", "internal:5432", "db-internal:5432"}) {
     CHECK_MESSAGE(door.named(other, {"192.0.2.7:0"}) == "not looked up", other);
   }
+}
+
+TEST_CASE("allow: a name is looked up with the last dot that it has here or there") {
+  const auto looked_up = [](const std::string& item, const std::string& authority) {
+    const AllowList list({AllowEntry::parse(item).value()});
+    return list.to_look_up(destination(authority));
+  };
+  CHECK(looked_up("db.internal:5432", "db.internal:5432") == "db.internal");
+  CHECK(looked_up("db.internal:5432", "DB.internal.:5432") == "db.internal.");
+  CHECK(looked_up("DB.internal.:5432", "db.internal:5432") == "db.internal.");
+  CHECK(looked_up("db.internal.:5432", "db.internal.:5432") == "db.internal.");
+  CHECK(looked_up("db.internal.:5432", "db.internal:5433") == "db.internal");
+  CHECK(looked_up("db.internal.:5432", "other.internal:5432") == "other.internal");
+  CHECK(looked_up("10.0.0.0/8:5432", "other.internal.:5432") == "other.internal.");
 }
 
 TEST_CASE("allow: another name opens addresses of listed networks, and only those of its answer") {
@@ -219,9 +236,12 @@ TEST_CASE("allow: no server has an unspecified, multicast or broadcast address")
   const Door door({"0.0.0.0/0:80", "[::/0]:80"});
   for (const std::string authority :
        {"0.0.0.0:80", "0.1.2.3:80", "224.0.0.1:80", "239.255.255.255:80", "255.255.255.255:80",
-        "[::]:80", "[ff02::1]:80", "[ff0e::1]:80", "[::ffff:0.0.0.0]:80"}) {
+        "[::]:80", "[ff02::1]:80", "[ff0e::1]:80", "[::ffff:0.0.0.0]:80", "10.1.2.255:80",
+        "[::ffff:10.1.2.255]:80"}) {
     CHECK_MESSAGE(door.at(authority).ends_with(" is no address of a server"), authority);
   }
+  CHECK_FALSE(Door({"10.1.2.255:80"}).opens("10.1.2.255:80"));
+  CHECK_FALSE(door.opens("[64:ff9b::10.1.2.255]:80"));
 }
 
 TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
@@ -280,6 +300,9 @@ TEST_CASE("allow: an authority is a host and a port, exactly") {
                                       "db.internal",
                                       "db.internal:",
                                       "db.internal:0",
+                                      "db.internal:05432",
+                                      "10.0.0.5:07000",
+                                      "[2001:db8::5]:07000",
                                       "db.internal:65536",
                                       "db.internal:80 ",
                                       " db.internal:80",

@@ -13,8 +13,13 @@ TEST_CASE("a range of ports is one, or two in order, and is printed as it was wr
     REQUIRE_MESSAGE(range, text);
     CHECK(range->text() == text);
   }
-  for (const std::string text : {"", "0", "65536", "70-60", "-5", "5-", "5-6-7", "0-1", "+5", " 5",
-                                 "5 ", "0x5", "http", "514,515", "99999999999999999999"}) {
+  for (const std::string text : {"",           "0",          "65536",
+                                 "70-60",      "-5",         "5-",
+                                 "5-6-7",      "0-1",        "+5",
+                                 " 5",         "5 ",         "0x5",
+                                 "http",       "0514",       "00",
+                                 "07000-7010", "7000-07010", "065535",
+                                 "000000514",  "514,515",    "99999999999999999999"}) {
     CHECK_MESSAGE(!PortRange::parse(text), text);
   }
   CHECK(PortRange::parse("514-514") == PortRange{514, 514});
