@@ -52,7 +52,7 @@ void FlowMover::copy(Leg& source, Leg& sink, Scratch& scratch, std::size_t most,
   // Urgent bytes are many system calls for few bytes: others have their turn between them.
   outcome.more = urgent && taken == read.count;
   if (taken == read.count) return;
-  block_ = scratch.take();
+  block_ = scratch.blocks().take();
   std::memcpy(block_.get(), buffer.data() + taken, read.count - taken);
   begin_ = 0;
   end_ = static_cast<std::uint32_t>(read.count - taken);
@@ -92,7 +92,7 @@ void FlowMover::flush(Leg& sink, Scratch& scratch, Outcome& outcome) {
 void FlowMover::release(Scratch& scratch) {
   if (block_ != nullptr) {
     dropped_ += end_ - begin_;
-    scratch.give_back(std::move(block_));
+    scratch.blocks().give_back(std::move(block_));
   }
   if (pipe_ != nullptr) {
     dropped_ += pipe_->bytes;

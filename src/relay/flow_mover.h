@@ -62,7 +62,7 @@ class FlowMover {
 
   std::uint64_t total_ = 0;
   std::uint64_t dropped_ = 0;
-  Block block_;                      // what was copied and waits
+  base::Block block_;                // what was copied and waits
   std::unique_ptr<net::Pipe> pipe_;  // what was spliced and waits; taken while bytes are moved
   std::uint32_t begin_ = 0;          // in block_
   std::uint32_t end_ = 0;

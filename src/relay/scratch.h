@@ -7,13 +7,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
+#include "base/block_pool.h"
 #include "net/pipe_pool.h"
 
 namespace finhold::relay {
-
-using Block = std::unique_ptr<std::byte[]>;
 
 // Whether bytes go through a pipe instead of through our memory.
 enum class Splicing : std::uint8_t {
@@ -30,11 +28,10 @@ class Scratch {
   Scratch(net::Loop& loop, std::size_t buffer_per_flow, Splicing splicing, std::size_t most_pipes);
 
   // Valid until the next read into it.
-  [[nodiscard]] std::span<std::byte> buffer() { return {buffer_.get(), size_}; }
+  [[nodiscard]] std::span<std::byte> buffer() { return {buffer_.get(), blocks_.block_size()}; }
 
-  // A block of buffer().size() bytes. Its pages cost memory only once they are written.
-  Block take();
-  void give_back(Block block);
+  // Of buffer().size() bytes each.
+  [[nodiscard]] base::BlockPool& blocks() { return blocks_; }
 
   // Lets go of what is spare: there is no session any more.
   void trim();
@@ -43,13 +40,10 @@ class Scratch {
   [[nodiscard]] net::PipePool& pipes() { return pipes_; }
 
  private:
-  static constexpr std::size_t most_spare = 16;
-
-  std::size_t size_;
   Splicing splicing_;
   net::PipePool pipes_;
-  Block buffer_;
-  std::vector<Block> spare_;
+  base::BlockPool blocks_;
+  std::unique_ptr<std::byte[]> buffer_;
 };
 
 }  // namespace finhold::relay

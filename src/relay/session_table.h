@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "net/descriptor.h"
+#include "net/idle_blocks.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/resolver.h"
@@ -159,6 +160,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   net::Instant check_every_ms_;
   net::Resolver resolver_;
   Scratch scratch_;
+  net::IdleBlocks idle_blocks_;
   GoneWatch gone_watch_;
   LineLimit refusals_;
   LineLimit dial_failures_;

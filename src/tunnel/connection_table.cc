@@ -4,7 +4,12 @@ namespace finhold::tunnel {
 
 ConnectionTable::ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
                                  std::size_t window, Owner& owner)
-    : loop_(loop), poller_(poller), timers_(timers), owner_(owner), pool_(window) {}
+    : loop_(loop),
+      poller_(poller),
+      timers_(timers),
+      owner_(owner),
+      pool_(window),
+      idle_blocks_(loop, timers, pool_) {}
 
 ConnectionTable::~ConnectionTable() { poller_.remove_turn_end(*this); }
 
@@ -54,6 +59,7 @@ bool ConnectionTable::turn_end() {
   }
   reap();
   running_.clear();
+  idle_blocks_.look();
   return !queue_.empty() || !handshakes_.empty() || told_;
 }
 

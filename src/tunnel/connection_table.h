@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/block_pool.h"
 #include "net/descriptor.h"
+#include "net/idle_blocks.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
-#include "tunnel/block_pool.h"
 #include "tunnel/connection.h"
 #include "tunnel/handshake_queue.h"
 
@@ -83,7 +84,8 @@ class ConnectionTable final : private net::TurnEnd {
   net::Poller& poller_;
   net::Timers& timers_;
   Owner& owner_;
-  BlockPool pool_;
+  base::BlockPool pool_;
+  net::IdleBlocks idle_blocks_;
   std::unique_ptr<std::byte[]> wire_;   // as it is on the wire
   std::unique_ptr<std::byte[]> plain_;  // most_sent; of TLS only
   std::vector<std::unique_ptr<Connection>> connections_;

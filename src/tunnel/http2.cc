@@ -26,7 +26,7 @@ const char* name_of(Http2Code code) {
   return nghttp2_http2_strerror(static_cast<std::uint32_t>(code));
 }
 
-Http2::Http2(Role role, const Http2Settings& settings, BlockPool& pool, Events& events)
+Http2::Http2(Role role, const Http2Settings& settings, base::BlockPool& pool, Events& events)
     : role_(role),
       settings_(settings),
       pool_(&pool),

@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tunnel/block_pool.h"
+#include "base/block_pool.h"
 #include "tunnel/http2_floods.h"
 #include "tunnel/http2_stream.h"
 
@@ -77,7 +77,7 @@ class Http2 {
   static constexpr std::uint64_t reserved_ping = UINT64_MAX;
 
   // `pool` and `events` outlive it. Requires settings within their ranges.
-  Http2(Role role, const Http2Settings& settings, BlockPool& pool, Events& events);
+  Http2(Role role, const Http2Settings& settings, base::BlockPool& pool, Events& events);
   Http2(const Http2&) = delete;
   Http2& operator=(const Http2&) = delete;
   // Streams that were not forgotten become void, without an event.
@@ -175,7 +175,7 @@ class Http2 {
 
   Role role_;
   Http2Settings settings_;
-  BlockPool* pool_;
+  base::BlockPool* pool_;
   Events* events_;
   nghttp2_session* session_ = nullptr;
   FloodGuard guard_;

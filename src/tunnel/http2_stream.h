@@ -113,7 +113,7 @@ class Http2Stream {
   friend struct Http2Callbacks;
   enum Due : unsigned { answer = 1, read = 2, room_again = 4, sent = 8, aborted = 16 };
 
-  Http2Stream(Http2& http2, BlockPool& pool, Events* events)
+  Http2Stream(Http2& http2, base::BlockPool& pool, Events* events)
       : http2_(&http2), events_(events), in_(pool), out_(pool) {}
 
   [[nodiscard]] bool takes() const {

@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <span>
 
-#include "tunnel/block_pool.h"
+#include "base/block_pool.h"
 
 namespace finhold::tunnel {
 
 class Ring {
  public:
-  explicit Ring(BlockPool& pool) : pool_(&pool) {}
+  explicit Ring(base::BlockPool& pool) : pool_(&pool) {}
   // What was moved from is empty.
   Ring(Ring&& other) noexcept;
   Ring& operator=(Ring&& other) noexcept;
@@ -42,8 +42,8 @@ class Ring {
   void clear();
 
  private:
-  BlockPool* pool_;
-  Block block_;
+  base::BlockPool* pool_;
+  base::Block block_;
   std::size_t begin_ = 0;
   std::size_t size_ = 0;
 };

@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "tunnel/http2.h"
 
-using finhold::tunnel::BlockPool;
+using finhold::base::BlockPool;
 using finhold::tunnel::ConnectRequest;
 using finhold::tunnel::Http2;
 using finhold::tunnel::Http2Code;

@@ -16,7 +16,7 @@
 
 namespace http2_pair {
 
-using finhold::tunnel::BlockPool;
+using finhold::base::BlockPool;
 using finhold::tunnel::ConnectRequest;
 using finhold::tunnel::Http2;
 using finhold::tunnel::Http2Code;
