@@ -73,8 +73,10 @@ void Resolver::tell(const LookUp& done) {
   if (look_up == look_ups_.end()) return;  // the last one was forgotten meanwhile
   WaitingFor& waited_for = look_up->second;
   waited_for.being_told = true;
-  for (std::size_t next = 0; next < waited_for.waiters.size(); ++next) {
+  std::size_t next = 0;
+  while (next < waited_for.waiters.size()) {
     Waiter* const told = std::exchange(waited_for.waiters[next], nullptr);
+    ++next;
     if (told == nullptr) continue;
     told->waits_for_ = nullptr;
     told->on_resolved(done.addresses, done.error);
