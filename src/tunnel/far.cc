@@ -194,7 +194,9 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
   const std::unique_ptr<FarRequest> done = take_from(requests_, request);
   const FarAsker& asker = done->asker();
   const Destination& destination = done->destination();
-  if (!found.empty()) return open_now(asker, destination, found);
+  // By another configuration the name might be looked up otherwise, or not at all.
+  if (judge_ != this) return turn_away(asker);
+  if (!found.empty()) return open(asker, destination, found);
   if (error.code == EBUSY) {
     return refuse(asker, answer::no_room, "too many names are being looked up");
   }
@@ -207,18 +209,6 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
 }
 
 void Far::on_abandoned(FarRequest& request) { take_from(requests_, request); }
-
-// Its name was looked up, and the configuration may be another one since.
-void Far::open_now(const FarAsker& asker, const Destination& destination,
-                   std::span<const base::Address> found) {
-  if (judge_ == nullptr) return turn_away(asker);
-  const std::string& why_barred = asker.near_end.why_barred();
-  if (!why_barred.empty()) return judge_->refuse(asker, answer::not_allowed, why_barred);
-  if (!judge_->knows_token_of(settings_)) {
-    return judge_->refuse(asker, answer::needs_token, "its token is not the one of now");
-  }
-  judge_->open(asker, destination, found);
-}
 
 // Where they may be dialed; exactly these are.
 void Far::open(const FarAsker& asker, const Destination& destination,

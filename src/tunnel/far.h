@@ -93,8 +93,6 @@ class Far final : private net::Listener::Owner,
   void on_time() override;
 
   void judge(const FarAsker& asker, std::string_view token);
-  void open_now(const FarAsker& asker, const Destination& destination,
-                std::span<const base::Address> found);
   void open(const FarAsker& asker, const Destination& destination,
             std::span<const base::Address> found);
   void turn_away(const FarAsker& asker);

@@ -65,7 +65,7 @@ def test_sessions_that_begin_while_far_ends_change_are_not_lost(network, start, 
         over.set()
         for load in loads:
             load.result()
-        wait_until(lambda: responder.served == sum(begun), lambda: f"{responder.served} served of {sum(begun)}")
+        wait_until(lambda: responder.served == sum(begun), lambda: f"{responder.served} served of {sum(begun)}, {responder.problems}")
         assert not responder.problems
         endings = ends.near.endings(sum(begun))
         assert len(endings) == sum(begun)
