@@ -8,21 +8,41 @@
 
 namespace finhold::net {
 
-void KnownNames::note(const std::string& name, bool answered_at_once) {
+void KnownNames::note(const std::string& name, const std::string& owner, bool answered_at_once) {
   const auto place = places_.find(name);
-  if (place != places_.end() && answered_at_once) {
-    names_.splice(names_.begin(), names_, place->second);
-  } else if (place != places_.end()) {
-    const auto former = place->second;
-    places_.erase(place);
-    names_.erase(former);
-  } else if (answered_at_once) {
-    if (names_.size() == most) {
-      places_.erase(names_.back());
-      names_.pop_back();
-    }
-    names_.push_front(name);
-    places_.emplace(names_.front(), names_.begin());
+  if (!answered_at_once) {
+    if (place != places_.end()) forget(name);
+    return;
+  }
+  if (place != places_.end()) {
+    Names& names = place->second.owner->second;
+    names.splice(names.begin(), names, place->second.name);
+    return;
+  }
+  const auto its = owners_.try_emplace(owner).first;
+  // The names of the configuration are few.
+  make_room(its->second, owner.empty() ? most : most_of_one);
+  its->second.push_front(name);
+  places_.emplace(name, Place{its, its->second.begin()});
+}
+
+void KnownNames::forget(const std::string& name) {
+  const auto place = places_.find(name);
+  const auto owner = place->second.owner;
+  owner->second.erase(place->second.name);
+  places_.erase(place);
+  if (owner->second.empty()) owners_.erase(owner);
+}
+
+void KnownNames::make_room(Names& of_owner, std::size_t most_of_owner) {
+  if (of_owner.size() >= most_of_owner) {
+    places_.erase(of_owner.back());
+    of_owner.pop_back();
+  } else if (places_.size() >= most) {
+    const auto has_most = std::max_element(
+        owners_.begin(), owners_.end(),
+        [](const auto& one, const auto& two) { return one.second.size() < two.second.size(); });
+    forget(std::string(has_most->second.back()));
   }
 }
 
@@ -49,8 +69,8 @@ int LookUpQueue::add(std::unique_ptr<LookUp> look_up) {
 }
 
 // Of the threads; one at least.
-std::size_t LookUpQueue::part(std::size_t quarters) const {
-  return std::max<std::size_t>(threads_ * quarters / 4, 1);
+std::size_t LookUpQueue::part(std::size_t sixteenths) const {
+  return std::max<std::size_t>(threads_ * sixteenths / 16, 1);
 }
 
 bool LookUpQueue::is_running(const std::string& name) const {
@@ -59,16 +79,22 @@ bool LookUpQueue::is_running(const std::string& name) const {
 }
 
 bool LookUpQueue::may_start(const Place& place) const {
-  if (place.of_near_end() && place.owner->second.running[place.lane] >= part(1)) return false;
-  if (place.lane == unknown) {
-    std::size_t new_ones = 0;
-    std::size_t of_near_ends = 0;
-    for (const Place& each : running_) {
-      if (each.lane != unknown) continue;
-      ++new_ones;
-      if (each.of_near_end()) ++of_near_ends;
+  std::size_t of_near_ends = 0;
+  std::size_t new_of_near_ends = 0;
+  std::size_t new_ones = 0;
+  for (const Place& each : running_) {
+    if (each.of_near_end()) ++of_near_ends;
+    if (each.lane == unknown) ++new_ones;
+    if (each.of_near_end() && each.lane == unknown) ++new_of_near_ends;
+  }
+  const bool is_new = place.lane == unknown;
+  if (is_new && new_ones >= part(12)) return false;
+  if (place.of_near_end()) {
+    const auto& running = place.owner->second.running;
+    if (running[known] + running[unknown] >= part(2) || of_near_ends >= threads_ - threads_ / 4) {
+      return false;
     }
-    if (new_ones >= part(3) || (place.of_near_end() && of_near_ends >= part(2))) return false;
+    if (is_new && (running[unknown] >= part(1) || new_of_near_ends >= part(8))) return false;
   }
   return !is_running(place.look_up->host.host);
 }
@@ -94,7 +120,7 @@ LookUpQueue::LookUps LookUpQueue::finish(LookUp& done, bool at_once) {
   const auto place = std::find_if(running_.begin(), running_.end(),
                                   [&](const Place& each) { return each.look_up.get() == &done; });
   FINHOLD_CHECK(place != running_.end());
-  known_.note(done.host.host, at_once);
+  known_.note(done.host.host, done.owner, at_once);
   LookUps answered;
   for (Place& each : waiting_) {
     if (each.look_up->host.host != done.host.host) continue;

@@ -5,10 +5,10 @@
 // seconds, wanted or not. So each look-up counts for the one who caused it, its *owner*, until it
 // has returned: a near end, or the configuration. There are bounds of four kinds:
 // - A name is looked up once at a time, and all that wait for it have the answer.
-// - Who asks for new names has a quarter of the threads for them, near ends together a half, and
-//   all new names three quarters. A name is *known* if it was answered at once the last time; such
-//   names have the rest of the threads, and a quarter for each owner. So silent names, also of many
-//   near ends, hold up no known one.
+// - A name is *known* if it was answered at once the last time; any other is new. A near end has an
+//   eighth of the threads, half of these for new names; near ends together three quarters, of which
+//   new names have two thirds. So silent names, also of many near ends, hold up no known one, and
+//   known ones that fall silent, of many near ends, hold up no name of the configuration.
 // - Near ends may have so many look-ups waiting, each and together; more are refused. One that
 //   nobody waits for any more leaves the queue.
 // - Near ends take turns.
@@ -48,19 +48,31 @@ struct LookUp {
   int error = 0;  // as Resolver::Waiter has it
 };
 
-// Those names that were answered at once the last time; not what the answer was. So many at most
-// that the ones used longest ago are forgotten.
+// Those names that were answered at once the last time; not what the answer was. Each owner has so
+// many at most, and all together; then the one goes that was used longest ago, of the owner or of
+// who has the most.
 class KnownNames {
  public:
+  static constexpr std::size_t most_of_one = 256;
   static constexpr std::size_t most = 4096;
 
   [[nodiscard]] bool contains(const std::string& name) const { return places_.contains(name); }
   [[nodiscard]] std::size_t size() const { return places_.size(); }
-  void note(const std::string& name, bool answered_at_once);
+  // The name is the owner's who asked for it first.
+  void note(const std::string& name, const std::string& owner, bool answered_at_once);
 
  private:
-  std::list<std::string> names_;  // the last one used first
-  std::unordered_map<std::string_view, std::list<std::string>::iterator> places_;
+  using Names = std::list<std::string>;  // the last one used first
+  struct Place {
+    std::map<std::string, Names>::iterator owner;
+    Names::iterator name;
+  };
+
+  void forget(const std::string& name);
+  void make_room(Names& of_owner, std::size_t most_of_owner);
+
+  std::map<std::string, Names> owners_;
+  std::unordered_map<std::string, Place> places_;
 };
 
 class LookUpQueue {
@@ -111,8 +123,7 @@ class LookUpQueue {
 
   [[nodiscard]] bool may_start(const Place& place) const;
   [[nodiscard]] bool is_running(const std::string& name) const;
-  [[nodiscard]] std::size_t part(std::size_t quarters) const;
-  std::unique_ptr<LookUp> leave(std::vector<Place>::iterator place);
+  [[nodiscard]] std::size_t part(std::size_t sixteenths) const;
   template <typename Is>
   void drop(const Is& is);
   void forget_idle(std::map<std::string, Owner>::iterator owner);

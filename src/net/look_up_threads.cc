@@ -17,7 +17,7 @@ namespace {
 
 // Names whose servers do not answer take one each, for some seconds.
 constexpr std::size_t at_least = 2;
-constexpr std::size_t at_most = 16;
+constexpr std::size_t at_most = 64;
 
 // Sooner than a name server is asked again.
 constexpr std::chrono::seconds at_once_within(1);

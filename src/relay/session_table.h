@@ -37,7 +37,12 @@ class SessionQuota {
 
   // Whether there is room; another worker may take it first, so the bound is not exact to the last
   // session.
-  [[nodiscard]] bool room() const { return open_.load(std::memory_order_relaxed) < most(); }
+  [[nodiscard]] bool room() const {
+    return open() + reserved_.load(std::memory_order_relaxed) < most();
+  }
+  // For what will be a session, if its name has an address.
+  void reserve() { reserved_.fetch_add(1, std::memory_order_relaxed); }
+  void give_back_reserved() { reserved_.fetch_sub(1, std::memory_order_relaxed); }
   void take() { open_.fetch_add(1, std::memory_order_relaxed); }
   void give_back() { open_.fetch_sub(1, std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t open() const { return open_.load(std::memory_order_relaxed); }
@@ -50,6 +55,9 @@ class SessionQuota {
 
   // Of the route or far end with that name.
   RouteQuota& of_route(const std::string& name) { return routes_.of(name); }
+
+  // What near ends have asked for and have no answer to: those that wait for a name or a server.
+  [[nodiscard]] ClientSessions& waiting() { return waiting_; }
 
   // A number for a session, unique in the process.
   std::uint64_t next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed) + 1; }
@@ -65,6 +73,8 @@ class SessionQuota {
   std::atomic<std::uint32_t> most_;
   std::unique_ptr<OwnDials> own_dials_;  // nothing if no route intercepts
   std::atomic<std::uint32_t> open_{0};
+  std::atomic<std::uint32_t> reserved_{0};
+  ClientSessions waiting_;
   PauseCount pauses_;
   RouteQuotas routes_;
   std::atomic<std::uint64_t> next_id_{0};

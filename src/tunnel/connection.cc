@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <sys/socket.h>
 #include <utility>
 
@@ -16,6 +17,8 @@ namespace {
 // What one connection may move in a turn before others have theirs.
 constexpr std::size_t most_read = std::size_t{1} << 20;
 constexpr std::size_t most_written = std::size_t{2} << 20;
+constexpr std::chrono::milliseconds longest_read(1);
+constexpr std::size_t least_received = std::size_t{8} << 10;
 
 // What is made at once for a socket that was full, and what that takes before it can send it:
 // neither can be overtaken by a small stream, nor by a PING. As much as goes within patience_ms.
@@ -64,6 +67,7 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       other_end_(other_end),
       http2_(options.role, with_window(options.http2, table.pool_.block_size()), table.pool_,
              *this),
+      received_at_once_(ConnectionTable::most_received),
       chunk_(chunk_of_fast_links),
       least_chunk_(chunk_of_fast_links),
       life_(options.life),
@@ -162,17 +166,29 @@ void Connection::turn() {
   if (http2_.told() != told) table_.told_ = true;
 }
 
+// A turn ends by bytes or by time: a request, or a message of TLS itself, costs far more than its
+// few bytes. What is received at once follows that.
 void Connection::read() {
+  using Clock = std::chrono::steady_clock;
   std::size_t left = most_read;
+  Clock::duration spent{};
   while (readable_) {
-    if (left == 0) return table_.queue(*this);
-    const std::span<std::byte> room(table_.wire_.get(), ConnectionTable::most_received);
+    if (left == 0 || spent >= longest_read) return table_.queue(*this);
+    const std::span<std::byte> room(table_.wire_.get(), received_at_once_);
     const ssize_t result = ::recv(fd_.get(), room.data(), room.size(), 0);
     if (result > 0) {
       const auto count = static_cast<std::size_t>(result);
       left -= std::min(left, count);
       readable_ = to_the_end_ || count == room.size();
+      const auto before = Clock::now();
       take(room.first(count));
+      const auto took = Clock::now() - before;
+      spent += took;
+      if (took >= longest_read) {
+        received_at_once_ = std::max(received_at_once_ / 4, least_received);
+      } else if (4 * took < longest_read) {
+        received_at_once_ = std::min(2 * received_at_once_, ConnectionTable::most_received);
+      }
     } else if (result == 0) {
       readable_ = false;
       other_side_ended();

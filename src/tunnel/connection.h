@@ -186,6 +186,7 @@ class Connection final : public Carrier,
   Http2 http2_;
   std::vector<std::byte> kept_;  // made, and not taken by the socket yet
   std::size_t kept_begin_ = 0;
+  std::size_t received_at_once_;
   std::size_t chunk_;               // how much is made at once
   std::size_t least_chunk_;         // ... for a socket that was full
   net::Instant full_at_ = 0;        // when it became so

@@ -77,7 +77,7 @@ std::size_t Far::streams() const {
 }
 
 void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
-  if (near_ends_.size() >= settings_.connections) make_room();
+  if (near_ends_.size() >= settings_.connections && !make_room()) return;
   near_ends_.push_back(
       std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this), near, loop_.now()));
   ConnectionOptions options;
@@ -85,6 +85,7 @@ void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
   options.http2.max_streams = settings_.streams_per_connection;
   options.tls = tls_;
   options.life = settings_.life;
+  strangers_.add(*near_ends_.back());
   near_ends_.back()->start(connections_, std::move(fd), options);
 }
 
@@ -120,7 +121,9 @@ void Far::write_limited(log::Line& line, std::uint64_t left_out, log::Level leve
 
 void Far::on_near_end_ready(FarNearEnd& near_end) {
   // Its certificate was asked for, and is good.
-  if (takes_all() || (settings_.tls && !settings_.tls->client_ca.empty())) near_end.prove();
+  if (takes_all() || (settings_.tls && !settings_.tls->client_ca.empty())) {
+    near_end.prove();
+  }
   tell_arrival(line_about("near end connected", near_end));
 }
 
@@ -140,15 +143,16 @@ void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
       write_limited(line, *left_out);
     }
   }
+  strangers_.remove(near_end);
   take_from(near_ends_, near_end);
 }
 
-void Far::on_request(const FarAsker& asker, std::string_view token) {
+void Far::on_request(FarAsker asker, std::string_view token) {
   if (judge_ == nullptr) return turn_away(asker);
-  judge_->judge(asker, token);
+  judge_->judge(std::move(asker), token);
 }
 
-void Far::judge(const FarAsker& asker, std::string_view token) {
+void Far::judge(FarAsker asker, std::string_view token) {
   const std::string& why_barred = asker.near_end.why_barred();
   if (!why_barred.empty()) return refuse(asker, answer::not_allowed, why_barred);
   // First, so that who has none learns nothing.
@@ -162,14 +166,20 @@ void Far::judge(const FarAsker& asker, std::string_view token) {
   if (!destination) {
     return refuse(asker, answer::bad_request, bad_authority);
   }
-  if (!has_room()) return refuse(asker, answer::no_room, "limits.sessions is reached");
+  if (!quota_.room()) return refuse(asker, answer::no_room, "limits.sessions is reached");
+  asker.place = FarPlace::take(quota_, asker.near);
+  if (asker.place == nullptr) {
+    return refuse(
+        asker, answer::no_room,
+        "a quarter of limits.sessions waits for names and servers that this near end wants");
+  }
   if (destination->name.empty()) return open(asker, *destination, {&destination->address, 1});
   if (!allow_.may_look_up(*destination)) {
     return refuse(asker, answer::not_allowed, "the name is not in allow");
   }
   requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
-                                                   sessions_.resolver(), asker, *destination,
-                                                   allow_.to_look_up(*destination)));
+                                                   sessions_.resolver(), std::move(asker),
+                                                   *destination, allow_.to_look_up(*destination)));
   requests_.back()->start(loop_.now() + in_ms(settings_.route.connect_timeout));
 }
 
@@ -192,7 +202,7 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
                        const base::Error& error) {
   // It leaves before anything else happens: a session may be over at once.
   const std::unique_ptr<FarRequest> done = take_from(requests_, request);
-  const FarAsker& asker = done->asker();
+  FarAsker& asker = done->asker();
   const Destination& destination = done->destination();
   // By another configuration the name might be looked up otherwise, or not at all.
   if (judge_ != this) return turn_away(asker);
@@ -211,7 +221,7 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
 void Far::on_abandoned(FarRequest& request) { take_from(requests_, request); }
 
 // Where they may be dialed; exactly these are.
-void Far::open(const FarAsker& asker, const Destination& destination,
+void Far::open(FarAsker& asker, const Destination& destination,
                std::span<const base::Address> found) {
   const auto host = host_addresses(found, settings_.route.own_mark());
   if (!host.ok()) {
@@ -225,12 +235,11 @@ void Far::open(const FarAsker& asker, const Destination& destination,
   leg->opened.under = &settings_;
   leg->opened.destination = destination;
   leg->opened.servers = admitted.value();
+  asker.place->become_session();
+  leg->opened.place = std::move(asker.place);
   asker.near_end.add(*leg);
   sessions_.open(settings_.route, std::move(leg), asker.client, admitted.value(), asker.near);
 }
-
-// Those that wait for a name are sessions soon.
-bool Far::has_room() const { return quota_.open() + requests_.size() < quota_.most(); }
 
 void Far::refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason) {
   if (const auto left_out = lines_.take(loop_.now())) {

@@ -29,6 +29,7 @@
 #include "tunnel/far_near_end.h"
 #include "tunnel/far_request.h"
 #include "tunnel/settings.h"
+#include "tunnel/strangers.h"
 
 namespace finhold::tunnel {
 
@@ -83,28 +84,29 @@ class Far final : private net::Listener::Owner,
   void on_paused(const base::Error& error) override;
   void on_recovered() override;
   void on_near_end_ready(FarNearEnd& near_end) override;
-  void on_request(const FarAsker& asker, std::string_view token) override;
+  void on_request(FarAsker asker, std::string_view token) override;
   void on_malformed_request(const FarNearEnd& near_end, std::string_view authority,
                             int status) override;
+  void on_near_end_proven(FarNearEnd& near_end) override;
   void on_near_end_gone(FarNearEnd& near_end, const std::string& why) override;
   void on_looked_up(FarRequest& request, std::span<const base::Address> found,
                     const base::Error& error) override;
   void on_abandoned(FarRequest& request) override;
   void on_time() override;
 
-  void judge(const FarAsker& asker, std::string_view token);
-  void open(const FarAsker& asker, const Destination& destination,
-            std::span<const base::Address> found);
+  void judge(FarAsker asker, std::string_view token);
+  void open(FarAsker& asker, const Destination& destination, std::span<const base::Address> found);
   void turn_away(const FarAsker& asker);
   [[nodiscard]] std::string why_not(const FarNearEnd& near_end, bool over_tls) const;
   [[nodiscard]] bool knows_token_of(const FarSettings& other) const;
   [[nodiscard]] bool would_open(const FarLeg& leg) const;
   void cut_what_is_revoked(const FarNearEnd& near_end);
   void refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason);
-  [[nodiscard]] bool has_room() const;
   [[nodiscard]] bool takes_all() const;
-  [[nodiscard]] FarNearEnd* that_makes_room() const;
-  void make_room();
+  [[nodiscard]] FarNearEnd* that_makes_room() const {
+    return strangers_.that_gives_way(settings_.connections, loop_.now());
+  }
+  bool make_room();
   // A line that strangers cause.
   static void write_limited(base::log::Line& line, std::uint64_t left_out,
                             base::log::Level level = base::log::Level::warning);
@@ -123,7 +125,7 @@ class Far final : private net::Listener::Owner,
   relay::LineLimit lines_;     // about refusals
   relay::LineLimit arrivals_;  // about near ends that anybody may be, coming and going in order
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
-  mutable std::size_t looked_at_ = 0;  // of these, by that_makes_room(): where it goes on
+  Strangers strangers_;  // among these
   std::vector<std::unique_ptr<FarRequest>> requests_;
   net::Listener listener_;
   Far* judge_ = this;  // of requests; nullptr: nobody

@@ -17,6 +17,7 @@ FarLeg::FarLeg(Carrier& carrier, Http2Stream& stream) {
 FarLeg::~FarLeg() { on_closed(); }
 
 void FarLeg::on_closed() {
+  opened.place.reset();
   if (FarNearEnd* const by = std::exchange(opened.by, nullptr)) by->remove(*this);
 }
 
@@ -29,6 +30,7 @@ void FarLeg::revoke() {
 }
 
 void FarLeg::accept() {
+  opened.place.reset();
   if (stream() == nullptr) return;
   stream()->respond(200);
   touch();

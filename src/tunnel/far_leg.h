@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ struct FarOpened {
   const FarSettings* under = nullptr;  // outlives the leg
   Destination destination;
   std::vector<base::Address> servers;  // that were admitted
+  std::unique_ptr<FarPlace> place;     // until the request is answered
 };
 
 // On the worker's thread.

@@ -11,6 +11,10 @@ FarNearEnd::~FarNearEnd() {
   for (FarLeg* leg : legs_) leg->opened.by = nullptr;
 }
 
+void FarNearEnd::prove() {
+  if (!std::exchange(is_proven_, true)) owner_.on_near_end_proven(*this);
+}
+
 void FarNearEnd::add(FarLeg& leg) {
   leg.opened.by = this;
   leg.opened.slot = legs_.size();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "net/loop.h"
 #include "tunnel/connection.h"
 #include "tunnel/connection_table.h"
+#include "tunnel/far_place.h"
+#include "tunnel/strangers.h"
 
 namespace finhold::tunnel {
 
@@ -26,6 +29,7 @@ struct FarAsker {
   base::Address near;
   base::Address client;  // that the near end names; or else itself
   std::string authority;
+  std::unique_ptr<FarPlace> place = nullptr;  // once it was let in
 };
 
 // On the worker's thread.
@@ -35,11 +39,13 @@ class FarNearEnd final : private Connection::Owner {
    public:
     virtual void on_near_end_ready(FarNearEnd& near_end) = 0;
     // A stream was opened: it is to be answered, or to be given events. `token` is a secret.
-    virtual void on_request(const FarAsker& asker, std::string_view token) = 0;
+    virtual void on_request(FarAsker asker, std::string_view token) = 0;
     // A request was answered already, by Http2 (Http2::Events::on_refused): it is none that can
     // become a session.
     virtual void on_malformed_request(const FarNearEnd& near_end, std::string_view authority,
                                       int status) = 0;
+    // It has shown who it is. Told once.
+    virtual void on_near_end_proven(FarNearEnd& near_end) = 0;
     // It is over; `why`: a sentence, or empty if it ended in order. It may be destroyed in the
     // call.
     virtual void on_near_end_gone(FarNearEnd& near_end, const std::string& why) = 0;
@@ -78,18 +84,16 @@ class FarNearEnd final : private Connection::Owner {
 
   [[nodiscard]] const base::Address& address() const { return address_; }
   // The connection is closed, and that is told as any other end.
-  void cut() {
-    connection_->cut();
-    is_cut_ = true;
-  }
-  [[nodiscard]] bool is_cut() const { return is_cut_; }
+  void cut() { connection_->cut(); }
   // Connection::waits_for_us().
-  [[nodiscard]] bool waits_for_us() const { return connection_->waits_for_us(); }
+  [[nodiscard]] bool waits_for_us() const {
+    return connection_ != nullptr && connection_->waits_for_us();
+  }
   [[nodiscard]] net::Instant accepted_at() const { return accepted_at_; }
 
   // It has shown what strangers have not: a certificate of client_ca, or a right token.
-  void prove() { is_proven_ = true; }
-  [[nodiscard]] bool is_proven() const { return is_proven_; }
+  void prove();
+  Strangers::Place place_of_stranger;  // while it has not
 
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
@@ -117,7 +121,6 @@ class FarNearEnd final : private Connection::Owner {
   std::uint64_t streams_ = 0;
   net::Instant accepted_at_;
   bool was_ready_ = false;
-  bool is_cut_ = false;
   bool is_proven_ = false;
 };
 

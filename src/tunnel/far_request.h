@@ -44,7 +44,7 @@ class FarRequest final : private Http2Stream::Events,
   // May call the owner at once.
   void start(net::Instant until);
 
-  [[nodiscard]] const FarAsker& asker() const { return asker_; }
+  [[nodiscard]] FarAsker& asker() { return asker_; }
   [[nodiscard]] const Destination& destination() const { return destination_; }
 
  private:

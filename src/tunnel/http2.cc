@@ -16,7 +16,7 @@ namespace finhold::tunnel {
 namespace {
 
 // Far more than a side that reads lets pile up: answers to PING and SETTINGS, RST_STREAM.
-constexpr std::size_t most_control = std::size_t{1} << 20;
+constexpr std::size_t most_control = std::size_t{256} << 10;
 
 constexpr std::size_t longest_request = std::size_t{8} << 10;
 

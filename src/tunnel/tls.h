@@ -172,7 +172,8 @@ class TlsSession {
   std::string failure_;
   std::uint64_t records_per_key_;
   std::uint64_t records_ = 0;   // written with this key
-  std::uint32_t messages_ = 0;  // of TLS itself, since the last byte was read
+  std::uint64_t messages_ = 0;  // of TLS itself, since the handshake
+  std::uint64_t received_ = 0;  // bytes of data
   TlsState state_ = TlsState::handshaking;
   bool asks_system_;
   bool closed_ = false;

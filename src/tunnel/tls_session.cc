@@ -20,8 +20,10 @@ constexpr std::size_t record_overhead = 5 + 1 + 16;
 // More than the largest handshake has (a chain of certificates), and all that a session keeps.
 constexpr std::size_t most_kept = 256'000;
 
-// KeyUpdates and tickets in a row, without a byte of data: each costs far more than its bytes.
-constexpr std::uint32_t most_messages = 32;
+// KeyUpdates and tickets: each costs far more than its bytes. So many, and one more for so many
+// bytes of data; others renew their keys after some GB.
+constexpr std::uint64_t most_messages = 32;
+constexpr std::uint64_t data_for_message = std::uint64_t{64} << 10U;
 
 // As much of `plain` as goes into the room: whole records, and a short one only where it is the
 // last or the only one.
@@ -76,7 +78,7 @@ TlsSession::Moved TlsSession::read(std::span<const std::byte> ciphertext,
     const int result = SSL_read_ex(ssl_.get(), room.data(), room.size(), &size);
     if (result == 1) {
       moved.made += size;
-      messages_ = 0;
+      received_ += size;
     } else if (!may_go_on(result)) {
       break;
     }
@@ -160,7 +162,7 @@ void TlsSession::check_protocol() {
 bool TlsSession::may_go_on(int result) {
   const int error = SSL_get_error(ssl_.get(), result);
   if (error == SSL_ERROR_WANT_READ) {
-    if (messages_ <= most_messages) return !wire_.starved;
+    if (messages_ <= most_messages + received_ / data_for_message) return !wire_.starved;
     fail(TlsState::failed, "TLS: the other side renews its keys without end");
   } else if (error == SSL_ERROR_ZERO_RETURN) {
     if (state_ == TlsState::open) {

@@ -198,6 +198,10 @@ std::string why_failed() {
       case SSL_R_BAD_PROTOCOL_VERSION_NUMBER:
       case SSL_R_UNEXPECTED_MESSAGE:
         return "what the other side sends is not TLS";
+      case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+        return "the other side's chain of certificates is too long: 8 KiB are taken from a near "
+               "end, "
+               "32 KiB from a far end; leave the authority's own away, or take EC keys";
       case SSL_R_UNSUPPORTED_PROTOCOL:
       case SSL_R_WRONG_SSL_VERSION:
       case SSL_R_VERSION_TOO_LOW:

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import ssl
+from pathlib import Path
 
 import pytest
 from certificates import FAR
-from ends import text_of
+from ends import connect, text_of
 from pair import far_table
 from reloading import WORKERS, Reloading
 from test_pair_door import strangers  # noqa: F401, pylint: disable=unused-import
@@ -94,3 +96,18 @@ def test_a_reload_does_not_believe_an_authority_that_the_system_has_dropped(beli
     assert UNKNOWN in near.finhold.await_event("tunnel cannot be opened")["error"]
     far.await_events("near end gone", WORKERS)
     assert len(far.found("near end connected")) == WORKERS
+
+
+def test_a_chain_of_certificates_is_bounded(start, server, authority, public_path):
+    """Each costs the far end time before it knows whom it talks to."""
+    far = start(far=[far_table([server.address], authority)], limits={"workers": 1})
+    many = public_path / "many.pem"
+    many.write_text(Path(authority.near.certificate).read_text() * 40)
+    context = ssl.create_default_context(cafile=authority.certificate)
+    context.check_hostname = False
+    context.load_cert_chain(str(many), authority.near.key)
+    context.set_alpn_protocols(["h2"])
+    with connect(far.address("far")) as sock, pytest.raises((ssl.SSLError, ConnectionError)):
+        with context.wrap_socket(sock) as over:
+            over.recv(1)
+    assert "chain of certificates is too long: 8 KiB" in far.await_event("refused a connection")["error"]

@@ -5,9 +5,11 @@ import socket
 import subprocess
 
 import pytest
-from ends import connect, text_of
-from finhold import BINARY, config_text
+from ends import Server, connect, text_of
+from finhold import BINARY, config_text, route_to, wait_until
+from name_server import name_server
 from pair import far_table
+from private_network import private_network, with_files
 from scripted import ScriptedNear
 
 TOKEN = "a-Secret.of_40~characters+more/0123456789="
@@ -73,6 +75,52 @@ def test_one_source_does_not_keep_out_the_others(start, server):
             stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2")))
         assert honest.alive()
         honest.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+
+
+def test_black_holes_of_one_near_end_take_nothing_from_others(start):
+    """A quarter of limits.sessions may wait for its names and servers."""
+    with private_network() as network:
+        network.ip("link", "add", "silent", "type", "veth", "peer", "name", "nobody")
+        network.ip("addr", "add", "192.0.2.9/24", "dev", "silent")
+        for device in ("silent", "nobody"):
+            network.ip("link", "set", device, "up")
+        server = Server()
+        to = text_of(server.address)
+        far = start(route_to(server.address), far=[far_table([], allow=["192.0.2.0/24:7", to])],
+                    limits={"workers": 2, "sessions": 100})
+        with contextlib.closing(near_end(far, "127.0.0.2")) as greedy, contextlib.closing(near_end(far, "127.0.0.3")) as other:
+            asked = [greedy.request(f"192.0.2.{20 + number % 200}:7") for number in range(150)]
+            greedy.wait(lambda: sum(greedy.streams[stream].headers is not None for stream in asked) >= 125, "refusals")
+            refused = [stream for stream in asked if greedy.streams[stream].headers is not None]
+            assert {greedy.streams[stream].headers[":status"] for stream in refused} == {"503"}
+            assert "near end" in far.await_event("refused a request")["reason"]
+            other.open(to)
+            server.session(far.address()).close()
+            for stream in set(asked) - set(refused):
+                greedy.reset(stream, 8)
+            greedy.wait(lambda: greedy.refusal(greedy.request(to)) == 200, "room again")
+        server.close()
+
+
+def test_what_waits_for_a_name_has_its_place_among_the_sessions_of_all_workers(start, tmp_path):
+    """Many ask for a name that is answered late: no more of them become sessions than there may be."""
+    with private_network(), name_server() as names:
+        server = Server()
+        resolv_conf = "nameserver 127.0.0.1\noptions timeout:1 attempts:10\n"
+        far = start(far=[far_table([], allow=["127.0.0.1:1-65535"])], limits={"workers": 4, "sessions": 20},
+                    prefix=with_files(tmp_path, hosts="", resolv_conf=resolv_conf))
+        with contextlib.ExitStack() as stack:
+            nears = [stack.enter_context(contextlib.closing(near_end(far, f"127.0.1.{number}"))) for number in range(1, 9)]
+            asked = [(near, near.request(f"late.test:{server.address[1]}")) for near in nears for _ in range(10)]
+            for near in nears:
+                assert near.alive()
+            wait_until(lambda: "late.test" in names.asked)
+            names.names["late.test"] = "127.0.0.1"
+            answers = [near.refusal(stream) for near, stream in asked]
+            assert set(answers) == {200, 503}
+            # Another worker may take the last place first, so the bound is not exact to the last session.
+            assert 20 <= answers.count(200) <= 20 + 4, answers
+        server.close()
 
 
 def test_wrong_tokens_end_the_connection_that_they_come_by(start, server):

@@ -1,6 +1,5 @@
 """SIGHUP closes the far end's door: whoever has a connection from before is judged by what is written now."""
 
-import functools
 import ssl
 
 import pytest
@@ -23,8 +22,9 @@ CONNECT_ERROR = 10
 class Door:
     """A far end with a file, and near ends that are scripted and answer no PING."""
 
-    def __init__(self, start, directory, server: Server):
+    def __init__(self, start, directory, server: Server, prefix: tuple[str, ...] = ()):
         self.server = server
+        self.prefix = prefix
         self.to = text_of(server.address)
         self.listen = text_of(free_address())
         self.path = directory / "far.toml"
@@ -40,7 +40,7 @@ class Door:
 
     def open(self, authority: Authority | None = None, **keys) -> None:
         self.write(authority, **keys)
-        self.far = Reloading(self._start, self.path)
+        self.far = Reloading(self._start, self.path, prefix=self.prefix)
 
     def reload(self, authority: Authority | None = None, **keys) -> None:
         self.write(authority, **keys)
@@ -177,8 +177,7 @@ def test_a_name_that_was_being_looked_up_is_to_be_asked_for_again(start, public_
     with private_network(), name_server() as names:
         server = Server()
         resolv_conf = "nameserver 127.0.0.1\noptions timeout:1 attempts:10\n"
-        started = functools.partial(start, prefix=with_files(tmp_path, hosts="", resolv_conf=resolv_conf))
-        door = Door(started, public_path, server)
+        door = Door(start, public_path, server, with_files(tmp_path, hosts="", resolv_conf=resolv_conf))
         door.open(allow=["127.0.0.1:1-65535"])
         near = door.near()
         waiting = near.request(f"slow.test:{server.address[1]}")

@@ -58,7 +58,7 @@ struct Names {
   }
 
   Asker asker;
-  LookUpQueue queue{16};
+  LookUpQueue queue{64};
   std::vector<LookUp*> under_way;
 };
 
@@ -73,21 +73,18 @@ std::vector<std::string> silent(Names& names, const std::string& owner, int coun
 
 }  // namespace
 
-TEST_CASE("look-ups: one near end has a quarter of the threads for new names, all have a half") {
+TEST_CASE("look-ups: one near end has a sixteenth of the threads for new names, all have a half") {
   Names names;
-  silent(names, "a", 100);
-  CHECK(names.start() == std::vector<std::string>{"a0", "a1", "a2", "a3"});
-  silent(names, "b", 100);
-  CHECK(names.start() == std::vector<std::string>{"b0", "b1", "b2", "b3"});
-  silent(names, "c", 100);
+  for (const char* owner : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+    const std::string first(owner);
+    silent(names, first, 100);
+    CHECK(names.start() ==
+          std::vector<std::string>{first + "0", first + "1", first + "2", first + "3"});
+  }
+  silent(names, "i", 100);
   CHECK(names.start().empty());
   // By turns: the next one is of whose last one began first, and whoever is new comes last.
-  for (const auto& [over, next] : {std::pair{"a0", "a4"},
-                                   {"b0", "b4"},
-                                   {"a1", "c0"},
-                                   {"a2", "a5"},
-                                   {"b1", "b5"},
-                                   {"b2", "c1"}}) {
+  for (const auto& [over, next] : {std::pair{"a0", "a4"}, {"b0", "b4"}, {"a1", "i0"}}) {
     names.finish(over);
     CHECK(names.start() == std::vector<std::string>{next});
   }
@@ -95,37 +92,46 @@ TEST_CASE("look-ups: one near end has a quarter of the threads for new names, al
 
 TEST_CASE("look-ups: names of the configuration have threads beside those of near ends") {
   Names names;
-  silent(names, "a", 9);
-  silent(names, "b", 9);
-  CHECK(names.start().size() == 8);
-  for (const char* name : {"one", "two", "three", "four", "five"}) CHECK(names.ask("", name) == 0);
-  CHECK(names.start() == std::vector<std::string>{"one", "two", "three", "four"});
-  names.finish("a0");
-  CHECK(names.start() == std::vector<std::string>{"five"});
+  for (int i = 0; i < 20; ++i) silent(names, "owner" + std::to_string(i) + ".", 9);
+  CHECK(names.start().size() == 32);
+  for (int i = 0; i < 16; ++i) CHECK(names.ask("", "route" + std::to_string(i)) == 0);
+  CHECK(names.start().size() == 16);
+}
+
+TEST_CASE("look-ups: known names that fall silent leave threads to the configuration") {
+  Names names;
+  for (int i = 0; i < 100; ++i) names.know("known" + std::to_string(i));
+  names.know("of.a.route");
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE(names.ask("owner" + std::to_string(i / 10), "known" + std::to_string(i)) == 0);
+  }
+  CHECK(names.start().size() == 48);  // eight of each of six
+  CHECK(names.ask("another", "known99") == 0);
+  CHECK(names.start().empty());
+  for (const char* name : {"of.a.route", "of.another"}) CHECK(names.ask("", name) == 0);
+  CHECK(names.start() == std::vector<std::string>{"of.a.route", "of.another"});
 }
 
 TEST_CASE("look-ups: known names never wait for new ones") {
   Names names;
-  for (const char* name : {"known", "too", "three", "four", "five"}) names.know(name);
-  for (const char* owner : {"a", "b", "c"}) silent(names, owner, 100);
-  for (int i = 0; i < 10; ++i) REQUIRE(names.ask("", "route" + std::to_string(i)) == 0);
-  CHECK(names.start().size() == 12);
-  CHECK(names.ask("a", "known") == 0);
-  CHECK(names.start() == std::vector<std::string>{"known"});
-  CHECK(names.ask("", "too") == 0);
-  CHECK(names.start() == std::vector<std::string>{"too"});
+  for (int i = 0; i < 12; ++i) names.know("known" + std::to_string(i));
+  for (int i = 0; i < 8; ++i) silent(names, "owner" + std::to_string(i) + ".", 20);
+  for (int i = 0; i < 20; ++i) REQUIRE(names.ask("", "route" + std::to_string(i)) == 0);
+  CHECK(names.start().size() == 48);  // new ones of near ends, and of the configuration
+  CHECK(names.ask("owner0.", "known0") == 0);
+  CHECK(names.start() == std::vector<std::string>{"known0"});
+  CHECK(names.ask("", "known1") == 0);
+  CHECK(names.start() == std::vector<std::string>{"known1"});
   SUBCASE("one that was not answered at once is a new one again") {
-    names.finish("known");
-    CHECK(names.ask("a", "known") == 0);
+    names.finish("known0");
+    CHECK(names.ask("owner0.", "known0") == 0);
     CHECK(names.start().empty());
   }
-  SUBCASE("one near end has a quarter of the threads for them") {
-    CHECK(names.ask("a", "three") == 0);
-    CHECK(names.ask("a", "four") == 0);
-    CHECK(names.ask("a", "five") == 0);
-    CHECK(names.start() == std::vector<std::string>{"three", "four"});  // all 16 are at work
-    names.finish("too", true);
-    CHECK(names.start() == std::vector<std::string>{"five"});
+  SUBCASE("one near end has an eighth of the threads for both") {
+    for (int i = 2; i < 8; ++i) CHECK(names.ask("owner0.", "known" + std::to_string(i)) == 0);
+    CHECK(names.start() == std::vector<std::string>{"known2", "known3", "known4"});
+    names.finish("known0", true);
+    CHECK(names.start() == std::vector<std::string>{"known5"});
   }
 }
 
@@ -208,18 +214,31 @@ TEST_CASE("look-ups: whoever is forgotten is told nothing") {
 
 TEST_CASE("the names that are known are bounded, and the ones used last stay") {
   KnownNames known;
-  known.note("first", true);
-  known.note("second", true);
-  for (std::size_t i = 2; i < KnownNames::most; ++i) known.note(std::to_string(i), true);
-  known.note("first", true);
-  known.note("one more", true);
-  CHECK(known.size() == KnownNames::most);
+  known.note("first", "a", true);
+  known.note("second", "a", true);
+  for (std::size_t i = 2; i < KnownNames::most_of_one; ++i)
+    known.note(std::to_string(i), "a", true);
+  known.note("first", "b", true);
+  known.note("one more", "a", true);
+  CHECK(known.size() == KnownNames::most_of_one);
   CHECK(known.contains("first"));
   CHECK_FALSE(known.contains("second"));
-  known.note("first", false);
+  known.note("first", "b", false);
   CHECK_FALSE(known.contains("first"));
-  known.note("unheard of", false);
-  CHECK(known.size() == KnownNames::most - 1);
+  known.note("unheard of", "a", false);
+  CHECK(known.size() == KnownNames::most_of_one - 1);
+}
+
+TEST_CASE("the names that one owner knows do not push out another's") {
+  KnownNames known;
+  known.note("honest", "b", true);
+  for (std::size_t owner = 0; owner < 20; ++owner) {
+    for (std::size_t i = 0; i < 2 * KnownNames::most_of_one; ++i) {
+      known.note(std::to_string(owner) + "." + std::to_string(i), std::to_string(owner), true);
+    }
+  }
+  CHECK(known.size() == KnownNames::most);
+  CHECK(known.contains("honest"));
 }
 
 }  // namespace finhold::tests

@@ -1,0 +1,50 @@
+// The place of a request that has no answer yet: of a name that is looked up, a server that is
+// dialed. A near end has a part of all sessions for these, so that black holes that it asks for
+// take nothing from others.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+
+#include "base/address.h"
+#include "base/network.h"
+#include "relay/session_table.h"
+
+namespace finhold::tunnel {
+
+// On any thread; given back when it is destroyed.
+class FarPlace {
+ public:
+  // For the near end with that address, or IPv6 network of 64 bits. Nothing: it has its part.
+  static std::unique_ptr<FarPlace> take(relay::SessionQuota& quota, const base::Address& near) {
+    const base::Network of = base::Network::around(near.unmapped(), 64);
+    const std::uint32_t part = std::max(quota.most() / 4, least_part);
+    if (!quota.waiting().take(of, part)) return nullptr;
+    quota.reserve();
+    return std::unique_ptr<FarPlace>(new FarPlace(quota, of));
+  }
+  FarPlace(const FarPlace&) = delete;
+  FarPlace& operator=(const FarPlace&) = delete;
+  ~FarPlace() {
+    become_session();
+    quota_.waiting().give_back(near_);
+  }
+
+  // It counts as a session from now on, and goes on waiting for its server.
+  void become_session() {
+    if (reserves_) quota_.give_back_reserved();
+    reserves_ = false;
+  }
+
+ private:
+  static constexpr std::uint32_t least_part = 16;
+
+  FarPlace(relay::SessionQuota& quota, const base::Network& near) : quota_(quota), near_(near) {}
+
+  relay::SessionQuota& quota_;
+  base::Network near_;
+  bool reserves_ = true;
+};
+
+}  // namespace finhold::tunnel
