@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,20 @@ struct RouteFacts {
   bool is_removed = false;          // by a reload; all but the name is empty
 };
 
+// Of the kernel, that --apply-rules has loaded.
+struct RulesFacts {
+  bool missing = false;        // some of them, at the moment
+  std::uint64_t restored = 0;  // how often somebody had removed them
+};
+
 struct Facts {
   std::string version;
   std::chrono::system_clock::time_point started;
   std::chrono::system_clock::time_point configured;  // read what it runs with
   bool reload_failed = false;                        // the last one, so there is a newer file
   std::uint32_t most_sessions = 0;
-  std::vector<RouteFacts> routes;  // in the order of the configuration
+  std::optional<RulesFacts> rules;  // nothing: finhold has loaded none
+  std::vector<RouteFacts> routes;   // in the order of the configuration
 };
 
 }  // namespace finhold::admin

@@ -196,6 +196,14 @@ std::string metrics_text(const Facts& facts, const Reports& reports,
   add_one(families, "finhold_config_last_reload_success_timestamp_seconds",
           "When the configuration that it runs with was read, since 1970.", MetricType::Gauge,
           std::optional(configured.count()));
+  if (facts.rules) {
+    add_one(families, "finhold_rules_loaded",
+            "1 if all that --apply-rules has loaded is there, else 0.", MetricType::Gauge,
+            std::optional(facts.rules->missing ? 0.0 : 1.0));
+    add_one(families, "finhold_rules_restored_total",
+            "How often rules were loaded again, since somebody had removed them.",
+            MetricType::Counter, std::optional(facts.rules->restored));
+  }
   add_routes(families, facts, reports);
   add_ends(families, reports);
   add_process(families, facts, process);

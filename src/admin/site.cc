@@ -84,7 +84,13 @@ Answer Site::answer(const Request& request, const Reports* reports) const {
   if (reports == nullptr) {
     return {.status = 503, .body = "a worker does not answer within a second\n"};
   }
-  if (path == "/healthz") return {.body = "alive\n"};
+  if (path == "/healthz") {
+    if (facts_.rules && facts_.rules->missing) {
+      return {.status = 503,
+              .body = "the rules that divert connections are missing; the log says why\n"};
+    }
+    return {.body = "alive\n"};
+  }
   if (path == "/metrics") {
     return {.type = "text/plain; version=0.0.4; charset=utf-8",
             .body = metrics_text(facts_, *reports, process_figures())};

@@ -3,7 +3,8 @@
 //   /             the status page
 //   /status.json  what it shows
 //   /metrics      the same for Prometheus, in its text format 0.0.4
-//   /healthz      200 if every worker answers within a second, else 503
+//   /healthz      200 if every worker answers within a second, and what --apply-rules has loaded is
+//                 there; else 503
 //   /readyz       200 until finhold is told to stop, then 503
 #pragma once
 

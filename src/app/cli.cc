@@ -306,7 +306,12 @@ Command CommandLine::check() {
 }
 
 Command CommandLine::rules() {
-  if (rules_->count("--config") == 0) return refuse("rules needs a file: --config FILE");
+  if (rules_->count("--config") == 0) {
+    if (!remove_) return refuse("rules needs a file: --config FILE");
+    // Also after a crash, whatever is the matter with the file by then.
+    out_ << as_script(programs_that_remove(), "Made by: finhold rules --remove");
+    return {};
+  }
   const auto config = load();
   if (!config) return {.exit_code = bad_usage};
   const std::string written = "finhold rules --config " + printable(config_path_);

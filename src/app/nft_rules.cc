@@ -239,10 +239,16 @@ std::string tproxy_rules(const std::vector<const Route*>& routes) {
          mark + " accept comment \"to a server\"\n\t\tfib saddr type != local notrack\n\t}\n";
 }
 
-std::string table_of(const Config& config) {
+// The first lines of every "table" that names an existing one must be the same.
+std::string begin_table(TableOwner owner) {
+  return owner == TableOwner::loader ? "table inet finhold {\n\tflags owner\n"
+                                     : "table inet finhold {\n";
+}
+
+std::string table_of(const Config& config, TableOwner owner) {
   const auto redirecting = routes_of(config, Intercept::redirect);
   const auto gateways = routes_of(config, Intercept::tproxy);
-  std::string text = std::string(no_table) + "table inet finhold {\n";
+  std::string text = std::string(no_table) + begin_table(owner);
   std::string chains;
   if (!redirecting.empty()) chains += redirect_rules(config, redirecting);
   if (!gateways.empty()) chains += tproxy_rules(gateways);
@@ -250,9 +256,10 @@ std::string table_of(const Config& config) {
 }
 
 // Empty if there is nothing for it to do.
-std::string patience_of(const Config& config) {
-  std::string text = R"(table inet finhold {
-	ct timeout patient4 { protocol tcp; l3proto ip; policy = { fin_wait : 86400, close_wait : 86400 }; }
+std::string patience_of(const Config& config, TableOwner owner) {
+  std::string text =
+      begin_table(owner) +
+      R"(	ct timeout patient4 { protocol tcp; l3proto ip; policy = { fin_wait : 86400, close_wait : 86400 }; }
 	ct timeout patient6 { protocol tcp; l3proto ip6; policy = { fin_wait : 86400, close_wait : 86400 }; }
 
 	chain redirected {
@@ -305,6 +312,16 @@ void remove_routing(std::vector<Program>& programs, const std::string& family) {
   programs.push_back({.words = local_route(family, "del"), .may_fail = true});
 }
 
+Families routed_families(const Config& config) {
+  Families routed;
+  for (const Route* route : routes_of(config, Intercept::tproxy)) {
+    const Families families = families_of(route->listen);
+    routed.v4 = routed.v4 || families.v4;
+    routed.v6 = routed.v6 || families.v6;
+  }
+  return routed;
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
@@ -330,24 +347,27 @@ Families families_of(const base::Address& listen) {
   return {.v4 = listen.is_any(), .v6 = true};
 }
 
-std::vector<Program> programs_that_load(const Config& config) {
-  FINHOLD_CHECK(any_wants_rules(config));
-  Families routed;
-  for (const Route* route : routes_of(config, Intercept::tproxy)) {
-    const Families families = families_of(route->listen);
-    routed.v4 = routed.v4 || families.v4;
-    routed.v6 = routed.v6 || families.v6;
-  }
+std::vector<Program> programs_that_route(const Config& config) {
+  const Families routed = routed_families(config);
   std::vector<Program> programs;
-  // Routing before marks, and the other way round at the end: what is marked and not routed would
-  // go on to its server, which answers packets of an unknown connection by a reset.
-  if (routed.v4 || routed.v6) programs.push_back({.why = "What is marked is delivered here."});
   if (routed.v4) add_routing(programs, "-4");
   if (routed.v6) add_routing(programs, "-6");
+  return programs;
+}
+
+std::vector<Program> programs_that_load(const Config& config, TableOwner owner) {
+  FINHOLD_CHECK(any_wants_rules(config));
+  const Families routed = routed_families(config);
+  // Routing before marks, and the other way round at the end: what is marked and not routed would
+  // go on to its server, which answers packets of an unknown connection by a reset.
+  std::vector<Program> programs = programs_that_route(config);
+  if (!programs.empty()) {
+    programs.insert(programs.begin(), {.why = "What is marked is delivered here."});
+  }
   programs.push_back({.words = {"nft", "-f", "-"},
-                      .input = table_of(config),
+                      .input = table_of(config, owner),
                       .why = "All of the table is replaced in one step."});
-  const std::string patience = patience_of(config);
+  const std::string patience = patience_of(config, owner);
   if (!patience.empty()) {
     programs.push_back({.words = {"nft", "-f", "-"},
                         .input = patience,
@@ -373,11 +393,13 @@ std::vector<Program> programs_that_stop_catching(const Config& config) {
   return {{.words = {"nft", "-f", "-"}, .input = text}};
 }
 
-std::vector<Program> programs_that_remove() {
+std::vector<Program> programs_that_remove(TableOwner owner) {
   std::vector<Program> programs;
-  programs.push_back({.words = {"nft", "-f", "-"},
-                      .input = no_table,
-                      .why = "Added first, so that it is no error if there is none."});
+  if (owner == TableOwner::nobody) {
+    programs.push_back({.words = {"nft", "-f", "-"},
+                        .input = no_table,
+                        .why = "Added first, so that it is no error if there is none."});
+  }
   remove_routing(programs, "-4");
   remove_routing(programs, "-6");
   return programs;

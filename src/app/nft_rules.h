@@ -49,14 +49,26 @@ struct Program {
   std::string why = {};  // a sentence for a reader of the script
 };
 
-// Requires any_wants_rules(). Replaces whatever set was there, without a moment without rules.
-std::vector<Program> programs_that_load(const Config& config);
+// Whose the table is.
+enum class TableOwner : std::uint8_t {
+  nobody,  // it stays when who has loaded it ends, and everybody may change it
+  loader,  // it goes with the netlink socket that has loaded it, and only that one may change it
+};
+
+// Requires any_wants_rules(). Replaces whatever set was there that is nobody's, without a moment
+// without rules.
+std::vector<Program> programs_that_load(const Config& config,
+                                        TableOwner owner = TableOwner::nobody);
+
+// What of it is no table: to be run again when somebody has taken it away. None: there is nothing.
+std::vector<Program> programs_that_route(const Config& config);
 
 // No new connection is diverted any more; those that were stay so. Fails if nothing is loaded.
 std::vector<Program> programs_that_stop_catching(const Config& config);
 
-// Whatever is loaded is removed; fine if nothing is.
-std::vector<Program> programs_that_remove();
+// Whatever is loaded is removed; fine if nothing is. Without a table that is somebody's: that goes
+// with its owner.
+std::vector<Program> programs_that_remove(TableOwner owner = TableOwner::nobody);
 
 // The same for a shell. `heading` is put above it, as a comment of that one line.
 std::string as_script(const std::vector<Program>& programs, const std::string& heading);

@@ -1,21 +1,25 @@
 #include "app/rules_keeper.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <exception>
 #include <fcntl.h>
+#include <poll.h>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 
+#include "app/nft_library.h"
 #include "app/nft_rules.h"
 #include "app/privileges.h"
 #include "app/run_program.h"
 #include "net/local_socket.h"
+#include "net/routing_notices.h"
 #include "net/rules_lock.h"
 
 namespace finhold::app {
@@ -32,11 +36,17 @@ constexpr char stop_all = 's';
 constexpr char done = '+';
 constexpr char not_done = '-';
 constexpr char at_the_end = 0;
+constexpr char notice = 127;  // what nobody has asked for
 constexpr auto longest_answer = std::chrono::seconds(30);
 
 constexpr auto longest_removal = std::chrono::seconds(10);
 // Of the kernel no event of the lock's end can be had.
 constexpr auto between_tries = std::chrono::milliseconds(20);
+
+// Somebody who removes the rules again and again is not fought in a circle: each time within `calm`
+// the next try waits twice as long.
+constexpr auto calm = std::chrono::seconds(60);
+constexpr auto longest_pause = std::chrono::seconds(30);
 
 class Keeper {
  public:
@@ -44,8 +54,10 @@ class Keeper {
 
   // Returns the exit code.
   int run() {
-    for (const int each : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE}) {
-      static_cast<void>(std::signal(each, SIG_IGN));  // NOLINT(cert-err33-c)
+    // finhold is ended by these, and its end is what this process goes by. (What the processor
+    // raises here still ends it.)
+    for (int each = 1; each <= SIGRTMAX; ++each) {
+      if (each != SIGCHLD) static_cast<void>(std::signal(each, SIG_IGN));  // NOLINT(cert-err33-c)
     }
     prctl(PR_SET_NAME, "finhold-rules", 0, 0, 0);
     if (const auto mistake = keep_net_admin_only(config_)) {
@@ -53,13 +65,14 @@ class Keeper {
       tell(1, mistake);
       return 1;
     }
-    std::array<char, 2> question{};
-    while (read(socket_.get(), question.data(), question.size()) == 2) {
+    while (wait()) {
+      std::array<char, 2> question{};
+      if (read(socket_.get(), question.data(), question.size()) != 2) break;
       const auto [what, number] = question;
-      tell(number, what == load_all ? load() : run_programs(programs_that_stop_catching(config_)));
+      tell(number, what == load_all ? load() : stop_catching());
     }
     // Only who has the lock may have loaded something.
-    const auto mistake = lock_.is_held() ? run_programs(programs_that_remove()) : std::nullopt;
+    const auto mistake = lock_.is_held() ? remove() : std::nullopt;
     if (!tell(at_the_end, mistake) && mistake) {
       const std::string line = "finhold: cannot remove its rules: " + mistake->text + "\n";
       static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
@@ -68,16 +81,78 @@ class Keeper {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  // For a question; meanwhile the routing is looked after. False: there will be none.
+  bool wait() {
+    for (;;) {
+      std::array<pollfd, 2> wanted = {{{socket_.get(), POLLIN, 0}, {removals_.fd(), POLLIN, 0}}};
+      int within = -1;
+      if (restore_at_) {
+        const auto left = std::max(*restore_at_ - Clock::now(), Clock::duration::zero());
+        within = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+      }
+      const int ready = poll(wanted.data(), wanted.size(), within);
+      if (ready < 0 && errno != EINTR) return false;
+      if (ready > 0 && wanted[1].revents != 0) note_removal();
+      if (restore_at_ && Clock::now() >= *restore_at_) restore();
+      if (ready > 0 && wanted[0].revents != 0) return true;
+    }
+  }
+
+  void note_removal() {
+    if (!removals_.take(divert_priority, divert_table) || restore_at_) return;
+    const auto now = Clock::now();
+    if (now - restored_at_ > calm) pause_ = {};
+    restore_at_ = now + pause_;
+    lengthen_pause();
+    tell_notice(RulesKeeper::Notice::What::removed, "");
+  }
+
+  void restore() {
+    restore_at_.reset();
+    const auto mistake = run_programs(programs_that_route(config_));
+    restored_at_ = Clock::now();
+    if (!mistake) return tell_notice(RulesKeeper::Notice::What::restored, "");
+    restore_at_ = restored_at_ + pause_;
+    lengthen_pause();
+    tell_notice(RulesKeeper::Notice::What::removed, mistake->text);
+  }
+
+  void lengthen_pause() {
+    pause_ = std::clamp<Clock::duration>(2 * pause_, std::chrono::seconds(1), longest_pause);
+  }
+
   std::optional<Mistake> load() {
     if (auto mistake = take_lock()) return mistake;
-    auto mistake = run_programs(programs_that_load(config_));
+    auto nft = NftLibrary::load();
+    if (!nft.ok()) return nft.error();
+    nft_.emplace(std::move(nft.value()));
+    auto mistake = run_programs(programs_that_load(config_, TableOwner::loader), &*nft_);
+    if (!mistake && !programs_that_route(config_).empty()) mistake = hear_of_removals();
     // Half a set would be worse than none.
-    if (mistake) static_cast<void>(run_programs(programs_that_remove()));
+    if (mistake) static_cast<void>(remove());
     return mistake;
   }
 
+  std::optional<Mistake> hear_of_removals() {
+    const base::Error error = removals_.open();
+    if (error.code != 0) return Mistake{"rtnetlink: " + error.text()};
+    // Somebody may have been quicker.
+    return run_programs(programs_that_route(config_));
+  }
+
+  std::optional<Mistake> stop_catching() {
+    return run_programs(programs_that_stop_catching(config_), nft_ ? &*nft_ : nullptr);
+  }
+
+  // What is marked and not routed would go on to its server: the table first.
+  std::optional<Mistake> remove() {
+    nft_.reset();
+    return run_programs(programs_that_remove(TableOwner::loader));
+  }
+
   std::optional<Mistake> take_lock() {
-    using Clock = std::chrono::steady_clock;
     const auto give_up = Clock::now() + longest_removal;
     for (;;) {
       const base::Error error = lock_.take();
@@ -104,9 +179,18 @@ class Keeper {
     return net::send_packet(socket_.get(), number + text);
   }
 
+  void tell_notice(RulesKeeper::Notice::What what, const std::string& why) {
+    net::send_packet(socket_.get(), std::string{notice, static_cast<char>(what)} + why);
+  }
+
   const Config& config_;
   Descriptor socket_;
   net::RulesLock lock_;
+  std::optional<NftLibrary> nft_;  // whose table is loaded
+  net::RoutingNotices removals_;
+  std::optional<Clock::time_point> restore_at_;  // the routing, which somebody has removed
+  Clock::time_point restored_at_;
+  Clock::duration pause_{};
 };
 
 }  // namespace
@@ -148,6 +232,19 @@ RulesKeeper::RulesKeeper(RulesKeeper&& from) noexcept
 
 RulesKeeper::~RulesKeeper() { static_cast<void>(remove()); }
 
+void RulesKeeper::note(const std::string& packet) {
+  if (packet.size() < 2 || packet[0] != notice) return;
+  notices_.push_back({static_cast<Notice::What>(packet[1]), packet.substr(2)});
+}
+
+std::vector<RulesKeeper::Notice> RulesKeeper::notices() {
+  while (const auto packet = net::receive_packet(socket_.get(), std::chrono::milliseconds(0))) {
+    if (packet->empty()) break;
+    note(*packet);
+  }
+  return std::exchange(notices_, {});
+}
+
 std::optional<Mistake> RulesKeeper::load() { return ask(load_all); }
 
 std::optional<Mistake> RulesKeeper::stop_catching() { return ask(stop_all); }
@@ -165,7 +262,7 @@ std::optional<Mistake> RulesKeeper::remove() {
 }
 
 std::optional<Mistake> RulesKeeper::ask(char what) {
-  ++asked_;
+  asked_ = static_cast<char>(asked_ + 1 == notice ? 1 : asked_ + 1);
   net::send_packet(socket_.get(), std::string{what, asked_});
   return answer(asked_);
 }
@@ -176,9 +273,9 @@ std::optional<Mistake> RulesKeeper::answer(char number) {
     if (!packet) return Mistake{"nft or ip does not come to an end"};
     if (packet->size() < 2) {
       return Mistake{
-          "the process that keeps the rules was ended by somebody; \"finhold rules --config FILE "
-          "--remove | sh\" takes away what it has left"};
+          "the process that keeps the rules was ended by somebody, and its rules with it"};
     }
+    note(*packet);
     if ((*packet)[0] != number) continue;
     if ((*packet)[1] == done) return std::nullopt;
     return Mistake{packet->substr(2)};

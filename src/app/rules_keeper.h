@@ -3,13 +3,17 @@
 //
 // A child that is forked before any thread exists. It alone keeps CAP_NET_ADMIN; finhold itself,
 // which reads what strangers send, has none while it runs. It sees the end of finhold as the end of
-// a socket, so the rules go also after SIGKILL; SIGTERM and SIGINT, which a terminal or systemd
-// send to both, it leaves to finhold. What it cannot survive (SIGKILL for itself too, a power cut)
-// leaves a set that the next start replaces; the socket tells finhold of the former.
+// a socket, so the rules go also after SIGKILL; signals that a terminal or systemd send to both,
+// SIGABRT of a watchdog too, it leaves to finhold. The table is its own (nft_library.h): nobody
+// else can flush it, and it goes with the process, whatever ends that. What is left then are rules
+// and routes that concern nothing any more, and that the next start replaces. Policy routing
+// belongs to nobody: the keeper hears when somebody removes it, and adds it again.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <sys/types.h>
+#include <vector>
 
 #include "app/config.h"
 #include "base/result.h"
@@ -34,8 +38,17 @@ class RulesKeeper {
   std::optional<base::Mistake> load();
   // New connections go their own way again; those of sessions stay diverted.
   std::optional<base::Mistake> stop_catching();
-  // EPOLLRDHUP there: the child has ended, though nobody has called remove(). Valid until then.
+  // EPOLLRDHUP there: the child has ended, though nobody has called remove(), and the table with
+  // it. EPOLLIN: notices(). Valid until then.
   [[nodiscard]] int socket() const { return socket_.get(); }
+
+  struct Notice {
+    enum class What : char { removed = 'r', restored = 'b' };
+    What what;
+    std::string why;  // of a removal that cannot be undone yet: what was tried
+  };
+  // What has come since the last call; waits for nothing.
+  std::vector<Notice> notices();
 
   // Ends the child. Nothing is done by a second call.
   std::optional<base::Mistake> remove();
@@ -44,10 +57,12 @@ class RulesKeeper {
   RulesKeeper(net::Descriptor socket, pid_t child) : socket_(std::move(socket)), child_(child) {}
   std::optional<base::Mistake> ask(char what);
   std::optional<base::Mistake> answer(char number);
+  void note(const std::string& packet);
 
   net::Descriptor socket_;
   pid_t child_;
   char asked_ = 0;
+  std::vector<Notice> notices_;
 };
 
 }  // namespace finhold::app

@@ -133,9 +133,14 @@ Mistake failure(const std::vector<std::string>& words, const Outcome& outcome) {
 
 }  // namespace
 
-std::optional<Mistake> run_programs(const std::vector<Program>& programs) {
+std::optional<Mistake> run_programs(const std::vector<Program>& programs, NftLibrary* nft) {
   for (const Program& program : programs) {
     if (program.words.empty()) continue;
+    if (nft != nullptr && program.words.front() == "nft") {
+      auto mistake = nft->run(program.input);
+      if (mistake && !program.may_fail) return mistake;
+      continue;
+    }
     if (!program.unless.empty() && finds(program.unless)) continue;
     for (int i = 0; i < program.at_most; ++i) {
       const Outcome outcome = run(program.words, program.input);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "app/nft_library.h"
 #include "app/nft_rules.h"
 #include "base/result.h"
 
@@ -15,6 +16,8 @@ namespace finhold::app {
 // that pass an exec, and nothing open but standard streams that are none of ours. Blocks; leaves a
 // thread's signal mask and every signal's disposition to them. With SIGCHLD ignored nobody can tell
 // how they end: each has then failed (ECHILD).
-std::optional<base::Mistake> run_programs(const std::vector<Program>& programs);
+// `nft`: does in place of the program nft what that would be given; nullptr: the program does.
+std::optional<base::Mistake> run_programs(const std::vector<Program>& programs,
+                                          NftLibrary* nft = nullptr);
 
 }  // namespace finhold::app

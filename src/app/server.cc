@@ -70,7 +70,7 @@ class Server final : private net::Wake::Listener,
         poller_(loop),
         signals_(poller_, our_signals, *this),
         notify_(loop, timers, quota_, workers_) {
-    if (rules_) refuse_start(poller_.add(rules_->socket(), EPOLLRDHUP | EPOLLET, *this));
+    if (rules_) refuse_start(poller_.add(rules_->socket(), EPOLLIN | EPOLLRDHUP | EPOLLET, *this));
     if (admin) admin_.emplace(facts(), *std::move(admin), loop, poller_, timers);
     for (auto& sockets : listening.sockets) {
       workers_.push_back(
@@ -112,6 +112,9 @@ class Server final : private net::Wake::Listener,
     admin_.reset();
   }
 
+  // There is nothing to be removed any more.
+  [[nodiscard]] bool has_lost_rules() const { return lost_rules_; }
+
  private:
   void on_signal(int number) override {
     if (number == SIGHUP) {
@@ -121,21 +124,27 @@ class Server final : private net::Wake::Listener,
       return;
     }
     if (!stopping_) {
-      stopping_ = true;
-      if (admin_) admin_->stop();
-      log::Line("stopping: no new connections; sessions may finish, a second signal resets them")
-          .add("sessions", quota_.open())
-          .add("drain", base::format_duration(drain()))
-          .write(log::Level::info);
-      notify_.stopping(drain());
-      // First of all: a diverted connection that finds no listener is refused.
-      if (rules_) tell("cannot stop catching connections", rules_->stop_catching());
-      for (const auto& worker : workers_) worker->drain();
-      arm(loop_.now() + static_cast<net::Instant>(drain().count()));
+      stop();
     } else {
       log::info("stopping at once: the sessions that are left are reset");
       cut();
     }
+  }
+
+  void stop() {
+    stopping_ = true;
+    if (admin_) admin_->stop();
+    log::Line("stopping: no new connections; sessions may finish, a second signal resets them")
+        .add("sessions", quota_.open())
+        .add("drain", base::format_duration(drain()))
+        .write(log::Level::info);
+    notify_.stopping(drain());
+    // First of all: a diverted connection that finds no listener is refused.
+    if (rules_ && !lost_rules_) {
+      tell("cannot stop catching connections", rules_->stop_catching());
+    }
+    for (const auto& worker : workers_) worker->drain();
+    arm(loop_.now() + static_cast<net::Instant>(drain().count()));
   }
 
   void reload() {
@@ -199,6 +208,7 @@ class Server final : private net::Wake::Listener,
     facts.configured = configured_;
     facts.reload_failed = reload_failed_;
     facts.most_sessions = quota_.most();
+    if (rules_) facts.rules = admin::RulesFacts{rules_missing_, rules_restored_};
     return facts;
   }
 
@@ -227,14 +237,43 @@ class Server final : private net::Wake::Listener,
     throw std::system_error(error.code, std::generic_category(), error.operation);
   }
 
-  // While the loop runs, the process that keeps the rules does not end by itself. No other
-  // one can be started: finhold has given up what that would need.
-  void on_ready(std::uint32_t) override {
+  void on_ready(std::uint32_t events) override {
+    for (const RulesKeeper::Notice& notice : rules_->notices()) note(notice);
+    if ((events & EPOLLRDHUP) != 0) lose_rules();
+  }
+
+  void note(const RulesKeeper::Notice& notice) {
+    rules_missing_ = notice.what == RulesKeeper::Notice::What::removed;
+    if (!rules_missing_) {
+      ++rules_restored_;
+      log::info("the policy routing of --apply-rules is there again");
+    } else if (notice.why.empty()) {
+      log::Line(
+          "somebody has removed the policy routing of --apply-rules: it is added again; stop who "
+          "does that (systemd-networkd: ManageForeignRoutingPolicyRules=no, "
+          "ManageForeignRoutes=no)")
+          .write(log::Level::warning);
+    } else {
+      log::Line(
+          "cannot add the policy routing of --apply-rules again; that is tried once more soon")
+          .add("error", notice.why)
+          .write(log::Level::error);
+    }
+    tell_admin();
+  }
+
+  // While the loop runs, the process that keeps the rules does not end by itself. No other one can
+  // be started, since finhold has given up what that would need; but who has started finhold can
+  // start it again.
+  void lose_rules() {
+    if (lost_rules_) return;
+    lost_rules_ = rules_missing_ = true;
+    tell_admin();
     log::Line(
-        "the process that keeps the rules was ended by somebody: connections stay diverted, also "
-        "when finhold ends, until it is started again or \"finhold rules --config FILE --remove | "
-        "sh\" is run")
+        "the process that keeps the rules was ended by somebody, and its rules with it: nothing is "
+        "diverted any more, so finhold stops, to be started again")
         .write(log::Level::error);
+    if (!stopping_) stop();
   }
 
   void on_wake() override {
@@ -269,6 +308,9 @@ class Server final : private net::Wake::Listener,
   bool reloading_ = false;
   bool reload_wanted_ = false;
   bool stopping_ = false;
+  std::uint64_t rules_restored_ = 0;
+  bool rules_missing_ = false;
+  bool lost_rules_ = false;
 };
 
 void tell_no_start(const std::exception& failure) {
@@ -314,6 +356,7 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
   }
 
   net::hold_signals(our_signals);
+  int code = 0;
   try {
     net::Loop loop;
     net::Timers timers(loop);
@@ -323,8 +366,10 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
                    // last
     server.start();
     server.run();
+    code = server.has_lost_rules() ? 1 : 0;
     // The rules had to stay for the sessions.
-    if (rules && !tell("cannot remove the rules", rules->remove())) log::info("rules removed");
+    if (rules && code == 0 && !tell("cannot remove the rules", rules->remove()))
+      log::info("rules removed");
   } catch (const std::exception& failure) {
     tell_no_start(failure);
     log::stop();
@@ -335,8 +380,8 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
   log::stop();
   // Every session is over; only a name that nobody waits for is still looked up, perhaps for a long
   // time, and that thread must not find a process half gone.
-  if (!ended) std::_Exit(0);
-  return 0;
+  if (!ended) std::_Exit(code);
+  return code;
 }
 
 }  // namespace finhold::app

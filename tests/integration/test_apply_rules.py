@@ -1,11 +1,13 @@
 """finhold run --apply-rules: the rules come and go with it, however it ends."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 
 import pytest
+from admin import Admin
 from finhold import config_text, wait_until
 from private_network import private_network
 from privileges import GID, UID, USER, expect_only, mask, unprivileged
@@ -38,11 +40,15 @@ def children(pid: int) -> list[int]:
 
 
 def expect_loaded(routes: list[dict], tmp_path) -> None:
-    """Exactly what the printed script loads."""
+    """Exactly what the printed script loads, but for whose it is."""
     loaded = state()
-    assert "table inet finhold {" in loaded["nft list ruleset"]
-    run(script(tmp_path, routes))
-    assert state() == loaded
+    table = loaded["nft list ruleset"]
+    assert "flags owner" in table
+    loaded["nft list ruleset"] = re.sub(r"table inet finhold-lock .*?\n}\n", "", table, flags=re.S)
+    loaded["nft list ruleset"] = re.sub(r" # progname \S+|\tflags owner\n\n?", "", loaded["nft list ruleset"])
+    with private_network():
+        run(script(tmp_path, routes))
+        assert state() == loaded
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -61,29 +67,104 @@ def test_the_rules_go_with_finhold(network, apply, tmp_path, number):
             assert state() == before
 
 
-def test_a_set_that_a_crash_has_left_is_replaced(network, apply, tmp_path):
+def test_a_set_that_somebody_has_left_is_replaced(network, apply, tmp_path):
     before = state()
-    finhold = apply(*BOTH)
-    [keeper] = children(finhold.pid)
-    os.kill(keeper, signal.SIGKILL)
-    finhold.kill()
-    assert "table inet finhold {" in state()["nft list ruleset"]
+    run(script(tmp_path, BOTH))
     finhold = apply(SIDECAR)
     expect_loaded([SIDECAR], tmp_path)
     finhold.stop()
     assert state() == before
 
 
-def test_the_death_of_the_keeper_is_told_at_once(network, apply):
+def test_the_table_goes_with_the_keeper_whatever_ends_that(network, apply, tmp_path):
+    """Both at once, so that nobody is left to remove anything: no connection is diverted to nobody."""
+    before = state()
+    finhold = apply(*BOTH)
+    [keeper] = children(finhold.pid)
+    os.kill(keeper, signal.SIGSTOP)
+    finhold.kill()
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: "finhold" not in state()["nft list ruleset"])
+    finhold = apply(SIDECAR)  # takes away the routing that was left, too
+    finhold.stop()
+    assert state() == before
+
+
+def test_finhold_ends_when_its_rules_have_gone_with_the_keeper(network, apply):
+    """So that it is started again: by itself it could not load them."""
     finhold = apply(*BOTH)
     [keeper] = children(finhold.pid)
     os.kill(keeper, signal.SIGKILL)
     line = finhold.await_event("the process that keeps the rules was ended by somebody")
-    assert line.level == "error" and "finhold rules --config FILE --remove" in line.line
-    finhold.signal()
-    finhold.await_exit()
+    assert line.level == "error" and "stops, to be started again" in line.line
+    finhold.await_exit(1)
     assert len(finhold.found("the process that keeps the rules")) == 1
-    assert "finhold rules --config FILE --remove" in finhold.await_event("cannot remove the rules").line
+    assert not finhold.found("cannot")
+
+
+def test_the_keeper_outlives_every_signal_that_a_unit_gets(network, apply):
+    """SIGABRT of a watchdog goes to all of its processes."""
+    finhold = apply(*BOTH)
+    [keeper] = children(finhold.pid)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+        os.kill(keeper, number)
+    os.kill(finhold.pid, signal.SIGKILL)
+    finhold.kill()
+    wait_until(lambda: "finhold" not in state()["nft list ruleset"] and "5382" not in state()["ip rule"])
+
+
+def flush() -> None:
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+
+
+def test_others_cannot_flush_its_table(network, apply, tmp_path):
+    finhold = apply(*BOTH)
+    flush()
+    refused = subprocess.run(["nft", "delete", "table", "inet", "finhold"], capture_output=True, text=True)
+    assert refused.returncode != 0 and "not permitted" in refused.stderr
+    expect_loaded(BOTH, tmp_path)
+    finhold.stop()
+
+
+def remove_a_rule(family: str) -> None:
+    subprocess.run(["ip", family, "rule", "del", "priority", "538"], check=True)
+
+
+def remove_a_route(family: str) -> None:
+    subprocess.run(["ip", family, "route", "flush", "table", "5382"], check=True)
+
+
+@pytest.mark.parametrize("remove", [remove_a_rule, remove_a_route])
+@pytest.mark.parametrize("family", ["-4", "-6"])
+def test_policy_routing_that_somebody_removes_is_added_again(network, apply, tmp_path, family, remove):
+    finhold = apply(*BOTH)
+    remove(family)
+    line = finhold.await_event("somebody has removed the policy routing")
+    assert line.level == "warning" and "systemd-networkd" in line.line
+    finhold.await_event("the policy routing of --apply-rules is there again")
+    expect_loaded(BOTH, tmp_path)
+    finhold.stop()
+
+
+def test_missing_rules_are_no_good_health(network, start, public_path, tmp_path):
+    """Who removes them again at once has to wait; meanwhile finhold is not well, and says so."""
+    path = public_path / "apply.toml"
+    path.write_text(config_text([GATEWAY], {"admin": {"listen": "127.0.0.1:0"}}))
+    finhold = start(arguments=("--config", str(path), *APPLY))
+    admin = Admin(finhold)
+    assert admin.metrics()["finhold_rules_loaded"] == 1
+    for times in (1, 2):
+        remove_a_rule("-4")
+        finhold.await_events("somebody has removed the policy routing", times)
+        if times == 2:
+            assert admin.ask("/healthz")[0] == 503
+            assert admin.metrics()["finhold_rules_loaded"] == 0
+        finhold.await_events("the policy routing of --apply-rules is there again", times)
+    assert admin.ask("/healthz")[0] == 200
+    numbers = admin.metrics()
+    assert (numbers["finhold_rules_loaded"], numbers["finhold_rules_restored_total"]) == (1, 2)
+    expect_loaded([GATEWAY], tmp_path)
+    finhold.stop()
 
 
 def test_a_restart_waits_for_the_removal(network, apply, tmp_path):

@@ -35,6 +35,7 @@ Facts some_facts() {
           .configured = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000)),
           .reload_failed = true,
           .most_sessions = 100,
+          .rules = {},
           .routes = {{.name = "orders",
                       .listen = "127.0.0.1:7000",
                       .server = "db.internal:5432",

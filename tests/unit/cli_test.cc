@@ -374,6 +374,10 @@ TEST_CASE("rules prints a script, and says so if there is nothing to print") {
         "finhold: " + std::string(sample) +
             " needs no rules; write intercept and catch in each route that is to have some\n");
   CHECK(refused({"rule"}) == "finhold: unknown command \"rule\"; did you mean \"rules\"?\n");
+  // After a crash, whatever is the matter with the file by then.
+  const Outcome without = parse({"rules", "--remove"});
+  CHECK(without.command.exit_code == 0);
+  CHECK(without.out.find("delete table inet finhold\n") != std::string::npos);
   CHECK(refused({"run", "--remove"}) == "finhold: --remove is a flag of finhold rules\n");
   CHECK(refused({"rules", "check"}) == "finhold: check and rules exclude each other\n");
 }
