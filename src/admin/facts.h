@@ -32,6 +32,7 @@ struct Facts {
   std::chrono::system_clock::time_point configured;  // read what it runs with
   bool reload_failed = false;                        // the last one, so there is a newer file
   std::uint32_t most_sessions = 0;
+  bool ready_with_tunnels = true;   // only while each tunnel of a route has a connection
   std::optional<RulesFacts> rules;  // nothing: finhold has loaded none
   std::vector<RouteFacts> routes;   // in the order of the configuration
 };

@@ -13,7 +13,6 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr std::string_view end_of_header = "\r\n\r\n";
 constexpr std::uint64_t largest_answer = std::uint64_t{64} << 20;
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
@@ -24,6 +23,17 @@ std::string_view without_port(std::string_view host) {
   const auto colon = host.rfind(':');
   if (colon == std::string_view::npos) return host;
   return bracket == std::string_view::npos || bracket < colon ? host.substr(0, colon) : host;
+}
+
+// A line may end by LF alone (RFC 9112 section 2.2), as people write it by hand.
+std::string with_whole_line_ends(std::string_view text) {
+  std::string whole;
+  whole.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) whole += '\r';
+    whole += text[i];
+  }
+  return whole;
 }
 
 // A page may load nothing at all but its own scripts and styles, which bear the nonce, and speak to
@@ -39,10 +49,12 @@ std::string content_policy(const std::string& nonce) {
 }  // namespace
 
 bool is_complete(std::string_view text) {
-  return text.find(end_of_header) != std::string_view::npos;
+  return text.find("\n\r\n") != std::string_view::npos ||
+         text.find("\n\n") != std::string_view::npos;
 }
 
-std::optional<Request> parse_request(std::string_view text) {
+std::optional<Request> parse_request(std::string_view as_sent) {
+  const std::string text = with_whole_line_ends(as_sent);
   http::request_parser<http::empty_body> parser;
   parser.header_limit(largest_request);
   parser.skip(true);  // no body: it is neither read nor needed

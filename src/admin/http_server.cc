@@ -7,9 +7,11 @@
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <unordered_map>
 
 #include "admin/http.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "net/socket.h"
 
 namespace finhold::admin {
@@ -19,8 +21,12 @@ class HttpServer::Connection final : private net::Watcher,
                                      private net::Timer,
                                      private Collector::Reader {
  public:
-  Connection(HttpServer& server, net::Descriptor fd)
-      : net::Timer(server.timers_), server_(server), fd_(std::move(fd)) {
+  Connection(HttpServer& server, net::Descriptor fd, const base::Address& client)
+      : net::Timer(server.timers_),
+        server_(server),
+        fd_(std::move(fd)),
+        source_(base::Network::around(client.unmapped(), source_bits_v6).hash(0)),
+        since_(server.loop_.now()) {
     limit(request_within_ms);
   }
   ~Connection() {
@@ -34,8 +40,15 @@ class HttpServer::Connection final : private net::Watcher,
     return server_.poller_.add(fd_.get(), net::Poller::every_edge, *this).code == 0;
   }
 
+  // Its request is not complete.
+  [[nodiscard]] bool is_reading() const { return state_ == State::reading; }
+  // Whose it is: an address, or an IPv6 network of 64 bits.
+  [[nodiscard]] std::uint64_t source() const { return source_; }
+  [[nodiscard]] net::Instant since() const { return since_; }
+
  private:
   enum class State { reading, asking, writing, leaving };
+  static constexpr unsigned source_bits_v6 = 64;
 
   // Each of these may end with the connection's destruction.
 
@@ -57,6 +70,7 @@ class HttpServer::Connection final : private net::Watcher,
       text_.append(block.data(), static_cast<std::size_t>(got));
       if (text_.size() > largest_request) return send({.status = 431, .body = "too large\n"});
     }
+    server_.make_room_for_answer();
     request_ = parse_request(text_);
     if (!request_) return send({.status = 400, .body = "this is not HTTP/1.1\n"});
     if (!server_.site_.needs_reports(*request_)) {
@@ -114,6 +128,8 @@ class HttpServer::Connection final : private net::Watcher,
   std::optional<Request> request_;
   std::size_t sent_ = 0;
   std::size_t discarded_ = 0;
+  std::uint64_t source_;
+  net::Instant since_;
   State state_ = State::reading;
 };
 
@@ -128,14 +144,45 @@ HttpServer::HttpServer(const Site& site, Collector& collector, net::Loop& loop, 
 
 HttpServer::~HttpServer() = default;
 
-void HttpServer::on_accepted(net::Descriptor fd, const base::Address& /*client*/) {
-  connections_.push_back(std::make_unique<Connection>(*this, std::move(fd)));
+bool HttpServer::may_accept() {
+  return connections_.size() < most_connections || that_gives_way() != nullptr;
+}
+
+void HttpServer::on_accepted(net::Descriptor fd, const base::Address& client) {
+  if (connections_.size() >= most_connections) {
+    if (const Connection* const one = that_gives_way()) remove(*one);
+  }
+  connections_.push_back(std::make_unique<Connection>(*this, std::move(fd), client));
   if (!connections_.back()->start()) connections_.pop_back();
+}
+
+// A probe says what it wants at once; one that comes back as soon as it is dropped does not keep it
+// from being heard. They stand in the order in which they came.
+HttpServer::Connection* HttpServer::that_gives_way() const {
+  std::unordered_map<std::uint64_t, std::size_t> of_source;
+  std::size_t most = 0;
+  for (const auto& each : connections_) {
+    if (each->is_reading()) most = std::max(most, ++of_source[each->source()]);
+  }
+  const net::Instant now = loop_.now();
+  for (const auto& each : connections_) {
+    if (!each->is_reading() || of_source[each->source()] < most) continue;
+    return now >= each->since() + patience_ms ? each.get() : nullptr;
+  }
+  return nullptr;
+}
+
+// Who does not take the answer keeps it in memory.
+void HttpServer::make_room_for_answer() {
+  const auto has_request = [](const auto& each) { return !each->is_reading(); };
+  const auto count = std::count_if(connections_.begin(), connections_.end(), has_request);
+  if (static_cast<std::size_t>(count) < most_answers) return;
+  connections_.erase(std::find_if(connections_.begin(), connections_.end(), has_request));
 }
 
 void HttpServer::on_paused(const base::Error& error) {
   base::log::Line line("status page: more connections wait in the kernel's queue");
-  line.add("reason", error.code == 0 ? "64 are open" : error.text());
+  line.add("reason", error.code == 0 ? "128 are open" : error.text());
   line.write(base::log::Level::warning);
 }
 

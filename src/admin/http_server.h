@@ -1,6 +1,7 @@
 // Answers HTTP on one listening socket, one request for each connection. Whoever is slow, silent or
 // long-winded is dropped, and there are few connections at a time: nobody who may connect can make
-// finhold give it more than that.
+// finhold give it more than that, nor keep others from an answer. When all connections are taken,
+// one that has said nothing gives way to who comes, of the address that has the most of these.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,9 @@ namespace finhold::admin {
 // On the loop's thread.
 class HttpServer final : private net::Listener::Owner {
  public:
-  static constexpr std::size_t most_connections = 64;
+  static constexpr std::size_t most_connections = 128;
+  static constexpr std::size_t most_answers = 64;           // of these, with a request
+  static constexpr net::Instant patience_ms = 100;          // with who has said nothing, in a crowd
   static constexpr net::Instant request_within_ms = 5'000;  // the whole of it
   static constexpr net::Instant answer_within_ms = 20'000;  // taken by the other side
   static constexpr net::Instant goodbye_within_ms = 2'000;
@@ -38,11 +41,13 @@ class HttpServer final : private net::Listener::Owner {
  private:
   class Connection;
 
-  bool may_accept() override { return connections_.size() < most_connections; }
+  bool may_accept() override;
   void on_accepted(net::Descriptor fd, const base::Address& client) override;
   void on_paused(const base::Error& error) override;
   void on_recovered() override {}
   void remove(const Connection& connection);
+  [[nodiscard]] Connection* that_gives_way() const;
+  void make_room_for_answer();
 
   const Site& site_;
   Collector& collector_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,10 +20,20 @@ namespace {
 constexpr std::array<std::string_view, 3> of_workers{"/status.json", "/metrics", "/healthz"};
 constexpr std::string_view nonce_place = "@NONCE@";
 
+// Names have no case (RFC 4343), and may end with a dot.
+bool is_localhost(std::string_view host) {
+  constexpr std::string_view name = "localhost";
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return host.size() == name.size() &&
+         std::equal(host.begin(), host.end(), name.begin(), [](unsigned char one, char two) {
+           return std::tolower(one) == static_cast<unsigned char>(two);
+         });
+}
+
 // RFC 6761 section 6.3 has browsers take localhost for loopback, whatever a name server says.
 bool names_a_machine_by_number(std::string_view host) {
   if (host.find('%') != std::string_view::npos) return false;  // no client sends a zone (RFC 9844)
-  return host.empty() || host == "localhost" || base::Address::parse(std::string(host) + ":0").ok();
+  return host.empty() || is_localhost(host) || base::Address::parse(std::string(host) + ":0").ok();
 }
 
 // A new one for each answer, or it would be no better than none.
@@ -53,8 +64,26 @@ Answer page() {
 }  // namespace
 
 bool Site::needs_reports(const Request& request) const {
-  return !refusal(request) &&
-         std::find(of_workers.begin(), of_workers.end(), request.path) != of_workers.end();
+  if (refusal(request)) return false;
+  if (request.path == "/readyz") return !stopping_ && asks_tunnels();
+  return std::find(of_workers.begin(), of_workers.end(), request.path) != of_workers.end();
+}
+
+bool Site::asks_tunnels() const {
+  return facts_.ready_with_tunnels &&
+         std::any_of(facts_.routes.begin(), facts_.routes.end(),
+                     [](const RouteFacts& route) { return !route.tunnel.empty(); });
+}
+
+Answer Site::readiness(const Reports& reports) const {
+  for (const RouteFacts& route : facts_.routes) {
+    if (route.tunnel.empty()) continue;
+    const auto tunnel = reports.tunnels.find(route.tunnel);
+    if (tunnel != reports.tunnels.end() && tunnel->second.connections > 0) continue;
+    return {.status = 503,
+            .body = "tunnel " + route.tunnel + " of route " + route.name + " has no connection\n"};
+  }
+  return {.body = "ready\n"};
 }
 
 std::optional<Answer> Site::refusal(const Request& request) const {
@@ -74,9 +103,8 @@ Answer Site::answer(const Request& request, const Reports* reports) const {
   if (auto refused = refusal(request)) return *std::move(refused);
   const std::string& path = request.path;
   if (path == "/") return page();
-  if (path == "/readyz") {
-    return stopping_ ? Answer{.status = 503, .body = "stopping\n"} : Answer{.body = "ready\n"};
-  }
+  if (path == "/readyz" && stopping_) return {.status = 503, .body = "stopping\n"};
+  if (path == "/readyz" && !asks_tunnels()) return {.body = "ready\n"};
   if (!needs_reports(request)) {
     return {.status = 404,
             .body = "there are / and /status.json, /metrics, /healthz and /readyz\n"};
@@ -84,6 +112,7 @@ Answer Site::answer(const Request& request, const Reports* reports) const {
   if (reports == nullptr) {
     return {.status = 503, .body = "a worker does not answer within a second\n"};
   }
+  if (path == "/readyz") return readiness(*reports);
   if (path == "/healthz") {
     if (facts_.rules && facts_.rules->missing) {
       return {.status = 503,

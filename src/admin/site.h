@@ -5,7 +5,8 @@
 //   /metrics      the same for Prometheus, in its text format 0.0.4
 //   /healthz      200 if every worker answers within a second, and what --apply-rules has loaded is
 //                 there; else 503
-//   /readyz       200 until finhold is told to stop, then 503
+//   /readyz       200 until finhold is told to stop, then 503; and while a tunnel that a route uses
+//                 has no connection, unless [admin] says otherwise
 #pragma once
 
 #include <optional>
@@ -35,6 +36,8 @@ class Site {
 
  private:
   [[nodiscard]] std::optional<Answer> refusal(const Request& request) const;
+  [[nodiscard]] bool asks_tunnels() const;
+  [[nodiscard]] Answer readiness(const Reports& reports) const;
 
   Facts facts_;
   bool only_here_;

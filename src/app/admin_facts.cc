@@ -20,6 +20,7 @@ admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& plac
   FINHOLD_CHECK(places.size() == config.routes.size() + config.fars.size());
   admin::Facts facts;
   facts.version = FINHOLD_VERSION;
+  facts.ready_with_tunnels = config.admin.ready_with_tunnels;
   auto place = places.begin();
   for (const relay::Route& route : config.routes) {
     const bool intercepts = route.intercept != relay::Intercept::none;

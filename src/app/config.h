@@ -53,10 +53,12 @@ struct FarConfig {
 
 struct Admin {
   std::optional<base::Address> listen;  // of the status page; nothing: nothing listens
+  bool ready_with_tunnels = true;       // /readyz is not ready without a connection of each
 };
 
 struct Config {
   std::optional<User> user;  // to run as, once the listeners stand; nothing: who started it
+  bool dumpable = false;     // PR_SET_DUMPABLE
   LogSettings log;
   Limits limits;
   Admin admin;

@@ -95,6 +95,13 @@ const auto keys = std::to_array<Key>({
      .example = R"("")",
      .meaning = "to run as, once the listeners stand; empty: who started it",
      .store = [](const Value& v, Target& to) { to.config.user = v.user; }},
+    {.table = "",
+     .name = "dumpable",
+     .kind = Kind::truth,
+     .example = "false",
+     .meaning = "whether other programs of that user may debug it and read its memory, keys and "
+                "tokens included, and whether it leaves core dumps",
+     .store = [](const Value& v, Target& to) { to.config.dumpable = v.number != 0; }},
 
     {.table = "log",
      .name = "level",
@@ -361,6 +368,13 @@ const auto keys = std::to_array<Key>({
          [](const Value& v, Target& to) {
            if (v.number != 0) to.config.admin.listen = v.address;
          }},
+    {.table = "admin",
+     .name = "ready_with_tunnels",
+     .kind = Kind::truth,
+     .example = "true",
+     .meaning = "whether /readyz says no while a tunnel that a route uses has no connection",
+     .store = [](const Value& v,
+                 Target& to) { to.config.admin.ready_with_tunnels = v.number != 0; }},
 });
 
 }  // namespace

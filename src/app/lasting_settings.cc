@@ -11,6 +11,7 @@ std::vector<std::string_view> keep_lasting_settings(const Config& running, Confi
   };
   // Privileges were given up for good.
   keep("user", running.user, next.user);
+  keep("dumpable", running.dumpable, next.dumpable);
   keep("admin.listen", running.admin.listen, next.admin.listen);
   keep("log.format", running.log.format, next.log.format);
   // Threads, and what each of them has set aside for its sessions.

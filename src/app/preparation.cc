@@ -175,26 +175,28 @@ std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t wo
   const std::uint32_t wanted = config.limits.sessions;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  limit.rlim_cur = limit.rlim_max;
-  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+  const rlimit raised{limit.rlim_max, limit.rlim_max};
+  // A sandbox may forbid it; then there are as many as there were.
+  const rlim_t descriptors =
+      setrlimit(RLIMIT_NOFILE, &raised) == 0 ? limit.rlim_max : limit.rlim_cur;
   rlim_t of_worker = descriptors_per_worker + config.routes.size();
   for (const TunnelConfig& tunnel : config.tunnels) of_worker += tunnel.settings.connections;
   for (const FarConfig& far : config.fars) of_worker += far.settings.connections + 1;
   const rlim_t besides = descriptors_of_process + (config.admin.listen ? descriptors_of_admin : 0) +
                          workers * of_worker;
   const rlim_t needed = wanted * descriptors_per_session + besides;
-  if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= needed) return wanted;
+  if (descriptors == RLIM_INFINITY || descriptors >= needed) return wanted;
   // Under a very low limit half of it goes to sessions, come what may.
-  const rlim_t rest = limit.rlim_max - std::min(besides, limit.rlim_max / 2);
+  const rlim_t rest = descriptors - std::min(besides, descriptors / 2);
   const auto sessions =
       static_cast<std::uint32_t>(std::max<rlim_t>(rest / descriptors_per_session, 1));
   if (sessions == told) return sessions;
   log::Line(
       "the limit of file descriptors allows fewer sessions than limits.sessions; raise it "
-      "(LimitNOFILE= in systemd, ulimit -Hn in a shell) if they are needed")
+      "(LimitNOFILE= in systemd, ulimit -n in a shell) if they are needed")
       .add("sessions", sessions)
       .add("wanted", wanted)
-      .add("descriptors", limit.rlim_max)
+      .add("descriptors", descriptors)
       .add("needed", needed)
       .write(log::Level::info);
   return sessions;

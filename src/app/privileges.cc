@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <grp.h>
 #include <memory>
 #include <string>
@@ -119,9 +121,6 @@ std::optional<Mistake> become(const User& user) {
     return failed("cannot take the groups of user " + in_quotes(user.name));
   }
   if (cap_setuid(user.uid) != 0) return failed("cannot become user " + in_quotes(user.name));
-  // The kernel hides a process that has changed its user even from that user, and from core dumps;
-  // here is nothing that the user may not see.
-  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   return std::nullopt;
 }
 
@@ -145,10 +144,27 @@ std::optional<Mistake> keep_only(const Config& config, const Capabilities& kept,
     }
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("cannot set no_new_privs");
+  // The kernel has taken its own choice at each of these steps.
+  hide_memory(config);
   return std::nullopt;
 }
 
+// LeakSanitizer looks for leaks as a debugger of its own process, at the end.
+bool looks_for_leaks() {
+#ifdef __SANITIZE_ADDRESS__
+  const char* const options = std::getenv("ASAN_OPTIONS");
+  return options == nullptr || std::strstr(options, "detect_leaks=0") == nullptr;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
+
+void hide_memory(const Config& config) {
+  const bool dumpable = config.dumpable || looks_for_leaks();
+  prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0);
+}
 
 bool may_change_network() {
   return has(CapabilitySet(cap_get_proc()), CAP_NET_ADMIN, CAP_EFFECTIVE);

@@ -15,6 +15,11 @@ namespace finhold::app {
 // Whether this process may change rules and routing (CAP_NET_ADMIN).
 bool may_change_network();
 
+// From now on no other process of the same user can read this one's memory, which holds keys and
+// tokens, or its environment, and there are no core dumps of it; unless the config wants that.
+// drop_privileges() does it again.
+void hide_memory(const Config& config);
+
 // Becomes config.user, if there is one, and keeps of its capabilities only what the routes of the
 // config need for each session; nothing that is run later can have more. Capabilities that are
 // needed and missing are told of by those who need them. The mistake says what could not be done.

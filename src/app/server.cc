@@ -326,6 +326,11 @@ void tell_no_start(const std::exception& failure) {
 int serve(const Config& config, bool apply_rules, CommandWords words) {
   static_cast<void>(std::signal(
       SIGPIPE, SIG_IGN));  // a closed standard error; sockets are written with MSG_NOSIGNAL
+  // Others have a use for them; here they mean nothing, and would be the end.
+  for (const int each : {SIGUSR1, SIGUSR2}) {
+    static_cast<void>(std::signal(each, SIG_IGN));
+  }
+  hide_memory(config);  // before there is anything in it
   // One that comes now is a wish to reload as soon as that is possible.
   net::hold_signals({SIGHUP});
   log::configure(config.log.level, config.log.format);

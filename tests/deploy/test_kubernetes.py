@@ -194,6 +194,31 @@ def test_a_sidecar_is_ready_before_the_rules_divert_to_it():
         assert second["name"] == "finhold-rules"
 
 
+@pytest.mark.parametrize("addresses,loads", [(("10.0.0.5", "192.0.2.1"), True), (("192.0.2.1", "192.0.2.1"), False),
+                                             (("fd77::5", "fd77::1"), True), (("fd77::1", "fd77::1"), False)])
+def test_rules_are_refused_in_the_network_of_the_node(tmp_path, addresses, loads):
+    """hostNetwork: true: the pod has the node's address."""
+    [rules] = [one for one in finholds(the("Deployment", "examples/sidecar")) if one["name"] == "finhold-rules"]
+    fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in rules["env"]}
+    assert fields == {"POD_IP": "status.podIP", "HOST_IP": "status.hostIP"}
+    loaded = tmp_path / "loaded"
+    finhold = tmp_path / "finhold"
+    finhold.write_text(f"#!/bin/sh\necho 'touch {loaded}'\n")
+    finhold.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "POD_IP": addresses[0], "HOST_IP": addresses[1]}
+    done = subprocess.run([*rules["command"], *rules["args"]], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == loaded.exists() == loads
+    assert loads or "hostNetwork" in done.stderr
+
+
+def test_the_sidecar_listens_where_no_mesh_does():
+    """Istio 1.24: 15000 to 15090; Linkerd 2: 4140, 4143, 4190, 4191."""
+    for name, one, text in configs():
+        for route in tomllib.loads(text).get("route", []):
+            port = int(route["listen"].rpartition(":")[2])
+            assert not 15000 <= port <= 15090 and port not in (4140, 4143, 4190, 4191), (name, port)
+
+
 def test_sessions_have_their_time_to_finish():
     for name, one, text in configs():
         drain = milliseconds(tomllib.loads(text)["limits"]["drain"])

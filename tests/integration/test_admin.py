@@ -1,17 +1,22 @@
 """The numbers and the state that finhold tells over HTTP, and what hostile requests can do to it: nothing."""
 
+import http.client
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from admin import ON, Admin
-from ends import expect_refusal, text_of, unused_address
+from ends import background, expect_refusal, text_of, unused_address
 from finhold import BINARY, PATIENCE, ROOT, route_to, wait_until
+from pair import far_table, through_tunnel, tunnel_table
+from reloading import free_address
 
 PROMTOOL = ROOT / "build" / "unpacked" / "usr" / "bin" / "promtool"  # deploy/packages test puts it there
 
@@ -278,7 +283,10 @@ def test_methods_bodies_and_foreign_hosts_are_refused(observed):
     assert (code, headers["allow"]) == (405, "GET, HEAD")
     assert admin.ask("/", "DELETE")[0] == 405
     assert admin.ask("/status.json", headers={"Host": "evil.example"})[0] == 403
-    assert admin.ask("/status.json", headers={"Host": "localhost"})[0] == 200
+    for name in ("localhost", "LOCALHOST", "LocalHost:9464", "localhost."):
+        assert admin.ask("/status.json", headers={"Host": name})[0] == 200
+    for name in ("localhost.evil.example", "xlocalhost", "localhost..", "."):
+        assert admin.ask("/status.json", headers={"Host": name})[0] == 403
 
 
 @pytest.mark.parametrize("data, code", [
@@ -287,6 +295,9 @@ def test_methods_bodies_and_foreign_hosts_are_refused(observed):
     (b"X: y\r\n" * 5000, b"431"),
     (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"400"),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+    (b"GET / HTTP/1.0\n\n", b"200"),
+    (b"GET / HTTP/1.1\nHost: localhost\r\n\n", b"200"),
+    (b"nothing that\nis one\n\n", b"400"),
     (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200"),
 ])
 def test_what_is_too_large_or_no_request_is_answered_and_closed(observed, data, code):
@@ -294,6 +305,22 @@ def test_what_is_too_large_or_no_request_is_answered_and_closed(observed, data, 
     answer = admin.raw(data)
     assert answer.split(b" ")[:2] == [b"HTTP/1.1", code]
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_readyz_says_no_while_a_tunnel_has_no_connection(start, server):
+    """Clients of its route would wait, and then be reset. A key says otherwise."""
+    far_address = free_address()
+    tunnel = tunnel_table(far_address)
+    routes = [through_tunnel(server.address), route_to(server.address, name="other")]
+    near = start(*routes, admin=ON, tunnel=[tunnel])
+    patient = start(*routes, admin={**ON, "ready_with_tunnels": False}, tunnel=[tunnel])
+    admin = Admin(near)
+    assert admin.ask("/readyz")[:2] == (503, "tunnel tunnel of route main has no connection\n")
+    assert admin.ask("/healthz")[0] == 200 and Admin(patient).ask("/readyz")[:2] == (200, "ready\n")
+    far = start(far=[far_table([server.address], listen=text_of(far_address))])
+    wait_until(lambda: admin.ask("/readyz")[:2] == (200, "ready\n"))
+    far.kill()
+    wait_until(lambda: admin.ask("/readyz")[0] == 503)
 
 
 def test_who_is_slow_with_a_request_is_dropped(observed):
@@ -310,7 +337,7 @@ def test_who_is_slow_with_a_request_is_dropped(observed):
 
 def test_who_holds_all_connections_holds_up_nobody_for_long_and_no_session(observed, server):
     finhold, admin = observed()
-    crowd = [socket.create_connection(admin.address, timeout=PATIENCE) for _ in range(100)]
+    crowd = [socket.create_connection(admin.address, timeout=PATIENCE) for _ in range(250)]
     finhold.await_event("status page: more connections wait")
     session = server.session(finhold.address())
     session.client.send(1000)
@@ -319,6 +346,58 @@ def test_who_holds_all_connections_holds_up_nobody_for_long_and_no_session(obser
     for one in crowd:
         one.close()
     session.close()
+
+
+class Crowd:
+    """Connections that say nothing, and come back as soon as they are dropped."""
+
+    def __init__(self, address, size: int):
+        self.address = address
+        self.returned = 0
+        self.over = False
+        self.selector = selectors.DefaultSelector()
+        for _ in range(size):
+            self._connect()
+        self.thread = background(self._run)
+
+    def _connect(self) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(self.address)
+        self.selector.register(sock, selectors.EVENT_READ)
+
+    def _run(self) -> None:
+        while not self.over:
+            for key, _ in self.selector.select(0.05):
+                with suppress(ConnectionError):
+                    key.fileobj.recv(100)
+                self.selector.unregister(key.fileobj)
+                key.fileobj.close()
+                self.returned += 1
+                self._connect()
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+    def end(self) -> None:
+        self.over = True
+        self.thread.result()
+
+
+def test_a_crowd_that_comes_back_keeps_no_probe_from_its_answer(observed):
+    """As many as systemd, kubelet or Prometheus would have to stand behind; each is patient for less than the 5 s that
+    a request may take."""
+    finhold, admin = observed()
+    crowd = Crowd(admin.address, 400)
+    try:
+        wait_until(lambda: crowd.returned > 400)
+        for _ in range(20):
+            connection = http.client.HTTPConnection(*admin.address, timeout=4)
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+            connection.close()
+    finally:
+        crowd.end()
 
 
 def test_who_does_not_read_the_answer_costs_a_connection_and_no_more(observed, server):

@@ -2,12 +2,15 @@
 configuration names."""
 
 import os
+import signal
+import subprocess
 
 import pytest
 from ends import Server
-from finhold import route_to
+from finhold import config_text, route_to
 from private_network import private_network
 from privileges import GID, UID, USER, expect_only, mask, statuses, unprivileged
+from starting import ENVIRONMENT
 
 assert os.geteuid() == 0, "these tests start finhold as several users: run them as root"
 
@@ -83,3 +86,35 @@ def test_what_the_routes_need_is_kept(start, kind, user):
     with private_network():
         finhold = start({"name": "main", **INTERCEPT[kind]}, user=user)
         expect_only(finhold.pid, NEEDED[kind], *((UID, GID) if user else (0, 0)), threads=3)
+
+
+def can_look_into(pid: int) -> bool:
+    """Another process of the same user, without capabilities: what a debugger could read."""
+    code = f"open('/proc/{pid}/environ').read(); import os; os.close(os.open('/proc/{pid}/mem', os.O_RDONLY))"
+    looked = subprocess.run([*unprivileged(), "/usr/bin/python3", "-c", code], capture_output=True, text=True, check=False)
+    assert looked.returncode == 0 or "PermissionError" in looked.stderr, looked.stderr
+    return looked.returncode == 0
+
+
+@pytest.mark.parametrize("dumpable", [None, False, True])
+@pytest.mark.parametrize("how", ["user", "started as it"])
+def test_other_programs_of_its_user_cannot_look_into_it(start, server, public_path, how, dumpable):
+    """Keys and tokens are in its memory. Unless that is wanted, by those who debug it."""
+    path = public_path / "f.toml"
+    first = "" if dumpable is None else f"dumpable = {str(dumpable).lower()}\n"
+    path.write_text(first + config_text([route_to(server.address)], {}, USER if how == "user" else ""))
+    prefix = () if how == "user" else unprivileged()
+    finhold = start(arguments=("--config", str(path)), prefix=prefix, popen={"env": ENVIRONMENT})
+    assert can_look_into(finhold.pid) == (dumpable is True)
+    use(finhold, server)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_that_mean_nothing_to_it_do_no_harm(start, server, number):
+    finhold = start(route_to(server.address))
+    session = server.session(finhold.address())
+    finhold.signal(number)
+    session.client.send(100)
+    session.server.receive(100)
+    session.close()
+    finhold.endings(1)

@@ -46,6 +46,19 @@ def test_a_start_that_the_kernel_refuses_something_ends_with_a_reason(config, tm
     assert refused > 0 and when < MOST_CALLS - 1
 
 
+def test_a_sandbox_that_keeps_the_limit_of_descriptors_low_is_told_of(config, tmp_path):
+    """The hard limit allows more, but to take it is refused: what is left is what sessions are reckoned with."""
+    for when in range(1, MOST_CALLS):
+        log = tmp_path / f"strace{when}"
+        attempt = Attempt(config, ("prlimit", "--nofile=80:100000", *refusing("prlimit64", "EPERM", when, log)))
+        refused = [line for line in log.read_text().splitlines() if "(INJECTED)" in line]
+        if any("RLIMIT_NOFILE, {" in line for line in refused):
+            break
+        assert refused, "it does not raise the limit"
+    [line] = [line for line in attempt.lines if "allows fewer sessions" in line]
+    assert attempt.ready and "descriptors=80 " in line, attempt.lines
+
+
 def test_a_start_with_few_descriptors_ends_with_a_reason(config):
     """From fewer than a program needs to load its libraries, to enough."""
     outcomes = []
