@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import time
-import urllib.request
 
 import pytest
 import yaml
@@ -29,6 +28,11 @@ name = "paired"
 listen = "127.0.0.1:0"
 server = "127.0.0.1:9"
 tunnel = "dc"
+[[route]]
+name = "caught"
+listen = "127.0.0.1:15382"
+intercept = "redirect"
+catch = ["127.0.0.2:9"]
 [[tunnel]]
 name = "dc"
 far = "127.0.0.1:9"
@@ -42,20 +46,23 @@ tls = "off"
 
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory):
-    """What a finhold that has just started tells: {name: {label: {value, ...}}}."""
+    """What a finhold that has just started tells, in a network of its own, since it loads rules: {name: {label: {value, ...}}}."""
     folder = tmp_path_factory.mktemp("finhold")
     (folder / "finhold.toml").write_text(CONFIG, encoding="utf-8")
     with open(folder / "log", "w", encoding="utf-8") as log, \
-            subprocess.Popen([os.environ["FINHOLD"], "run", "--config", folder / "finhold.toml"], stderr=log) as process:
+            subprocess.Popen(["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"', os.environ["FINHOLD"], "run",
+                              "--apply-rules", "--config", folder / "finhold.toml"], stderr=log) as process:
         try:
             for _ in range(600):
-                found = re.search(r"status page.*address=(\S+)", (folder / "log").read_text(encoding="utf-8"))
-                if found:
+                said = (folder / "log").read_text(encoding="utf-8")
+                found = re.search(r"status page.*address=(\S+)", said)
+                if found and " ready workers=" in said:
                     break
                 time.sleep(0.05)
             assert found, (folder / "log").read_text(encoding="utf-8")
-            with urllib.request.urlopen(f"http://{found[1]}/metrics", timeout=30) as answer:
-                text = answer.read().decode()
+            ask = f"import urllib.request; print(urllib.request.urlopen('http://{found[1]}/metrics', timeout=30).read().decode())"
+            text = subprocess.run(["nsenter", f"--net=/proc/{process.pid}/ns/net", "/usr/bin/python3", "-c", ask],
+                                  capture_output=True, text=True, check=True).stdout
         finally:
             process.terminate()
             assert process.wait(timeout=30) == 0

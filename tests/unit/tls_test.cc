@@ -615,7 +615,7 @@ TEST_CASE("tls: keys are renewed, and the other side follows") {
 }
 
 TEST_CASE("tls: keys that are renewed without end are refused, but for much data") {
-  for (const std::size_t data : {0, 1, 16'000, 65'536}) {
+  for (const std::size_t data : {0U, 1U, 16'000U, 65'536U}) {
     CAPTURE(data);
     Stranger client(TLS_client_method());
     client.offer_h2();
