@@ -48,8 +48,18 @@ class MemoryLeg final : public relay::Leg {
     tell_owner();
   }
 
-  // Of what it has got, so many bytes are on their way still, as far as anybody can tell.
-  void keep_on_the_way(int count) { on_the_way_ = count; }
+  // Of what it has got, so many bytes are on their way still, as far as anybody can tell; and the
+  // FIN. That they have arrived is told only by arrived().
+  void keep_on_the_way(int count, bool fin = false) {
+    on_the_way_ = count;
+    fin_on_the_way_ = fin;
+  }
+  void arrived() {
+    keep_on_the_way(0);
+    tell_owner();
+  }
+  // How often somebody has asked what is on its way.
+  [[nodiscard]] int looks() const { return looks_; }
 
   // What it has got. '^' stands before an urgent byte, '.' for a FIN.
   [[nodiscard]] const std::string& got() const { return got_; }
@@ -86,15 +96,27 @@ class MemoryLeg final : public relay::Leg {
     return count;
   }
 
-  void send_fin() override { got_ += '.'; }
+  void send_fin() override {
+    got_ += '.';
+    fin_sent_ = true;
+  }
   [[nodiscard]] bool holds_bytes() const override { return !waiting_.empty(); }
   [[nodiscard]] bool end_arrived() const override { return end_; }
-  [[nodiscard]] int unacknowledged() const override { return on_the_way_; }
+  [[nodiscard]] int unacknowledged() const override {
+    ++looks_;
+    return on_the_way_ + (fin_on_the_way_ ? 1 : 0);
+  }
   [[nodiscard]] int undelivered() const override { return on_the_way_; }
+  [[nodiscard]] bool delivered() const override { return on_the_way_ == 0; }
   [[nodiscard]] core::Ending ending_of_failure(base::Side side) const override {
     return why_ ? *why_ : Leg::ending_of_failure(side);
   }
-  [[nodiscard]] bool close_in_order(bool /*delivered*/) override {
+  // As a TCP leg: open while bytes wait, and while the FIN does if all is to be delivered.
+  [[nodiscard]] bool close_in_order(bool delivered) override {
+    if (error_ == 0 && (on_the_way_ > 0 || (delivered && fin_on_the_way_))) {
+      if (!fin_sent_) send_fin();
+      return false;
+    }
     close("closed");
     return true;
   }
@@ -120,6 +142,9 @@ class MemoryLeg final : public relay::Leg {
   std::string got_;
   std::size_t room_ = std::size_t{1} << 30;
   int on_the_way_ = 0;
+  mutable int looks_ = 0;
+  bool fin_on_the_way_ = false;
+  bool fin_sent_ = false;
   std::optional<core::Ending> why_;
   bool end_ = false;
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <poll.h>
 #include <string>
 #include <sys/socket.h>
 #include <utility>
@@ -225,6 +226,31 @@ TEST_CASE("pair: a lost connection resets both sides of each session, whatever h
       }
       CHECK((session->client.reset || session->server.reset));
     }
+  }
+}
+
+TEST_CASE(
+    "pair: an end that had come before its connection was lost is one, also read afterwards") {
+  for (const bool to_server : {true, false}) {
+    CAPTURE(to_server);
+    Pair pair;
+    Session& session = pair.session();
+    Program& from = to_server ? session.client : session.server;
+    Program& to = to_server ? session.server : session.client;
+    from.sends = pattern(30'000, 1);
+    to.finishes = to.reads = false;
+    pair.go_until([&] {
+      pollfd end{to.fd.get(), POLLRDHUP, 0};
+      return poll(&end, 1, 0) == 1;
+    });
+    CHECK_FALSE(from.over());
+    pair.world.far_connections.cut_all();
+    pair.world.until([&] { return pair.world.sessions.empty(); });
+    to.reads = true;
+    session.go();
+    CHECK(to.got == from.sends);
+    CHECK(to.ended);
+    CHECK(from.reset);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <doctest/doctest.h>
@@ -119,6 +120,9 @@ net::Descriptor World::connected(const base::Address& server) {
   net::Descriptor program(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const base::Address& to = near_listening.address;
   REQUIRE(connect(program.get(), to.raw(), to.length()) == 0);
+  // The kernel may still owe the listener the last segment of the handshake, on a busy machine.
+  pollfd awaited{near_listening.socket.get(), POLLIN, 0};
+  REQUIRE(poll(&awaited, 1, 10'000) == 1);
   REQUIRE(fcntl(program.get(), F_SETFL, O_NONBLOCK) == 0);
   near_route_.server = base::HostPort::parse(server.text()).value();
   sessions.open(near_route_, near_listening.accept(), net::local_address(program.get()));
