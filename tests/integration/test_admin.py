@@ -289,6 +289,21 @@ def test_methods_bodies_and_foreign_hosts_are_refused(observed):
         assert admin.ask("/status.json", headers={"Host": name})[0] == 403
 
 
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.1.2.3:0", "[::1]:0", "[::ffff:127.0.0.1]:0"])
+def test_a_foreign_host_is_refused_on_every_loopback_address(start, server, listen):
+    """By DNS rebinding any page may ask there in a browser's name."""
+    admin = Admin(start(route_to(server.address), admin={"listen": listen}))
+    for path in ("/", "/status.json", "/metrics"):
+        assert admin.ask(path)[0] == 200  # http.client names the address
+        assert admin.ask(path, headers={"Host": "evil.example"})[0] == 403
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
+def test_where_others_may_ask_any_host_will_do(start, server, listen):
+    admin = Admin(start(route_to(server.address), admin={"listen": listen}))
+    assert admin.ask("/metrics", headers={"Host": "finhold.monitoring.svc"})[0] == 200
+
+
 @pytest.mark.parametrize("data, code", [
     (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
     (b"GET /" + b"a" * 20_000, b"431"),
