@@ -1,4 +1,5 @@
-"""When a held FIN goes out (R3), and the two limits of a half-closed session (R6)."""
+"""When a held FIN goes out (R3), and the two limits of a half-closed session (R6). Whatever is done before a time has passed
+takes a small part of it, so that a machine that stalls for a second makes no difference."""
 
 import time
 
@@ -53,7 +54,7 @@ def test_a_held_fin_goes_out_when_the_other_side_ends(relay, flow):
 
 
 def test_a_held_fin_goes_out_after_quiet(relay, flow):
-    finhold, session = relay(crossing(flow), release="400ms")
+    finhold, session = relay(crossing(flow), release="1500ms")
     source, sink = session.flow(flow)
     source.send(10)
     source.finish()
@@ -64,7 +65,7 @@ def test_a_held_fin_goes_out_after_quiet(relay, flow):
     source.receive(10)
     session.close()
     ending = finhold.ending(ending="finished", released="quiet")
-    assert 0.3 <= seconds(ending, "held") < 5
+    assert 1.4 <= seconds(ending, "held") < 6
 
 
 def test_release_when_quiet_0s_holds_nothing(relay, flow):
@@ -78,16 +79,16 @@ def test_release_when_quiet_0s_holds_nothing(relay, flow):
 
 def test_it_is_not_quiet_while_the_other_flow_moves(relay, flow):
     """Some bytes now and then are enough. They stop, and then it is."""
-    finhold, session = relay(crossing(flow), release="400ms")
+    finhold, session = relay(crossing(flow), release="1500ms")
     source, sink = session.flow(flow)
     source.finish()
-    for _ in range(12):
+    for _ in range(20):
         sink.send(10)
         source.receive(10)
         sink.expect_nothing(0.1)
     sink.expect_end(0)
     session.close()
-    assert seconds(finhold.ending(released="quiet"), "held") >= 1.4
+    assert seconds(finhold.ending(released="quiet"), "held") >= 3.3
 
 
 def test_it_is_not_quiet_while_the_other_flow_waits_for_its_reader(relay, flow):
@@ -104,7 +105,7 @@ def test_it_is_not_quiet_while_the_other_flow_waits_for_its_reader(relay, flow):
 
 
 def test_hold_at_most_ends_the_hold_amid_a_stream(relay, flow):
-    finhold, session = relay(crossing(flow), fin={"hold_at_most": "500ms"})
+    finhold, session = relay(crossing(flow), fin={"hold_at_most": "1500ms"})
     source, sink = session.flow(flow)
     source.finish()
     for _ in range(3):
@@ -115,7 +116,7 @@ def test_hold_at_most_ends_the_hold_amid_a_stream(relay, flow):
     source.receive_until(1030)
     session.close()
     ending = finhold.ending(ending="finished", released="hold-limit")
-    assert 0.4 <= seconds(ending, "held") < 5
+    assert 1.4 <= seconds(ending, "held") < 6
 
 
 def test_never_means_never(relay, flow):
@@ -132,17 +133,17 @@ def test_never_means_never(relay, flow):
 
 @pytest.mark.parametrize("crosses", ["none", "both"])
 def test_half_closed_idle_resets_a_silent_half_closed_session(relay, flow, crosses):
-    finhold, session = relay(crosses, fin={"half_closed_idle": "500ms"})
+    finhold, session = relay(crosses, fin={"half_closed_idle": "1500ms"})
     source, sink = session.flow(flow)
     source.finish()
-    for _ in range(4):  # what moves is not idle
+    for _ in range(10):  # what moves is not idle
         sink.send(10)
         source.receive(10)
         time.sleep(0.2)
     source.expect_reset()
     sink.expect_reset()
     ending = finhold.ending(ending="half-closed-idle", first_fin=source_of(flow))
-    assert seconds(ending, "duration") >= 1
+    assert seconds(ending, "duration") >= 3
 
 
 @pytest.mark.parametrize("crosses", ["none", "both"])
@@ -183,13 +184,13 @@ def test_a_session_outlives_its_first_end_by_much(relay, flow):
 
 def test_a_steady_slow_reader_is_not_idle(start, server):
     """What the kernel still delivers moves, although finhold itself moves nothing any more."""
-    finhold = start(route_to(server.address, fin={"half_closed_idle": "1s"}))
+    finhold = start(route_to(server.address, fin={"half_closed_idle": "3s"}))
     session = server.session(finhold.address(), receive_buffer=8192)
     session.server.send(300_000)
     session.server.finish()
     while session.client.received < 300_000:
-        session.client.receive(min(6_000, 300_000 - session.client.received))
-        time.sleep(0.05)  # 2.5 s in all
+        session.client.receive(min(4_000, 300_000 - session.client.received))
+        time.sleep(0.05)  # 3.75 s in all, and never for long nothing: not as long as a stall of the machine
     session.client.expect_end()
     session.client.finish()
     session.server.expect_end(0)
