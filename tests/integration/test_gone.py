@@ -423,6 +423,9 @@ def test_of_a_thousand_of_each_none_is_misjudged(start, host):
 def test_of_a_thousand_of_each_none_is_misjudged_that_is_redirected(start, host):
     with private_network() as network:
         network.load(REDIRECT)
+        # Clients and finhold connect to the same address: with half of the ports in use, which connect(2) tries first, each
+        # later one would search through all of these.
+        network.set("net.ipv4.ip_local_port_range", "20000 65535")
         server = Server(host, port=9000)
         finhold = start(intercepting("redirect"))
         crowds_of(finhold, server.address, server)
