@@ -97,7 +97,7 @@ def test_bytes_of_open_sessions_count(observed, server):
         session.client.receive_until(total)
         admin.await_metric(name, total)
     session.close()
-    finhold.ending()
+    finhold.ending(ending="finished")
     admin.await_metric('finhold_sessions{route="main"}', 0)
     assert admin.metrics()[name] == 3_000_000
 
@@ -111,7 +111,8 @@ def test_every_ending_is_counted_by_its_cause(start, server):
         session.server.expect_reset()
         session.close()
     expect_refusal(finhold.address("dead"))  # which connect() itself may see
-    finhold.endings(4)
+    finhold.endings(3, ending="client-reset", route="main")
+    finhold.ending(ending="server-refused", route="dead")
     admin.await_route(endings={"client-reset": 3})
     admin.await_route("dead", endings={"server-refused": 1})
     metrics = admin.metrics()
@@ -132,7 +133,7 @@ def test_what_several_workers_count_is_added_up(observed, server):
     assert [one["id"] for one in status["sessions_listed"]] == list(range(1, 25))
     for session in sessions:
         session.close()
-    finhold.endings(24)
+    finhold.endings(24, ending="finished")
     admin.await_route(sessions=0, endings={"finished": 24}, bytes={"to_server": 2400, "to_client": 0})
 
 
@@ -146,7 +147,7 @@ def test_half_closed_sessions_are_listed_first_and_all_are_counted(observed, ser
     assert status["sessions_listed"][0]["half_closed"]
     for session in sessions:
         session.close()
-    finhold.endings(520)
+    finhold.endings(520, ending="finished")
 
 
 def test_a_pair_is_counted_at_both_ends(start, server, public_path):
@@ -433,7 +434,7 @@ def test_who_does_not_read_the_answer_costs_a_connection_and_no_more(observed, s
         sock.close()
     for session in sessions:
         session.close()
-    finhold.endings(200)
+    finhold.endings(200, ending="finished")
 
 
 def test_a_stopped_worker_is_told_of(observed, server):

@@ -222,7 +222,7 @@ def test_a_full_route_is_told_also_while_another_one_is_full(start, server):
         waiting.close()
         session.close()
         server.accept().close()
-    finhold.endings(4)
+    finhold.endings(4, ending="finished")
 
 
 def test_the_limit_of_a_route_holds_for_all_workers(start, server):

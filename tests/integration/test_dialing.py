@@ -138,8 +138,8 @@ def test_a_client_that_is_gone_before_it_is_accepted(start, server):
     second.send(10)
     second.reset()
     first.close()
-    finhold.endings(2)
-    finhold.ending(ending="client-reset")
+    finhold.ending(ending="finished")
+    finhold.ending(ending="client-reset", to_server="10")
     finhold.await_nothing_left()
 
 
@@ -189,9 +189,9 @@ def test_a_server_that_comes_back_is_found(start):
     session.client.send(10)
     session.server.receive(10)
     session.close()
-    finhold.endings(2)
+    finhold.ending(ending="finished")
     server.close()
-    wait_until(lambda: len(finhold.found("session ended", ending="finished")) == 1)
+    assert len(finhold.found("session ended")) == 2
 
 
 def test_refusals_take_no_time(start):

@@ -38,7 +38,7 @@ def test_a_port_is_free_again_when_finhold_has_ended(start, server):
     session.server.finish()
     session.client.expect_end(0)
     session.close()
-    first.ending()
+    first.ending(ending="finished")
     first.stop()
     second = start(route_to(server.address, listen=text_of(first.address())))
     server.session(second.address()).close()

@@ -58,7 +58,7 @@ def test_names_that_are_taken_back_hold_up_nobody(start, tmp_path, names, behind
     assert 1 <= len(silent) <= 16, silent
     for near in (rude, other):
         near.close()
-    far.endings(3)
+    far.endings(3, ending="tunnel-lost")
 
 
 def test_a_near_end_may_look_up_new_names_again_once_silent_ones_are_over(start, tmp_path, names, behind):
@@ -71,7 +71,7 @@ def test_a_near_end_may_look_up_new_names_again_once_silent_ones_are_over(start,
     assert near.alive()
     near.open(f"good.test:{port}")
     near.close()
-    far.ending()
+    far.ending(ending="tunnel-lost")
 
 
 def test_a_near_end_with_too_many_names_is_refused_and_no_other(start, tmp_path, names, behind):
@@ -87,7 +87,7 @@ def test_a_near_end_with_too_many_names_is_refused_and_no_other(start, tmp_path,
     greedy.open(f"127.0.0.1:{port}")
     for near in (greedy, other):
         near.close()
-    far.endings(2)
+    far.endings(2, ending="tunnel-lost")
 
 
 def test_many_near_ends_with_silent_names_hold_up_no_known_one(start, tmp_path, names, behind):
@@ -105,7 +105,7 @@ def test_many_near_ends_with_silent_names_hold_up_no_known_one(start, tmp_path, 
         known.open(f"{name}.test:{port}")
     for near in (known, *nears):
         near.close()
-    far.endings(4)
+    far.endings(4, ending="tunnel-lost")
 
 
 def test_one_name_is_looked_up_once_at_a_time(start, tmp_path, names, behind):

@@ -59,4 +59,6 @@ def test_windows_of_a_pair_that_were_full(start, server, way):
     sessions = stalled_sessions(ends, server, way)
     expect_back(both, before, sessions, SESSIONS * MIB * 2 // 3)
     staying.close()
-    ends.endings(SESSIONS + 1)
+    for finhold in both:
+        words = [ending["ending"] for ending in finhold.endings(SESSIONS + 1)]
+        assert words[-1] == "finished" and set(words[:-1]) <= {"client-reset", "server-reset"}, words

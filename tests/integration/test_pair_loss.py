@@ -354,8 +354,9 @@ def test_a_stalled_session_stalls_no_other(pair, server, over):
     for session in stalled:
         session.client.reset()
         session.server.reset()
-    ends.near.endings(21)
-    ends.far.endings(21)
+    for finhold in (ends.near, ends.far):
+        words = [ending["ending"] for ending in finhold.endings(21)]
+        assert words[0] == "finished" and set(words[1:]) <= {"client-reset", "server-reset"}, words
 
 
 # Ways to lose a connection that a finhold has not: the other end is a script.

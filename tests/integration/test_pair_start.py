@@ -89,7 +89,7 @@ tunnel = "t"
     session.server.expect_end(10)
     session.close()
     for finhold in (near, far):
-        finhold.ending()
+        finhold.ending(ending="finished")
         finhold.process.terminate()
         assert finhold.process.wait(20) == 0
 

@@ -117,4 +117,4 @@ def test_signals_that_mean_nothing_to_it_do_no_harm(start, server, number):
     session.client.send(100)
     session.server.receive(100)
     session.close()
-    finhold.endings(1)
+    finhold.ending(ending="finished")

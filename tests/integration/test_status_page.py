@@ -1,18 +1,22 @@
 """The status page, in a browser. PICTURES=folder keeps what it looks like."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from admin import ON, Admin
-from browser import SPACE, TAB, Browser
+from browser import SPACE, START_LIMIT, TAB, Browser
+from conftest import LIMIT
 from finhold import route_to, wait_until
 from reloading import Reloading
 
 
 @pytest.fixture
 def browser():
+    signal.alarm(START_LIMIT)  # its start is not a part of the test
     made = Browser()
+    signal.alarm(LIMIT)
     yield made
     made.close()
 
