@@ -193,11 +193,12 @@ def test_several_workers_have_connections_of_their_own(pair, server):
 
 def test_an_idle_pair_stays_connected(pair, server):
     """PING and its answers keep it alive; nothing is said of them."""
-    ends = pair(tunnel={"ping_every": "200ms", "ping_timeout": "200ms"}, far={"ping_every": "200ms", "ping_timeout": "200ms"})
+    signs = {"ping_every": "200ms", "ping_timeout": "2s"}  # longer than a stall of the machine, shorter than the silence
+    ends = pair(tunnel=signs, far=signs)
     session = server.session(ends.address())
     session.client.finish()
     session.server.expect_end(0)
-    time.sleep(1.5)
+    time.sleep(3)
     session.server.send(1000)
     session.server.finish()
     session.client.expect_end(1000)

@@ -121,10 +121,11 @@ def test_a_connection_that_nobody_answers_is_found_without_any_session(start):
 
 def test_a_slow_link_under_load_is_not_taken_for_a_loss(pair, server):
     """Its bytes are a sign of life, however late the answer to a PING: the reader takes little at a time."""
-    ends = pair(far={"ping_every": "100ms", "ping_timeout": "200ms"}, tunnel={"ping_every": "100ms", "ping_timeout": "200ms"})
+    signs = {"ping_every": "100ms", "ping_timeout": "1s"}
+    ends = pair(far=signs, tunnel=signs)
     session = server.session(ends.address())
     sending = background(lambda: (session.client.send(8 * MEGABYTE), session.client.finish()))
-    for _ in range(15):
+    for _ in range(25):
         session.server.receive(MEGABYTE // 10)
         time.sleep(0.1)
     session.server.expect_end(8 * MEGABYTE)
