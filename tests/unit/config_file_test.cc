@@ -573,10 +573,11 @@ TEST_CASE("a line that is too long is refused, also one that would exhaust the p
   for (int i = 0; i < 500'000; ++i) dots += "a.";
   CHECK(said(dots + "b = 1") == words);
   CHECK(said("#" + std::string(4095, '#') + "\n" + good_route) == "ok\n");
-  CHECK(said(good_route + "[" + dots.substr(1, 4000) + "b]\n") ==
-        "5:2: unknown table \"a\"; there may be user, [log], [limits], [admin], [[route]], "
-        "[[tunnel]] "
-        "and [[far]]\n");
+  CHECK(
+      said(good_route + "[" + dots.substr(1, 4000) + "b]\n") ==
+      "5:2: unknown table \"a\"; there may be user, dumpable, [log], [limits], [admin], [[route]], "
+      "[[tunnel]] "
+      "and [[far]]\n");
 }
 
 TEST_CASE("a byte order mark, CRLF and a missing last line end do not matter") {

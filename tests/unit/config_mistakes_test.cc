@@ -53,7 +53,8 @@ TEST_CASE("an unknown key gets the nearest key, its right table, or the list") {
   CHECK(said("sessions = 5\n" + good_route) ==
         "1:1: unknown key \"sessions\"; it belongs in [limits]\n");
   CHECK(said("color = 5\n" + good_route) ==
-        "1:1: unknown key \"color\"; there may be user, [log], [limits], [admin], [[route]], "
+        "1:1: unknown key \"color\"; there may be user, dumpable, [log], [limits], [admin], "
+        "[[route]], "
         "[[tunnel]] "
         "and [[far]]\n");
   CHECK(
@@ -69,7 +70,8 @@ TEST_CASE("a missing key is not told of where it is only misspelt") {
 
 TEST_CASE("an unknown table gets the nearest table, its right place, or the list") {
   CHECK(said("[other]\nlisten = \"127.0.0.1:9464\"\n" + good_route) ==
-        "1:2: unknown table \"other\"; there may be user, [log], [limits], [admin], [[route]], "
+        "1:2: unknown table \"other\"; there may be user, dumpable, [log], [limits], [admin], "
+        "[[route]], "
         "[[tunnel]] "
         "and [[far]]\n");
   CHECK(said("[limit]\nsessions = 0\n" + good_route) ==
