@@ -53,13 +53,13 @@ bool is_complete(std::string_view text) {
          text.find("\n\n") != std::string_view::npos;
 }
 
-std::optional<Request> parse_request(std::string_view as_sent) {
-  const std::string text = with_whole_line_ends(as_sent);
+std::optional<Request> parse_request(std::string_view text) {
+  const std::string whole = with_whole_line_ends(text);
   http::request_parser<http::empty_body> parser;
   parser.header_limit(largest_request);
   parser.skip(true);  // no body: it is neither read nor needed
   boost::beast::error_code error;
-  parser.put(boost::asio::buffer(text.data(), text.size()), error);
+  parser.put(boost::asio::buffer(whole.data(), whole.size()), error);
   if (error || !parser.is_header_done()) return std::nullopt;
   const auto& message = parser.get();
   if (message.version() != 10 && message.version() != 11) return std::nullopt;
