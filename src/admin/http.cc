@@ -48,9 +48,11 @@ std::string content_policy(const std::string& nonce) {
 
 }  // namespace
 
-bool is_complete(std::string_view text) {
-  return text.find("\n\r\n") != std::string_view::npos ||
-         text.find("\n\n") != std::string_view::npos;
+std::size_t header_length(std::string_view text) {
+  const auto by_crlf = text.find("\n\r\n");
+  const auto by_lf = text.find("\n\n");
+  if (by_crlf == std::string_view::npos && by_lf == std::string_view::npos) return 0;
+  return by_crlf < by_lf ? by_crlf + 3 : by_lf + 2;
 }
 
 std::optional<Request> parse_request(std::string_view text) {

@@ -26,8 +26,10 @@ struct Answer {
   std::string nonce = {};  // of the scripts and styles that a page may have; empty: none
 };
 
-// Whether all of a request is there; what follows it does not count.
-bool is_complete(std::string_view text);
+// How long a request is, with the empty line at its end; what follows does not count. 0: that has
+// not come yet.
+std::size_t header_length(std::string_view text);
+inline bool is_complete(std::string_view text) { return header_length(text) > 0; }
 
 // Requires is_complete(). Nothing: it is not a request of HTTP/1.0 or 1.1.
 std::optional<Request> parse_request(std::string_view text);

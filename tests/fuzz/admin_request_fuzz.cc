@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <strings.h>
 
 #include "admin/http.h"
 #include "admin/site.h"
@@ -29,7 +30,10 @@ Facts facts() {
 }
 
 bool is_this_machine_by_number(std::string host) {
-  if (host.empty() || host == "localhost") return true;
+  if (host.empty() || strcasecmp(host.c_str(), "localhost") == 0 ||
+      strcasecmp(host.c_str(), "localhost.") == 0) {
+    return true;
+  }
   in_addr v4{};
   in6_addr v6{};
   if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return true;
@@ -70,7 +74,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     FINHOLD_CHECK(c != '?' && c != ' ' && (static_cast<unsigned char>(c) > 0x20U) && c != 0x7f);
   }
   // What follows the header does not count.
-  const std::string header(text.substr(0, text.find(end_of_header) + end_of_header.size()));
+  const std::string header(text.substr(0, finhold::admin::header_length(text)));
   const auto again = finhold::admin::parse_request(header);
   FINHOLD_CHECK(again && again->path == request->path && again->host == request->host &&
                 again->method == request->method);

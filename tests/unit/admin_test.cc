@@ -276,6 +276,12 @@ TEST_CASE("requests: the path without a query, the host without a port") {
   CHECK(request->host == "[::1]");
   CHECK(finhold::admin::parse_request("GET / HTTP/1.0\r\n\r\n").has_value());
   CHECK_FALSE(finhold::admin::is_complete("GET / HTTP/1.1\r\nHost: x\r\n"));
+  using finhold::admin::header_length;
+  CHECK(header_length("a\r\n\r\nmore") == 5);
+  CHECK(header_length("a\n\nmore\r\n\r\n") == 3);
+  CHECK(header_length("a\r\n\nmore\n\n") == 4);
+  CHECK(header_length("a\n\r\nmore\n\n") == 4);
+  CHECK(header_length("a\r\nb\n") == 0);
 }
 
 TEST_CASE("what is no request of HTTP/1 is none") {
