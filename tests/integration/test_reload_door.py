@@ -201,6 +201,22 @@ def test_a_request_on_an_old_connection_needs_a_certificate_of_the_authority_of_
     goes_on(near, stream, end)
 
 
+def test_a_request_on_an_old_connection_needs_a_certificate_that_was_not_revoked(door, authority):
+    """The list of revoked ones is new; the one of the authority, and the far end's own, are the same."""
+    door.open(authority)
+    near = door.near(context_of(authority))
+    stream, end = door.session(near)
+    tls = {"certificate": authority.far.certificate, "key": authority.far.key, "client_ca": authority.certificate}
+    door.keys["tls"] = {**tls, "crl": authority.revocations()}
+    door.reload(authority)
+    other, other_end = door.session(near)
+    authority.revocations(authority.near)
+    door.reread()
+    opens_nothing_more(near, door, other)
+    goes_on(near, other, other_end)
+    goes_on(near, stream, end)
+
+
 def test_a_connection_in_clear_opens_nothing_where_tls_is_asked_for_now(door, authority):
     door.open()
     near = door.near()
