@@ -19,9 +19,8 @@ void KnownNames::note(const std::string& name, const std::string& owner, bool an
     names.splice(names.begin(), names, place->second.name);
     return;
   }
+  make_room(owner);  // first: an owner goes with its last name
   const auto its = owners_.try_emplace(owner).first;
-  // The names of the configuration are few.
-  make_room(its->second, owner.empty() ? most : most_of_one);
   its->second.push_front(name);
   places_.emplace(name, Place{its, its->second.begin()});
 }
@@ -34,10 +33,12 @@ void KnownNames::forget(const std::string& name) {
   if (owner->second.empty()) owners_.erase(owner);
 }
 
-void KnownNames::make_room(Names& of_owner, std::size_t most_of_owner) {
-  if (of_owner.size() >= most_of_owner) {
-    places_.erase(of_owner.back());
-    of_owner.pop_back();
+void KnownNames::make_room(const std::string& owner) {
+  const auto its = owners_.find(owner);
+  // The names of the configuration are few.
+  const std::size_t most_of_owner = owner.empty() ? most : most_of_one;
+  if (its != owners_.end() && its->second.size() >= most_of_owner) {
+    forget(std::string(its->second.back()));
   } else if (places_.size() >= most) {
     const auto has_most = std::max_element(
         owners_.begin(), owners_.end(),

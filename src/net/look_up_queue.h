@@ -69,7 +69,7 @@ class KnownNames {
   };
 
   void forget(const std::string& name);
-  void make_room(Names& of_owner, std::size_t most_of_owner);
+  void make_room(const std::string& owner);
 
   std::map<std::string, Names> owners_;
   std::unordered_map<std::string, Place> places_;

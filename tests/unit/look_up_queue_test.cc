@@ -229,6 +229,18 @@ TEST_CASE("the names that are known are bounded, and the ones used last stay") {
   CHECK(known.size() == KnownNames::most_of_one - 1);
 }
 
+TEST_CASE("an owner whose only name goes for a second one of its own is still there") {
+  KnownNames known;
+  for (std::size_t i = 0; i < KnownNames::most; ++i) {
+    known.note("name" + std::to_string(i), std::to_string(i), true);
+  }
+  // All have one, so whose goes is the first owner's: that of this very one.
+  known.note("second", "0", true);
+  CHECK(known.size() == KnownNames::most);
+  CHECK(known.contains("second"));
+  CHECK_FALSE(known.contains("name0"));
+}
+
 TEST_CASE("the names that one owner knows do not push out another's") {
   KnownNames known;
   known.note("honest", "b", true);
