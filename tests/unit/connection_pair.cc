@@ -134,41 +134,13 @@ Sockets connected(bool small_buffers) {
 }
 
 World::World(std::size_t window)
-    : net::Timer(Machine::timers),
-      near(loop, poller, timers, window),
-      far(loop, poller, timers, window) {
-  poller.add_turn_end(*this);
-}
-
-World::~World() { poller.remove_turn_end(*this); }
+    : near(loop, poller, timers, window), far(loop, poller, timers, window) {}
 
 void World::until(const std::function<bool()>& is_so) {
-  constexpr net::Instant patience_ms = 10'000;
-  awaited_ = &is_so;
-  in_time_ = true;
-  uv_update_time(loop.raw());
-  arm(loop.now() + patience_ms);
-  poller.run();
-  disarm();
-  awaited_ = nullptr;
-  REQUIRE_MESSAGE(in_time_, "near: " << near.told << "; far: " << far.told);
+  REQUIRE_MESSAGE(awaiting_.until(is_so), "near: " << near.told << "; far: " << far.told);
 }
 
-void World::pause(net::Instant milliseconds) {
-  uv_update_time(loop.raw());
-  arm(loop.now() + milliseconds);
-  poller.run();
-}
-
-bool World::turn_end() {
-  if (awaited_ != nullptr && (*awaited_)()) poller.stop();
-  return false;
-}
-
-void World::on_time() {
-  in_time_ = awaited_ == nullptr;
-  poller.stop();
-}
+void World::pause(net::Instant milliseconds) { awaiting_.pause(milliseconds); }
 
 void World::start(Side& side, Http2::Role role, const TlsContext* tls, net::Descriptor socket) {
   ConnectionOptions with = options;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "awaiting.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
@@ -111,11 +112,11 @@ struct Machine {
   net::Timers timers{loop};
 };
 
-struct World final : Machine, private net::TurnEnd, private net::Timer {
+struct World final : Machine {
   explicit World(std::size_t window = Http2::least_window);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
-  virtual ~World();
+  ~World() = default;
 
   // Runs the loop until it is so; fails the test after ten seconds.
   void until(const std::function<bool()>& is_so);
@@ -133,8 +134,6 @@ struct World final : Machine, private net::TurnEnd, private net::Timer {
   Side far;
 
  private:
-  bool turn_end() override;
-  void on_time() override;
   void start(Side& side, Http2::Role role, const TlsContext* tls, net::Descriptor socket);
 
   struct Dialer final : net::Watcher {
@@ -142,8 +141,7 @@ struct World final : Machine, private net::TurnEnd, private net::Timer {
   };
 
   Dialer dialer_;
-  const std::function<bool()>* awaited_ = nullptr;
-  bool in_time_ = true;
+  finhold::tests::Awaiting awaiting_{loop, poller, timers};
 };
 
 }  // namespace connection_pair

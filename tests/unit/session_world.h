@@ -14,6 +14,7 @@
 
 #include <doctest/doctest.h>
 
+#include "awaiting.h"
 #include "base/log.h"
 #include "memory_leg.h"
 #include "net/loop.h"
@@ -73,13 +74,10 @@ struct SessionMachine {
 };
 
 // What a worker is to its table. `client` and `server` are the legs of its session, while it lives.
-class Sessions : private SessionMachine,
-                 private relay::SessionTable::Owner,
-                 private net::TurnEnd,
-                 private net::Timer {
+class Sessions : private SessionMachine, private relay::SessionTable::Owner {
  public:
-  Sessions() : net::Timer(SessionMachine::timers) { poller.add_turn_end(*this); }
-  virtual ~Sessions() { poller.remove_turn_end(*this); }
+  Sessions() = default;
+  virtual ~Sessions() = default;
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
@@ -105,16 +103,7 @@ class Sessions : private SessionMachine,
     until([this] { return over(); });
   }
   // Runs the loop until it is so; fails the test after ten seconds.
-  void until(const std::function<bool()>& is_so) {
-    awaited_ = &is_so;
-    in_time_ = true;
-    uv_update_time(loop.raw());
-    arm(loop.now() + 10'000);
-    poller.run();
-    disarm();
-    awaited_ = nullptr;
-    REQUIRE(in_time_);
-  }
+  void until(const std::function<bool()>& is_so) { REQUIRE(awaiting_.until(is_so)); }
   [[nodiscard]] bool over() const { return table_.empty(); }
 
   relay::Route route;
@@ -125,14 +114,6 @@ class Sessions : private SessionMachine,
 
  private:
   void on_empty() override {}
-  bool turn_end() override {
-    if (awaited_ != nullptr && (*awaited_)()) poller.stop();
-    return false;
-  }
-  void on_time() override {
-    in_time_ = false;
-    poller.stop();
-  }
   std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override {
     REQUIRE(session.server() != nullptr);
     CHECK(session.route().tunnel == -1);
@@ -143,8 +124,7 @@ class Sessions : private SessionMachine,
   relay::SessionQuota quota_{10, false};
   relay::SessionTable table_{loop, poller, timers, quota_, *this, {}};
   std::unique_ptr<MemoryLeg> next_;
-  const std::function<bool()>* awaited_ = nullptr;
-  bool in_time_ = true;
+  Awaiting awaiting_{loop, poller, timers};
 };
 
 }  // namespace finhold::tests

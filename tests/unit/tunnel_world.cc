@@ -58,7 +58,7 @@ void Client::write(std::string_view text) const {
   CHECK(leg->write(std::as_bytes(std::span(text)), false) == text.size());
 }
 
-World::World() : net::Timer(Machine::timers) {
+World::World() {
   far_settings.route.name = "far";
   far_settings.route.fin.crosses = core::Crosses::none;
   far_settings.route.listen = base::Address::parse("127.0.0.1:0").value();
@@ -67,32 +67,9 @@ World::World() : net::Timer(Machine::timers) {
   near_route_.fin.crosses = core::Crosses::none;
   near_connections.begin();
   far_connections.begin();
-  poller.add_turn_end(*this);
 }
 
-World::~World() { poller.remove_turn_end(*this); }
-
-void World::until(const std::function<bool()>& is_so) {
-  constexpr net::Instant patience_ms = 10'000;
-  awaited_ = &is_so;
-  in_time_ = true;
-  uv_update_time(loop.raw());
-  arm(loop.now() + patience_ms);
-  poller.run();
-  disarm();
-  awaited_ = nullptr;
-  REQUIRE(in_time_);
-}
-
-bool World::turn_end() {
-  if (awaited_ != nullptr && (*awaited_)()) poller.stop();
-  return false;
-}
-
-void World::on_time() {
-  in_time_ = false;
-  poller.stop();
-}
+void World::until(const std::function<bool()>& is_so) { REQUIRE(awaiting_.until(is_so)); }
 
 void World::start_far() {
   auto listening = net::listen_tcp(far_settings.route.listen, true, {});
@@ -100,8 +77,9 @@ void World::start_far() {
   const base::Address address = net::local_address(listening.value().get());
   far_settings.route.listen = address;
   near_settings.far = {"127.0.0.1", address.port()};
-  far.emplace(far_settings, far_tls, std::move(listening.value()), far_connections, sessions, quota,
-              loop, poller, timers);
+  if (far != nullptr) former_fars_.push_back(std::move(far));
+  far = std::make_unique<tunnel::Far>(far_settings, far_tls, std::move(listening.value()),
+                                      far_connections, sessions, quota, loop, poller, timers);
   REQUIRE(far->start().code == 0);
 }
 

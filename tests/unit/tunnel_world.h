@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "awaiting.h"
 #include "base/address.h"
 #include "base/log.h"
 #include "core/ending.h"
@@ -76,19 +77,18 @@ struct Machine {
 
 class World : public Machine,
               private relay::SessionTable::Owner,
-              private tunnel::ConnectionTable::Owner,
-              private net::TurnEnd,
-              private net::Timer {
+              private tunnel::ConnectionTable::Owner {
  public:
   World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
-  virtual ~World();
+  virtual ~World() = default;
 
   // Runs the loop until it is so; fails the test after ten seconds.
   void until(const std::function<bool()>& is_so);
 
-  // Settings are to be changed before; the far end's port is the near end's then.
+  // Settings are to be changed before; the far end's port is the near end's then. A far end that
+  // was there before stays as long as its near ends may.
   void start_far();
   void start_near();
   void start() {
@@ -114,18 +114,16 @@ class World : public Machine,
   tunnel::ConnectionTable far_connections{loop, poller, timers, 65'536, *this};
   std::optional<tunnel::Near> near;
   relay::SessionTable sessions{loop, poller, timers, quota, *this, {}};
-  std::optional<tunnel::Far> far;
+  std::unique_ptr<tunnel::Far> far;
 
  private:
   void on_empty() override {}
   std::unique_ptr<relay::Leg> leg_to_server(const relay::Session& session) override;
   void on_no_connections() override {}
-  bool turn_end() override;
-  void on_time() override;
 
   relay::Route near_route_;
-  const std::function<bool()>* awaited_ = nullptr;
-  bool in_time_ = true;
+  std::vector<std::unique_ptr<tunnel::Far>> former_fars_;
+  finhold::tests::Awaiting awaiting_{loop, poller, timers};
 };
 
 }  // namespace tunnel_world
