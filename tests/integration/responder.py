@@ -14,7 +14,8 @@ class Responder:
         self.served = 0
         self.problems: list[str] = []
         self._lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         self.server.sock.settimeout(None)
@@ -40,3 +41,4 @@ class Responder:
 
     def close(self) -> None:
         self.server.close()
+        self._accepting.join()
