@@ -27,7 +27,13 @@ class Inside {
 // libuv aborts where the kernel refuses it a pipe (its signals) or a place in an epoll, whose errno
 // is still there. That is no bug. Only what a signal handler may call (signal-safety(7)).
 void on_abort(int /*signal*/) {
-  if (!in_libuv) return;  // a bug: abort() goes on
+  if (!in_libuv) {
+    // A bug, or the watchdog of systemd, whose signal would be lost if this returned. Its end as
+    // if there had been no handler comes with the return.
+    static_cast<void>(std::signal(SIGABRT, SIG_DFL));
+    static_cast<void>(raise(SIGABRT));
+    return;
+  }
   constexpr const char* what = "finhold: cannot go on: the kernel refuses what its loop needs: ";
   const char* const why = strerrordesc_np(errno);
   for (const char* part : {what, why != nullptr ? why : "unknown error", "\n"}) {

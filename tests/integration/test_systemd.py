@@ -1,5 +1,6 @@
 """What systemd and finhold say to each other: notices (sd_notify), and sockets that systemd keeps."""
 
+import signal
 import socket
 import threading
 import time
@@ -86,6 +87,17 @@ def test_the_watchdog_is_not_fed_while_a_worker_hangs(manager, start, server):
             manager.await_line("WATCHDOG=1", times=20)
         assert manager.seen.count("WATCHDOG=1") <= 3  # those that were on their way
     manager.await_line("WATCHDOG=1", times=manager.seen.count("WATCHDOG=1") + 2)
+
+
+def test_the_signal_of_the_watchdog_ends_it(manager, start, server):
+    """Otherwise TimeoutAbortSec= goes by before SIGKILL does."""
+    finhold = start(route_to(server.address), popen=manager.environment(WATCHDOG_USEC="400000"))
+    session = server.session(finhold.address())
+    finhold.signal(signal.SIGABRT)
+    finhold.await_exit(-signal.SIGABRT)
+    session.client.expect_reset()
+    session.server.expect_reset()
+    session.close()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
