@@ -25,7 +25,7 @@ class HttpServer::Connection final : private net::Watcher,
       : net::Timer(server.timers_),
         server_(server),
         fd_(std::move(fd)),
-        source_(base::Network::around(client.unmapped(), source_bits_v6).hash(0)),
+        source_(base::Network::of_source(client).hash(0)),
         since_(server.loop_.now()) {
     limit(request_within_ms);
   }
@@ -48,7 +48,6 @@ class HttpServer::Connection final : private net::Watcher,
 
  private:
   enum class State { reading, asking, writing, leaving };
-  static constexpr unsigned source_bits_v6 = 64;
 
   // Each of these may end with the connection's destruction.
 

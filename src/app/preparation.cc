@@ -29,6 +29,7 @@ namespace {
 constexpr rlim_t descriptors_per_session = 2;
 constexpr rlim_t descriptors_per_worker = 48;
 constexpr rlim_t descriptors_of_process = 64;
+constexpr rlim_t least_near_ends = 8;  // of a far end in a worker
 constexpr rlim_t descriptors_of_admin = admin::HttpServer::most_connections + 8;
 
 std::uint32_t usable_cpus() {
@@ -170,27 +171,38 @@ std::uint32_t workers_of(const Config& config) {
   return config.limits.workers == 0 ? usable_cpus() : config.limits.workers;
 }
 
-std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t workers,
-                                          std::uint32_t told) {
+void limit_by_descriptors(const Config& config, std::uint32_t workers, relay::SessionQuota& quota) {
   const std::uint32_t wanted = config.limits.sessions;
+  const std::uint32_t told = quota.most();
+  const auto set = [&](std::uint32_t sessions, std::uint32_t near_ends) {
+    quota.set_most(sessions);
+    quota.set_most_near_ends(near_ends);
+  };
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return set(wanted, UINT32_MAX);
   const rlimit raised{limit.rlim_max, limit.rlim_max};
   // A sandbox may forbid it; then there are as many as there were.
   const rlim_t descriptors =
       setrlimit(RLIMIT_NOFILE, &raised) == 0 ? limit.rlim_max : limit.rlim_cur;
   rlim_t of_worker = descriptors_per_worker + config.routes.size();
   for (const TunnelConfig& tunnel : config.tunnels) of_worker += tunnel.settings.connections;
-  for (const FarConfig& far : config.fars) of_worker += far.settings.connections + 1;
+  rlim_t near_ends = 0;
+  for (const FarConfig& far : config.fars) near_ends += far.settings.connections;
+  of_worker += config.fars.size();
   const rlim_t besides = descriptors_of_process + (config.admin.listen ? descriptors_of_admin : 0) +
                          workers * of_worker;
-  const rlim_t needed = wanted * descriptors_per_session + besides;
-  if (descriptors == RLIM_INFINITY || descriptors >= needed) return wanted;
+  const rlim_t of_near_ends = workers * near_ends;
+  const rlim_t needed = wanted * descriptors_per_session + besides + of_near_ends;
+  if (descriptors == RLIM_INFINITY || descriptors >= needed) return set(wanted, UINT32_MAX);
   // Under a very low limit half of it goes to sessions, come what may.
-  const rlim_t rest = descriptors - std::min(besides, descriptors / 2);
+  const rlim_t rest = descriptors - std::min(besides + of_near_ends, descriptors / 2);
   const auto sessions =
       static_cast<std::uint32_t>(std::max<rlim_t>(rest / descriptors_per_session, 1));
-  if (sessions == told) return sessions;
+  // Near ends, strangers above all, shall not take what sessions need.
+  const rlim_t left = descriptors - rest > besides ? descriptors - rest - besides : 0;
+  const rlim_t each = left / std::max<rlim_t>(workers * config.fars.size(), 1);
+  set(sessions, static_cast<std::uint32_t>(std::max<rlim_t>(each, least_near_ends)));
+  if (sessions == told) return;
   log::Line(
       "the limit of file descriptors allows fewer sessions than limits.sessions; raise it "
       "(LimitNOFILE= in systemd, ulimit -n in a shell) if they are needed")
@@ -199,7 +211,6 @@ std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t wo
       .add("descriptors", descriptors)
       .add("needed", needed)
       .write(log::Level::info);
-  return sessions;
 }
 
 std::optional<Listening> listen_first(const Config& config, std::uint32_t workers) {

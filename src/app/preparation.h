@@ -33,11 +33,10 @@ bool can_dial_all(const Config& config);
 // How many workers it asks for.
 std::uint32_t workers_of(const Config& config);
 
-// How many sessions there are descriptors for, after asking for all that this process may have: at
-// most limits.sessions, and fewer with a line in the log, unless it comes to `told`. Accepting
-// pauses there, before the dials of accepted clients would find none.
-std::uint32_t sessions_within_descriptors(const Config& config, std::uint32_t workers,
-                                          std::uint32_t told = 0);
+// Sets how many sessions and near ends there are descriptors for, after asking for all that this
+// process may have: at most limits.sessions, and fewer with a line in the log, unless as many as
+// before. Accepting pauses there, before the dials of accepted clients would find none.
+void limit_by_descriptors(const Config& config, std::uint32_t workers, relay::SessionQuota& quota);
 
 struct Listening {
   std::vector<ListenPlace> places;

@@ -63,13 +63,13 @@ class Server final : private net::Wake::Listener,
         words_(words),
         rules_(rules),
         loop_(loop),
-        quota_(sessions_within_descriptors(generation_->config,
-                                           static_cast<std::uint32_t>(listening.sockets.size())),
-               intercepts(generation_->config)),
+        quota_(generation_->config.limits.sessions, intercepts(generation_->config)),
         wake_(loop, *this),
         poller_(loop),
         signals_(poller_, our_signals, *this),
         notify_(loop, timers, quota_, workers_) {
+    limit_by_descriptors(generation_->config, static_cast<std::uint32_t>(listening.sockets.size()),
+                         quota_);
     if (rules_) refuse_start(poller_.add(rules_->socket(), EPOLLIN | EPOLLRDHUP | EPOLLET, *this));
     if (admin) admin_.emplace(facts(), *std::move(admin), loop, poller_, timers);
     for (auto& sockets : listening.sockets) {
@@ -162,8 +162,7 @@ class Server final : private net::Wake::Listener,
     const Config& config = reload->generation->config;
     change_ = difference(*generation_, *reload->generation);
     log::set_level(config.log.level);
-    quota_.set_most(sessions_within_descriptors(config, static_cast<std::uint32_t>(workers_.size()),
-                                                quota_.most()));
+    limit_by_descriptors(config, static_cast<std::uint32_t>(workers_.size()), quota_);
     if (intercepts(config)) quota_.note_interception();
     generation_ = reload->generation;
     configured_ = std::chrono::system_clock::now();

@@ -126,6 +126,11 @@ Network Network::around(const Address& address, unsigned v6_prefix) {
   return network;
 }
 
+Network Network::of_source(const Address& address) {
+  constexpr unsigned v6_prefix = 64;
+  return around(address.unmapped(), v6_prefix);
+}
+
 bool Network::contains(const Address& address) const {
   const Host host = host_of(address);
   return host.v4 == v4_ && same_prefix(host.bytes, bytes_, prefix_);

@@ -24,6 +24,10 @@ class Network {
   // at most 128.
   static Network around(const Address& address, unsigned v6_prefix);
 
+  // What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, since
+  // whoever has one address of it has them all.
+  static Network of_source(const Address& address);
+
   // Whatever the port.
   [[nodiscard]] bool contains(const Address& address) const;
 

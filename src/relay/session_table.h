@@ -50,6 +50,14 @@ class SessionQuota {
   // Sessions beyond it stay; no new one begins until there is room again.
   void set_most(std::uint32_t most) { most_.store(most, std::memory_order_relaxed); }
 
+  // Connections of near ends, of each far end in each worker: what there are descriptors for.
+  [[nodiscard]] std::uint32_t most_near_ends() const {
+    return most_near_ends_.load(std::memory_order_relaxed);
+  }
+  void set_most_near_ends(std::uint32_t most) {
+    most_near_ends_.store(most, std::memory_order_relaxed);
+  }
+
   // Of listeners for want of room, descriptors or memory: all of these concern the whole process.
   [[nodiscard]] PauseCount& pauses() { return pauses_; }
 
@@ -71,6 +79,7 @@ class SessionQuota {
 
  private:
   std::atomic<std::uint32_t> most_;
+  std::atomic<std::uint32_t> most_near_ends_{UINT32_MAX};
   std::unique_ptr<OwnDials> own_dials_;  // nothing if no route intercepts
   std::atomic<std::uint32_t> open_{0};
   std::atomic<std::uint32_t> reserved_{0};

@@ -41,14 +41,15 @@ const std::vector<Range>& ranges() {
 
 struct Translation {
   Network network;
-  std::size_t at;  // where the four bytes of the IPv4 address are
+  std::size_t at;     // where the four bytes of the IPv4 address are
+  bool is_same_host;  // nobody else can be meant
 };
 
 const std::vector<Translation>& translations() {
   static const std::vector<Translation> all{
-      {network("::/96"), 12},        {network("::ffff:0:0:0/96"), 12},
-      {network("64:ff9b::/96"), 12}, {network("64:ff9b:1::/48"), 12},
-      {network("2002::/16"), 2},
+      {network("::/96"), 12, true},        {network("::ffff:0:0:0/96"), 12, true},
+      {network("64:ff9b::/96"), 12, true}, {network("64:ff9b:1::/48"), 12, false},
+      {network("2002::/16"), 2, false},
   };
   return all;
 }
@@ -85,6 +86,14 @@ Address stands_for(const Address& given) {
     return Address::from(reinterpret_cast<const sockaddr*>(&storage));
   }
   return address;
+}
+
+bool is_same_host(const Address& address) {
+  return address.family() == AF_INET ||
+         std::any_of(translations().begin(), translations().end(),
+                     [&](const Translation& translation) {
+                       return translation.is_same_host && translation.network.contains(address);
+                     });
 }
 
 bool is_translated(const Network& inner) {

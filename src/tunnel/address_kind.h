@@ -27,6 +27,11 @@ bool is_inside(const base::Network& inner, AddressKind kind);
 // or 6to4 (RFC 3056). Any other as it is.
 base::Address stands_for(const base::Address& given);
 
+// Whether an address that stands for another one is that host and no other. A whole site has the
+// 6to4 addresses of one IPv4 address, and in 64:ff9b:1::/48 a translator may look for the IPv4
+// address elsewhere (RFC 6052 section 2.2).
+bool is_same_host(const base::Address& address);
+
 // Whether a network lies wholly inside one of those ranges.
 bool is_translated(const base::Network& inner);
 

@@ -66,8 +66,8 @@ struct Place {
                                    is_inside(network, AddressKind::link_local);
     if (must_be_listed_as_address() && !listed_as_address) return false;
     if (!entry.zone.empty() && entry.zone != address.zone()) return false;
-    return network.contains(real) ||
-           (is_stand_in() && network.contains(address) && is_translated(network));
+    if (network.contains(real) && (!is_stand_in() || is_same_host(address))) return true;
+    return is_stand_in() && network.contains(address) && is_translated(network);
   }
 
   [[nodiscard]] std::string why_refused() const {

@@ -12,8 +12,9 @@
 //   does.
 // - An IPv6 address that stands for an IPv4 one (mapped, IPv4-compatible, NAT64, 6to4) is judged as
 //   that one. An IPv6 network opens it only if it lies wholly inside the range of such addresses.
-//   The private prefixes of NAT64 (RFC 6052 section 2.2) cannot be known: list no wide IPv6 network
-//   where there is one.
+//   An IPv4 one does not open those of 6to4 and 64:ff9b:1::/48, which may belong to other hosts
+//   too. The private prefixes of NAT64 (RFC 6052 section 2.2) cannot be known: list no wide IPv6
+//   network where there is one.
 // - A link-local IPv6 address is opened with the interface that the near end named, which is one of
 // this host.
 //   An entry may name it too.

@@ -69,7 +69,8 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       life_(options.life),
       ready_time_(table.loop_.now(), options.ready_within_ms),
       goodbye_ms_(options.goodbye_ms),
-      heard_at_(table.loop_.now()) {
+      heard_at_(table.loop_.now()),
+      is_known_(options.role == Http2::Role::near) {
   if (options.tls != nullptr) tls_.emplace(*options.tls);
 }
 
@@ -122,6 +123,11 @@ void Connection::refuse_new() {
   touch();
 }
 
+void Connection::prove() {
+  if (state_ == State::open) is_known_ = true;
+  http2_.prove();
+}
+
 void Connection::cut() {
   to_cut_ = true;
   stop_waiting();
@@ -166,11 +172,12 @@ void Connection::turn() {
 // few bytes. What is received at once follows that.
 void Connection::read() {
   using Clock = std::chrono::steady_clock;
-  std::size_t left = most_read;
+  std::size_t left = is_known_ ? most_read : least_received;
   Clock::duration spent{};
   while (readable_) {
     if (left == 0 || spent >= longest_read) return table_.queue(*this);
-    const std::span<std::byte> room(table_.wire_.get(), received_at_once_);
+    const std::span<std::byte> room(table_.wire_.get(),
+                                    is_known_ ? received_at_once_ : least_received);
     const ssize_t result = ::recv(fd_.get(), room.data(), room.size(), 0);
     if (result > 0) {
       const auto count = static_cast<std::size_t>(result);
@@ -367,11 +374,13 @@ void Connection::on_goaway(std::int32_t /*last_stream*/, Http2Code code) {
 }
 
 void Connection::tell_room() {
+  if (http2_.role() == Http2::Role::far) return;
   const bool can = can_open();
-  const bool more = can && (!could_open_ || streams() < room_streams_);
+  const bool fewer = streams() < room_streams_;
+  const bool changed = can ? !could_open_ || fewer : streams() == 0 && (could_open_ || fewer);
   could_open_ = can;
   room_streams_ = streams();
-  if (!more) return;
+  if (!changed || !ready_) return;
   table_.told_ = true;
   owner_.on_room(*this);
 }
@@ -435,9 +444,10 @@ void Connection::leave() {
 
 // False: too many do, so this one is not to wait for anything.
 bool Connection::part(State state) {
-  if (state_ == State::open) ++table_.goodbyes_;
+  std::size_t& goodbyes = table_.goodbyes_of(is_known_);
+  if (state_ == State::open) ++goodbyes;
   state_ = state;
-  return table_.goodbyes_ <= ConnectionTable::most_goodbyes;
+  return goodbyes <= ConnectionTable::most_goodbyes;
 }
 
 void Connection::end_in_order() {
@@ -470,7 +480,7 @@ void Connection::wait_for_goodbye() {
 }
 
 void Connection::close(bool in_order) {
-  if (state_ != State::open) --table_.goodbyes_;
+  if (state_ != State::open) --table_.goodbyes_of(is_known_);
   if (in_order) net::disarm_linger(fd_.get());
   state_ = State::closed;
   disarm();

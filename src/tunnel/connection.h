@@ -58,7 +58,8 @@ class Connection final : public Carrier,
     // Far: as Http2::Events::on_refused.
     virtual void on_refused(Connection& /*connection*/, std::string_view /*authority*/,
                             int /*status*/) {}
-    // Near: one or more streams have gone, or the other side allows more: can_open().
+    // Near: one or more streams have gone, or the other side allows more: can_open(). Or it has no
+    // stream any more, and none can be opened.
     virtual void on_room(Connection& connection) = 0;
     // The other side has said GOAWAY: no stream can be opened any more, those that are open go on.
     // Told once.
@@ -102,6 +103,10 @@ class Connection final : public Carrier,
   // Far, after drain(): what is asked for from now on is dropped, whether or not the near end has
   // shown that it knows of the drain.
   void refuse_new();
+  // Far: the near end has shown who it is. Before that it has a small part of the worker's time,
+  // which all such share, and of what a connection may send. Once, or more often.
+  void prove();
+
   // At the end of the turn: its streams are reset, at both ends, and the connection closed. Called
   // again, it does not wait for the other side's goodbye.
   void cut();
@@ -209,6 +214,7 @@ class Connection final : public Carrier,
   FirstBytes first_bytes_ = FirstBytes::none_yet;
   bool goaway_received_ = false;
   bool ready_ = false;
+  bool is_known_;  // far: the near end has shown who it is
   bool lost_ = false;
   bool draining_ = false;
   bool to_cut_ = false;

@@ -1,4 +1,5 @@
-// A connection whose TLS handshake has something to do: its way through the table's HandshakeQueue.
+// A connection whose TLS handshake has something to do, or whose near end has not shown yet who it
+// is: its way through the table's HandshakeQueue.
 #include <utility>
 
 #include "base/duration.h"
@@ -39,11 +40,12 @@ void Connection::give_up_if_late() {
   }
 }
 
-// What a handshake makes of it costs far more than its bytes.
+// What a handshake makes of it costs far more than its bytes, and so may the requests of a
+// stranger.
 void Connection::receive() {
-  const bool shakes_hands =
-      state_ == State::open && !to_cut_ && tls_ && tls_->state() == TlsState::handshaking;
-  if (shakes_hands) return table_.handshakes_.add(*this);
+  const bool shakes_hands = tls_ && tls_->state() == TlsState::handshaking;
+  if (state_ == State::open && !to_cut_ && (shakes_hands || !is_known_))
+    return table_.handshakes_.add(*this);
   read();
 }
 

@@ -73,12 +73,15 @@ class ConnectionTable final : private net::TurnEnd {
   // What is received at once.
   static constexpr std::size_t most_received = std::size_t{256} << 10;
   // Connections that may be leaving, or saying goodbye: those that fail can come fast, and nobody
-  // else bounds them, since they are over for their owners (`connections` of [[far]]).
+  // else bounds them, since they are over for their owners (`connections` of [[far]]). As many of
+  // who has shown who it is, and of strangers: the last bytes of the former are not to be lost for
+  // these.
   static constexpr std::size_t most_goodbyes = 256;
 
   bool turn_end() override;
   void reap();
   void queue(Connection& connection);
+  std::size_t& goodbyes_of(bool known) { return known ? goodbyes_ : goodbyes_of_strangers_; }
 
   net::Loop& loop_;
   net::Poller& poller_;
@@ -93,6 +96,7 @@ class ConnectionTable final : private net::TurnEnd {
   std::vector<Connection*> running_;  // queue_ of the turn that ends now
   HandshakeQueue handshakes_;
   std::size_t goodbyes_ = 0;
+  std::size_t goodbyes_of_strangers_ = 0;
   bool told_ = false;  // somebody was told something at the end of this turn
 };
 

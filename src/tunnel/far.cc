@@ -44,11 +44,14 @@ Far::Far(const FarSettings& settings, const TlsContext* tls, net::Descriptor lis
       sessions_(sessions),
       quota_(quota),
       loop_(loop),
+      poller_(poller),
       timers_(timers),
       allow_(settings.allow),
       listener_(poller, timers, loop, std::move(listening), *this) {}
 
-Far::~Far() = default;
+Far::~Far() {
+  if (has_turn_end_) poller_.remove_turn_end(*this);
+}
 
 base::Error Far::start() { return listener_.start(); }
 
@@ -77,7 +80,7 @@ std::size_t Far::streams() const {
 }
 
 void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
-  if (near_ends_.size() >= settings_.connections && !make_room()) return;
+  if (near_ends_.size() >= places() && !make_room()) return;
   near_ends_.push_back(
       std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this), near, loop_.now()));
   ConnectionOptions options;
@@ -92,7 +95,10 @@ void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
 void Far::on_paused(const base::Error& error) {
   log::Line("accepting is paused; near ends wait in the kernel's queue")
       .add("far", settings_.route.name)
-      .add("reason", error.code == 0 ? "connections of [[far]] is reached" : error.text())
+      .add("reason", error.code != 0 ? error.text()
+                     : places() == settings_.connections
+                         ? "connections of [[far]] is reached"
+                         : "there are no more descriptors for near ends")
       .write(log::Level::warning);
 }
 
@@ -148,6 +154,7 @@ void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
 }
 
 void Far::on_request(FarAsker asker, std::string_view token) {
+  judge_near_end(asker.near_end);
   if (judge_ == nullptr) return turn_away(asker);
   judge_->judge(std::move(asker), token);
 }

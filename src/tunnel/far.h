@@ -37,7 +37,8 @@ namespace finhold::tunnel {
 class Far final : private net::Listener::Owner,
                   private FarNearEnd::Owner,
                   private FarRequest::Owner,
-                  private net::Timer {
+                  private net::Timer,
+                  private net::TurnEnd {
  public:
   // Everything referred to outlives it; `tls` is null if settings.tls is nothing. `listening` is
   // non-blocking.
@@ -93,7 +94,10 @@ class Far final : private net::Listener::Owner,
                     const base::Error& error) override;
   void on_abandoned(FarRequest& request) override;
   void on_time() override;
+  bool turn_end() override;
 
+  void judge_near_ends();
+  void judge_near_end(FarNearEnd& near_end);
   void judge(FarAsker asker, std::string_view token);
   void open(FarAsker& asker, const Destination& destination, std::span<const base::Address> found);
   void turn_away(const FarAsker& asker);
@@ -103,10 +107,13 @@ class Far final : private net::Listener::Owner,
   void cut_what_is_revoked(const FarNearEnd& near_end);
   void refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason);
   [[nodiscard]] bool takes_all() const;
-  [[nodiscard]] FarNearEnd* that_makes_room() const {
-    return strangers_.that_gives_way(settings_.connections, loop_.now());
-  }
+  [[nodiscard]] FarNearEnd* that_makes_room() const;
+  [[nodiscard]] FarNearEnd* unused_one_of_many() const;
   bool make_room();
+  // Of which its near ends have one each.
+  [[nodiscard]] std::size_t places() const {
+    return std::min(settings_.connections, quota_.most_near_ends());
+  }
   // A line that strangers cause.
   static void write_limited(base::log::Line& line, std::uint64_t left_out,
                             base::log::Level level = base::log::Level::warning);
@@ -120,6 +127,7 @@ class Far final : private net::Listener::Owner,
   relay::SessionTable& sessions_;
   relay::SessionQuota& quota_;
   net::Loop& loop_;
+  net::Poller& poller_;
   net::Timers& timers_;
   AllowList allow_;
   relay::LineLimit lines_;     // about refusals
@@ -130,6 +138,8 @@ class Far final : private net::Listener::Owner,
   net::Listener listener_;
   Far* judge_ = this;  // of requests; nullptr: nobody
   bool draining_ = false;
+  bool has_turn_end_ = false;
+  bool are_to_be_judged_ = false;  // some near ends
 };
 
 }  // namespace finhold::tunnel

@@ -1,5 +1,7 @@
 // What a far end does for the near ends of an earlier one, after a reload.
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "tunnel/far.h"
 #include "tunnel/far_leg.h"
@@ -9,16 +11,46 @@ namespace finhold::tunnel {
 
 namespace log = base::log;
 
+namespace {
+
+// Of a turn: a certificate costs up to some ms, and there may be a thousand near ends.
+constexpr std::chrono::milliseconds time_in_turn(1);
+
+}  // namespace
+
 void Far::judged_by(Far* judge) {
   judge_ = judge;
-  const bool over_tls = settings_.tls.has_value();
-  const Revoked revoked = judge != nullptr ? judge->settings_.revoked : settings_.revoked;
+  for (const auto& near_end : near_ends_) near_end->is_to_be_judged = true;
+  if (!has_turn_end_) poller_.add_turn_end(*this);
+  has_turn_end_ = are_to_be_judged_ = true;
+  judge_near_ends();
+}
+
+bool Far::turn_end() {
+  judge_near_ends();
+  return are_to_be_judged_;
+}
+
+// Those that there is time for; at least one. Whoever asks for something before is judged then.
+void Far::judge_near_ends() {
+  if (!are_to_be_judged_) return;
+  using Clock = std::chrono::steady_clock;
+  const auto until = Clock::now() + time_in_turn;
   for (const auto& near_end : near_ends_) {
-    near_end->bar(judge != nullptr ? judge->why_not(*near_end, over_tls)
-                                   : "its [[far]] is not in the configuration any more");
-    if (!near_end->why_barred().empty()) near_end->refuse_new();
-    if (revoked == Revoked::cut) cut_what_is_revoked(*near_end);
+    if (!near_end->is_to_be_judged) continue;
+    judge_near_end(*near_end);
+    if (Clock::now() >= until) return;
   }
+  are_to_be_judged_ = false;
+}
+
+void Far::judge_near_end(FarNearEnd& near_end) {
+  if (!std::exchange(near_end.is_to_be_judged, false)) return;
+  near_end.bar(judge_ != nullptr ? judge_->why_not(near_end, settings_.tls.has_value())
+                                 : "its [[far]] is not in the configuration any more");
+  if (!near_end.why_barred().empty()) near_end.refuse_new();
+  const Revoked revoked = judge_ != nullptr ? judge_->settings_.revoked : settings_.revoked;
+  if (revoked == Revoked::cut) cut_what_is_revoked(near_end);
 }
 
 // Empty: it would be let in. Its token is a matter of each request.

@@ -12,7 +12,9 @@ FarNearEnd::~FarNearEnd() {
 }
 
 void FarNearEnd::prove() {
-  if (!std::exchange(is_proven_, true)) owner_.on_near_end_proven(*this);
+  if (std::exchange(is_proven_, true)) return;
+  if (connection_ != nullptr) connection_->prove();
+  owner_.on_near_end_proven(*this);
 }
 
 void FarNearEnd::add(FarLeg& leg) {

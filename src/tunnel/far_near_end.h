@@ -84,7 +84,11 @@ class FarNearEnd final : private Connection::Owner {
 
   [[nodiscard]] const base::Address& address() const { return address_; }
   // The connection is closed, and that is told as any other end.
-  void cut() { connection_->cut(); }
+  void cut() {
+    is_cut_ = true;
+    connection_->cut();
+  }
+  [[nodiscard]] bool is_cut() const { return is_cut_; }
   // Connection::waits_for_us().
   [[nodiscard]] bool waits_for_us() const {
     return connection_ != nullptr && connection_->waits_for_us();
@@ -94,6 +98,9 @@ class FarNearEnd final : private Connection::Owner {
   // It has shown what strangers have not: a certificate of client_ca, or a right token.
   void prove();
   Strangers::Place place_of_stranger;  // while it has not
+
+  // By its owner, after a reload.
+  bool is_to_be_judged = false;
 
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
@@ -122,6 +129,7 @@ class FarNearEnd final : private Connection::Owner {
   net::Instant accepted_at_;
   bool was_ready_ = false;
   bool is_proven_ = false;
+  bool is_cut_ = false;
 };
 
 }  // namespace finhold::tunnel

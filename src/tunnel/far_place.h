@@ -16,9 +16,9 @@ namespace finhold::tunnel {
 // On any thread; given back when it is destroyed.
 class FarPlace {
  public:
-  // For the near end with that address, or IPv6 network of 64 bits. Nothing: it has its part.
+  // For the near ends of that source. Nothing: they have their part.
   static std::unique_ptr<FarPlace> take(relay::SessionQuota& quota, const base::Address& near) {
-    const base::Network of = base::Network::around(near.unmapped(), 64);
+    const base::Network of = base::Network::of_source(near);
     const std::uint32_t part = std::max(quota.most() / 4, least_part);
     if (!quota.waiting().take(of, part)) return nullptr;
     quota.reserve();

@@ -24,9 +24,8 @@ FarRequest::~FarRequest() {
 
 void FarRequest::start(net::Instant until) {
   arm(until);
-  // Whoever has one address of an IPv6 network has them all.
   const int failure = resolver_.resolve({name_, destination_.port}, *this,
-                                        base::Network::around(asker_.near, 64).text());
+                                        base::Network::of_source(asker_.near).text());
   if (failure != 0) return owner_.on_looked_up(*this, {}, {failure, "getaddrinfo"});
   resolving_ = true;
 }

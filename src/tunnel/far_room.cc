@@ -1,19 +1,40 @@
 // Who may have a place at the far end, where there are fewer than want one: places belong to who
 // has proven who it is, and whoever merely connects, and connects again, shall not keep these out.
+#include <cstdint>
+#include <unordered_map>
+
 #include "tunnel/far.h"
 
 namespace finhold::tunnel {
 
 namespace log = base::log;
 
-bool Far::may_accept() {
-  return near_ends_.size() < settings_.connections || that_makes_room() != nullptr;
+bool Far::may_accept() { return near_ends_.size() < places() || that_makes_room() != nullptr; }
+
+// Strangers before all others.
+FarNearEnd* Far::that_makes_room() const {
+  FarNearEnd* const stranger = strangers_.that_gives_way(places(), loop_.now());
+  return stranger != nullptr ? stranger : unused_one_of_many();
+}
+
+// Of a source that has too many connections, though it has proven who it is: one that no session
+// uses, so that it loses nothing.
+FarNearEnd* Far::unused_one_of_many() const {
+  std::unordered_map<std::uint64_t, std::size_t> connections;
+  for (const auto& near_end : near_ends_) ++connections[near_end->place_of_stranger.source];
+  for (const auto& near_end : near_ends_) {
+    if (near_end->is_cut() || near_end->open_streams() > 0) continue;
+    const std::size_t its = connections[near_end->place_of_stranger.source];
+    if (Strangers::has_too_many(its, places())) return near_end.get();
+  }
+  return nullptr;
 }
 
 // False: nobody gives way.
 bool Far::make_room() {
   FarNearEnd* const near_end = that_makes_room();
   if (near_end == nullptr) return false;
+  const bool was_stranger = near_end->place_of_stranger.stands;
   strangers_.remove(*near_end);
   near_end->cut();
   const auto left_out = lines_.take(loop_.now());
@@ -21,7 +42,10 @@ bool Far::make_room() {
   log::Line line = line_about("refused a connection", *near_end);
   line.add(
       "error",
-      near_end->was_ready()
+      !was_stranger ? "no session used it when others came, connections of [[far]] was reached, "
+                      "and its address "
+                      "has more than a quarter of them"
+      : near_end->was_ready()
           ? "it had not shown the token when others came, and connections of [[far]] was reached"
           : "it was not ready when others came, and connections of [[far]] was reached");
   write_limited(line, *left_out);

@@ -1,7 +1,8 @@
 // TLS handshakes of one worker that have something to do. One costs from 0.1 ms (keys of P-256) to
 // several ms (RSA of 4096 bits), and whoever sends a hello that was recorded pays nothing for it:
 // so they wait here, and each turn of the worker has time for a few. Who came first is first: near
-// ends wait behind those that were there before, and behind nobody who comes later.
+// ends wait behind those that were there before, and behind nobody who comes later. So does
+// whatever a near end says over HTTP/2 before it has shown who it is (Connection::prove()).
 #pragma once
 
 #include <cstdint>

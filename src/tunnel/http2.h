@@ -116,6 +116,10 @@ class Http2 {
   // reached.
   [[nodiscard]] bool can_open() const;
 
+  // Far: the client has shown who it is; before, little is taken from it (FloodLimits). Once, or
+  // more often.
+  void prove() { guard_.prove(); }
+
   // Requires a token other than reserved_ping.
   void ping(std::uint64_t token);
 

@@ -44,7 +44,12 @@ struct Http2Callbacks {
 
   static int on_begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
                               void* user_data) {
-    Http2::Incoming& incoming = of(user_data).incoming_;
+    Http2& http2 = of(user_data);
+    if (http2.role_ == Http2::Role::far && !http2.guard_.knows_other_side()) {
+      const char* const reason = http2.guard_.request_of_stranger();
+      if (reason != nullptr) http2.fail(reason, Http2Code::enhance_your_calm);
+    }
+    Http2::Incoming& incoming = http2.incoming_;
     incoming.method.clear();
     incoming.authority.clear();
     incoming.forwarded.clear();
@@ -61,6 +66,7 @@ struct Http2Callbacks {
                        const std::uint8_t* value_data, std::size_t value_size,
                        std::uint8_t /*flags*/, void* user_data) {
     Http2& http2 = of(user_data);
+    if (!http2.failed_.empty()) return NGHTTP2_ERR_PAUSE;  // nothing more is decoded
     Http2::Incoming& incoming = http2.incoming_;
     const std::string_view name = text_of(name_data, name_size);
     const std::string_view value = text_of(value_data, value_size);
@@ -199,6 +205,7 @@ struct Http2Callbacks {
       // A refusal is complete before the request is: the rest of that is not wanted (RFC 9113
       // section 8.1). Not before it is sent, since nghttp2 drops what a RST_STREAM is queued
       // behind.
+      if (http2.role_ == Http2::Role::near) http2.guard_.sent_request();
       const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       if (ends && nghttp2_session_get_stream_remote_close(session, id) == 0) {
         http2.note(nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR));

@@ -27,10 +27,17 @@ constexpr std::uint8_t end_stream = 0x1;
 constexpr std::uint8_t padded = 0x8;
 
 constexpr std::array reasons = {
-    "too many PING frames",       "too many SETTINGS frames",
-    "too many RST_STREAM frames", "too many streams that were cancelled before they were answered",
-    "too many wrong tokens",      "too many WINDOW_UPDATE frames",
-    "too many empty DATA frames", "too many PRIORITY frames",
+    "too many PING frames",
+    "too many SETTINGS frames",
+    "too many RST_STREAM frames",
+    "too many streams that were cancelled before they were answered",
+    "too many wrong tokens",
+    "too many bytes without a right token",
+    "too many requests without a right token",
+    "too many WINDOW_UPDATE frames",
+    "too many empty DATA frames",
+    "too many PRIORITY frames",
+    "too many answers",
     "too many frames of no use",
 };
 
@@ -56,20 +63,32 @@ bool ClosedStreams::is_closed(std::uint32_t stream) const {
 
 FloodGuard::FloodGuard(const FloodLimits& limits, std::uint32_t max_frame, bool of_client)
     : of_client_(of_client),
+      is_stranger_(of_client),
       max_frame_(max_frame),
       longest_block_(limits.header_block),
       most_continuations_(limits.continuations),
       preface_left_(of_client ? preface.size() : 0) {
   static_assert(reasons.size() == kinds);
   const auto bucket = [](FloodLimit limit) { return Bucket{limit, limit.burst * token, 0}; };
-  buckets_ = {
-      bucket(limits.pings),        bucket(limits.settings),     bucket(limits.resets),
-      bucket(limits.early_resets), bucket(limits.wrong_tokens), bucket(limits.window_updates),
-      bucket(limits.empty_data),   bucket(limits.priorities),   bucket(limits.others)};
+  buckets_ = {bucket(limits.pings),
+              bucket(limits.settings),
+              bucket(limits.resets),
+              bucket(limits.early_resets),
+              bucket(limits.wrong_tokens),
+              bucket(limits.stranger_bytes),
+              bucket(limits.stranger_requests),
+              bucket(limits.window_updates),
+              bucket(limits.empty_data),
+              bucket(limits.priorities),
+              bucket(limits.answers),
+              bucket(limits.others)};
 }
 
 const char* FloodGuard::look(std::span<const std::byte> bytes, std::uint64_t now) {
   now_ = now;
+  if (is_stranger_) {
+    if (const char* reason = spend(stranger_bytes, bytes.size())) return reason;
+  }
   if (preface_left_ > 0 && !bytes.empty()) {
     const std::size_t count = std::min(preface_left_, bytes.size());
     const std::string_view awaited = preface.substr(preface.size() - preface_left_, count);
@@ -118,7 +137,8 @@ const char* FloodGuard::frame() {
     case headers:
       continuations_ = 0;
       block_ = length;
-      return block_ > longest_block_ ? "a header block that is too long" : nullptr;
+      if (block_ > longest_block_) return "a header block that is too long";
+      return of_client_ ? nullptr : spend(answers);
     case continuation:
       if (++continuations_ > most_continuations_) return "too many CONTINUATION frames";
       block_ += length;
@@ -167,15 +187,24 @@ const char* FloodGuard::early_reset() { return spend(early_resets); }
 
 const char* FloodGuard::wrong_token() { return spend(wrong_tokens); }
 
+const char* FloodGuard::request_of_stranger() { return spend(stranger_requests); }
+
 // A receiver may give window back after every few hundred bytes, for the stream and for the
 // connection, and only some wait for half of the window.
-void FloodGuard::sent_data(std::size_t bytes) {
-  Bucket& bucket = buckets_[window_updates];
-  const std::uint64_t most = (std::uint64_t{bucket.limit.burst} + 100'000) * token;
-  bucket.thousandths = std::min(most, bucket.thousandths + (4 + bytes / 256) * token);
+void FloodGuard::sent_data(std::size_t bytes) { add(window_updates, 4 + bytes / 256); }
+
+void FloodGuard::sent_request() {
+  constexpr std::uint64_t answers_of_request = 4;
+  add(answers, answers_of_request);
 }
 
-const char* FloodGuard::spend(Kind kind) {
+void FloodGuard::add(Kind kind, std::uint64_t count) {
+  Bucket& bucket = buckets_[kind];
+  const std::uint64_t most = (std::uint64_t{bucket.limit.burst} + 100'000) * token;
+  bucket.thousandths = std::min(most, bucket.thousandths + count * token);
+}
+
+const char* FloodGuard::spend(Kind kind, std::uint64_t count) {
   Bucket& bucket = buckets_[kind];
   const std::uint64_t full = bucket.limit.burst * token;
   if (now_ > bucket.filled) {
@@ -185,8 +214,8 @@ const char* FloodGuard::spend(Kind kind) {
     if (bucket.thousandths < full) bucket.thousandths = std::min(full, bucket.thousandths + gained);
     bucket.filled = now_;
   }
-  if (bucket.thousandths < token) return reasons[kind];
-  bucket.thousandths -= token;
+  if (bucket.thousandths < count * token) return reasons[kind];
+  bucket.thousandths -= count * token;
   return nullptr;
 }
 

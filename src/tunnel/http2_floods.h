@@ -25,11 +25,19 @@ struct FloodLimits {
   FloodLimit resets = {4000, 2000};       // a busy tunnel has many that are in order
   FloodLimit early_resets = {2000, 500};  // FloodGuard::early_reset()
   FloodLimit wrong_tokens = {40, 10};
+  // Of a client that has not shown who it is (FloodGuard::prove()): all that it sends, in bytes,
+  // and its requests. What it makes us do in vain costs it next to nothing otherwise: a byte may
+  // stand for a field of 4 KiB, or throw one out of HPACK's table.
+  FloodLimit stranger_bytes = {32U << 10, 1U << 10};
+  FloodLimit stranger_requests = {64, 10};
   // Those that the bytes sent have drawn come on top.
   FloodLimit window_updates = {4000, 1000};
   FloodLimit empty_data = {100, 20};   // CVE-2019-9518
   FloodLimit priorities = {500, 100};  // CVE-2019-9513
-  FloodLimit others = {100, 20};       // GOAWAY, PUSH_PROMISE and unknown types
+  // Header blocks of a server, beside four for each request: an interim answer is one, and so is
+  // what comes on streams that are over.
+  FloodLimit answers = {100, 20};
+  FloodLimit others = {100, 20};  // GOAWAY, PUSH_PROMISE and unknown types
   // Of one header block: bytes in HEADERS and CONTINUATION together, and CONTINUATION frames
   // (CVE-2024-28182). Decoded it is bounded by Http2Settings::max_header_list.
   std::uint32_t header_block = 16U << 10;
@@ -77,6 +85,16 @@ class FloodGuard {
   // A request was refused for its token: somebody may be guessing.
   const char* wrong_token();
 
+  // Far: a request has begun to arrive, of a client that has not shown who it is.
+  const char* request_of_stranger();
+  [[nodiscard]] bool knows_other_side() const { return !is_stranger_; }
+  // The client has shown who it is: by its certificate, by the token, or because nothing is asked
+  // for.
+  void prove() { is_stranger_ = false; }
+
+  // Near: a request was sent, and draws answers.
+  void sent_request();
+
   // A DATA frame was sent; the other side may answer it by WINDOW_UPDATE, and not all are sparing.
   void sent_data(std::size_t bytes);
 
@@ -87,9 +105,12 @@ class FloodGuard {
     resets,
     early_resets,
     wrong_tokens,
+    stranger_bytes,
+    stranger_requests,
     window_updates,
     empty_data,
     priorities,
+    answers,
     others,
     kinds
   };
@@ -101,12 +122,14 @@ class FloodGuard {
 
   const char* frame();
   const char* error_of_client(std::uint32_t type, std::uint32_t flags, std::uint32_t stream);
-  const char* spend(Kind kind);
+  void add(Kind kind, std::uint64_t count);
+  const char* spend(Kind kind, std::uint64_t count = 1);
 
   std::array<Bucket, kinds> buckets_;
   ClosedStreams closed_streams_;
   Http2Code code_ = Http2Code::enhance_your_calm;
   bool of_client_;
+  bool is_stranger_;
   std::uint32_t max_frame_;
   std::uint32_t longest_block_;
   std::uint32_t most_continuations_;

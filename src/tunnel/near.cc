@@ -140,11 +140,8 @@ void Near::on_link_ready(NearLink& link) {
   --starting_;
   // To dial another at once, and another, would help nobody. Nor is it kept: there would be ever
   // more of them.
-  if (!link.connection()->can_open()) {
+  if (is_useless(link)) {
     ++ready_;
-    hold_off(link);
-    log_useless();
-    link.dismiss();
     return on_link_changed(link);
   }
   failure_.clear();
@@ -159,9 +156,21 @@ void Near::on_link_ready(NearLink& link) {
 }
 
 void Near::on_link_changed(NearLink& link) {
+  if (is_useless(link)) {
+    hold_off(link);
+    log_useless();
+    link.dismiss();
+  }
   note_room(link);
   note_load(link);
   settle();
+}
+
+// It has no session, and may have none any more: there would be ever more of them.
+bool Near::is_useless(NearLink& link) {
+  const Connection* const connection = link.connection();
+  return !link.dismissed && connection != nullptr && connection->ready() &&
+         connection->streams() == 0 && !connection->can_open();
 }
 
 // A far end that sends everybody away at once is not to be asked without a pause.

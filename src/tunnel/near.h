@@ -94,6 +94,7 @@ class Near final : private NearLink::Owner, private NearLeg::Owner {
   void hold_off(const NearLink& link);
   [[nodiscard]] NearLink* least_loaded(const Connection* last);
   [[nodiscard]] std::size_t wanted() const;
+  [[nodiscard]] static bool is_useless(NearLink& link);
   void note_room(NearLink& link);
   void note_load(NearLink& link);
   [[nodiscard]] bool said_lately(const std::string& why);

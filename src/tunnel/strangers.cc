@@ -13,19 +13,22 @@ namespace {
 constexpr net::Instant slow_after_ms = 1000;
 
 // Of an address that has more than that, and than a quarter of the places, one goes at once when
-// others come. Its IPv6 network of 64 bits counts as one address.
+// others come.
 constexpr std::size_t many_of_one_source = 16;
-constexpr unsigned source_bits_v6 = 64;
 
 // Of those that had their time the oldest so many are looked at.
 constexpr std::size_t most_looked_at = 1024;
 
 std::uint64_t source_of(const FarNearEnd& near_end) {
   static const std::uint64_t seed = std::random_device()();
-  return base::Network::around(near_end.address().unmapped(), source_bits_v6).hash(seed);
+  return base::Network::of_source(near_end.address()).hash(seed);
 }
 
 }  // namespace
+
+bool Strangers::has_too_many(std::size_t its, std::size_t places) {
+  return its > std::max(places / 4, many_of_one_source);
+}
 
 void Strangers::add(FarNearEnd& near_end) {
   Place& place = near_end.place_of_stranger;
@@ -51,7 +54,7 @@ FarNearEnd* Strangers::that_gives_way(std::size_t places, net::Instant now) cons
   const auto busiest = std::max_element(
       of_source_.begin(), of_source_.end(),
       [](const auto& one, const auto& two) { return one.second.size() < two.second.size(); });
-  if (busiest->second.size() > std::max(places / 4, many_of_one_source)) {
+  if (has_too_many(busiest->second.size(), places)) {
     const auto not_ready = std::find_if(busiest->second.begin(), busiest->second.end(),
                                         [](const FarNearEnd* each) { return !each->was_ready(); });
     return not_ready != busiest->second.end() ? *not_ready : busiest->second.front();

@@ -16,6 +16,9 @@ class FarNearEnd;
 // On the worker's thread.
 class Strangers {
  public:
+  // Whether a source has so many of the places that others would have none.
+  [[nodiscard]] static bool has_too_many(std::size_t its, std::size_t places);
+
   using List = std::list<FarNearEnd*>;
   // Where it stands; of FarNearEnd.
   struct Place {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tunnel/tls_hello.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -168,6 +169,7 @@ class TlsSession {
 
   std::unique_ptr<ssl_st, Free> ssl_;
   Wire wire_;
+  TlsHello hello_;  // far
   std::string server_name_;
   std::string failure_;
   std::uint64_t records_per_key_;

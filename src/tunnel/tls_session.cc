@@ -68,6 +68,9 @@ TlsSession::Moved TlsSession::read(std::span<const std::byte> ciphertext,
                                    std::span<std::byte> plain) {
   FINHOLD_CHECK(!plain.empty());
   Moved moved;
+  if (state_ == TlsState::handshaking && server_name_.empty() && !hello_.look(ciphertext)) {
+    fail(TlsState::failed, "TLS: the other side's hello is too long");
+  }
   wire_.in = ciphertext;
   handshake();
   while (state_ == TlsState::open && moved.made < plain.size()) {

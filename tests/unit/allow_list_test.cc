@@ -248,12 +248,19 @@ TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
   const Door v4({"10.0.0.0/8:80"});
   const Door v6({"[::/0]:80"});
   const Door any({"0.0.0.0/0:80", "[::/0]:80"});
-  for (const std::string clothes :
-       {"[::ffff:10.0.0.5]:80", "[::10.0.0.5]:80", "[::ffff:0:10.0.0.5]:80",
-        "[64:ff9b::10.0.0.5]:80", "[64:ff9b:1::10.0.0.5]:80", "[2002:a00:5::1]:80"}) {
+  for (const std::string clothes : {"[::ffff:10.0.0.5]:80", "[::10.0.0.5]:80",
+                                    "[::ffff:0:10.0.0.5]:80", "[64:ff9b::10.0.0.5]:80"}) {
     CHECK_MESSAGE(v4.opens(clothes), clothes);
     CHECK_MESSAGE(!v6.opens(clothes), clothes);
   }
+  // A site behind 10.0.0.5, and translators that look for the IPv4 address elsewhere.
+  for (const std::string others :
+       {"[2002:a00:5::1]:80", "[64:ff9b:1::10.0.0.5]:80", "[64:ff9b:1:a01:2:300:a00:5]:80"}) {
+    CHECK_MESSAGE(!v4.opens(others), others);
+    CHECK_MESSAGE(!any.opens(others), others);
+  }
+  CHECK_FALSE(Door({"10.0.0.5:80"}).opens("[2002:a00:5:1::99]:80"));
+  CHECK(Door({"[64:ff9b:1::/48]:80"}).opens("[64:ff9b:1::10.0.0.5]:80"));
   for (const std::string clothes :
        {"[::ffff:127.0.0.1]:80", "[::127.0.0.1]:80", "[::ffff:0:127.0.0.1]:80",
         "[64:ff9b::127.0.0.1]:80", "[64:ff9b:1::127.0.0.1]:80", "[2002:7f00:1::1]:80",

@@ -80,6 +80,7 @@ struct Side final : Connection::Owner, ConnectionTable::Owner {
   int rooms = 0;
   int closed = 0;
   bool gone = false;  // the table is empty
+  bool knows = true;  // whoever is ready has shown who it is
   std::function<void(End&)> greets = [](End&) {
   };  // what to do with a new stream, which is answered
 

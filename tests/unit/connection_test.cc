@@ -695,6 +695,33 @@ TEST_CASE("connection: those that were refused and do not go are bounded") {
   CHECK(descriptors() == before);
 }
 
+// What sessions that are over have written is on its way when a near end is sent away.
+TEST_CASE("connection: strangers that say goodbye take nothing from those who are known") {
+  World world;
+  world.options.goodbye_ms = 60'000;
+  std::vector<net::Descriptor> raws;
+  for (int i = 0; i < 300; ++i) {
+    raws.push_back(world.join(world.far));
+    send_raw(raws.back(), "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+  }
+  world.until([&] { return world.far.closed == 300; });
+  const auto before = descriptors();
+  TlsByHand near(world.join(world.far, &far_tls(), true));
+  world.until([&] {
+    near.hear();
+    return near.tls.state() == finhold::tunnel::TlsState::open;
+  });
+  near.say(http2_pair::client_preface());
+  world.until([&] { return world.far.connection->ready(); });
+  fill(world, near);
+  near.say(http2_pair::frame(http2_pair::GOAWAY, 0, 0, std::string(8, '\0')));
+  world.until([&] { return world.far.closed == 301; });
+  CHECK(descriptors() - before == 2);
+  raws.clear();
+  near.raw.close();
+  world.until([&] { return world.far.gone; });
+}
+
 TEST_CASE("connection: those that leave in order and do not read the last of it are bounded") {
   World world;
   world.options.goodbye_ms = 60'000;

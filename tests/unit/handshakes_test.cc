@@ -185,6 +185,32 @@ TEST_CASE("handshakes: a session has its share while many wait") {
   world.far.forget_all();
 }
 
+TEST_CASE("handshakes: what strangers say over HTTP/2 shares the same time") {
+  World world;
+  world.far.knows = false;
+  world.far.table->measure_handshakes_with(&one_of<1>);
+  std::vector<net::Descriptor> strangers;
+  constexpr std::size_t count = 20;
+  for (std::size_t i = 0; i < count; ++i) strangers.push_back(world.join(world.far));
+  const auto answered = [&] { return std::count_if(strangers.begin(), strangers.end(), waits); };
+  // Their preface is answered by SETTINGS at once: far speaks first, so these are read.
+  world.until([&] { return answered() == count; });
+  std::array<char, 1000> room{};
+  for (const auto& one : strangers) REQUIRE(recv(one.get(), room.data(), room.size(), 0) > 0);
+  const std::string says = http2_pair::client_preface() + http2_pair::connect(1);
+  for (const auto& one : strangers) {
+    REQUIRE(send(one.get(), says.data(), says.size(), MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(says.size()));
+  }
+  std::size_t turns = 0;
+  world.until([&] {
+    if (answered() > 0) ++turns;
+    return answered() == count;
+  });
+  CHECK(turns == count);
+  world.far.forget_all();
+}
+
 TEST_CASE("handshakes: who is cut, or is told to go, or goes while it waits costs none") {
   World world;
   world.far.table->measure_handshakes_with(&one_of<1>);

@@ -15,7 +15,8 @@ namespace {
 struct Far {
   BlockPool pool{Http2::least_window};
   Side side;
-  explicit Far(const Http2Settings& settings = {}) : side(Http2::Role::far, settings, pool) {
+  explicit Far(const Http2Settings& settings = {}, bool stranger = false)
+      : side(Http2::Role::far, settings, pool, stranger) {
     CHECK(feed(client_preface()));
     side.sends();
   }
@@ -351,6 +352,53 @@ TEST_CASE("http2: WINDOW_UPDATE in answer to what was sent is no flood") {
 
 // A field that enters the table, and is from then on one byte: \xBE.
 std::string into_table() { return "\x40\x01x\x7F\xA1\x1E" + std::string(4000, 'v'); }
+
+TEST_CASE("http2: a client that has not shown who it is has few requests and bytes, of any kind") {
+  const FloodLimits limits;
+  const auto most = limits.stranger_requests.burst;
+  const auto requests = [](std::uint32_t count, const std::string& block) {
+    std::string all;
+    for (std::uint32_t i = 0; i < count; ++i) all += frame(HEADERS, END_HEADERS, 3 + 2 * i, block);
+    return all;
+  };
+  const std::string good = fields({{":method", "CONNECT"}, {":authority", "a:1"}});
+  for (const auto& block : {std::string("\x82"), fields({{":method", "CONNECT"}}), good}) {
+    Far far({}, true);
+    CHECK(far.feed(requests(most, block)));
+    CHECK_FALSE(far.feed(requests(most + 1, block).substr(requests(most, block).size())));
+    CHECK(far.failed() == "too many requests without a right token");
+    CHECK(summary(far.side.sends()).find("GOAWAY 0/0") != std::string::npos);
+
+    Far slow({}, true);
+    for (std::uint32_t second = 1; second < 20; ++second) {
+      const std::string ten =
+          requests(10 * second, block).substr(requests(10 * (second - 1), block).size());
+      CHECK(slow.feed(ten, std::uint64_t{second} * 1000));
+    }
+  }
+  // All in one piece: none above the limit is decoded.
+  Far far({}, true);
+  CHECK_FALSE(far.feed(requests(3 * most, good)));
+  CHECK(far.side.ends.size() == most);
+
+  // Streams that are over already are no way out, nor is anything else that costs bytes.
+  const std::string over = requests(1, "\x82");
+  for (const auto& more : {over + repeat(2000, frame(HEADERS, END_HEADERS, 3, "\x7E")),
+                           connect(1) + repeat(40, frame(DATA, 0, 1, std::string(1000, 'x')))}) {
+    Far costly({}, true);
+    CHECK_FALSE(costly.feed(more));
+  }
+  Far idle({}, true);
+  for (std::uint64_t second = 1; second < 2000; ++second) {
+    CHECK(idle.feed(frame(PING, 0, 0, "12345678"), second * 1000));
+  }
+
+  // Whoever has shown who it is has as much as ever.
+  Far known({}, true);
+  CHECK(known.feed(connect(1)));
+  known.side.http2.prove();
+  CHECK(known.feed(requests(500, good) + repeat(40, frame(DATA, 0, 1, std::string(1000, 'x')))));
+}
 
 // Few bytes that become many, and nghttp2 looks at each.
 TEST_CASE("http2: a header list that is far too long when decoded is not decoded to its end") {

@@ -83,8 +83,11 @@ struct Side final : Http2::Events {
   bool reads = true;
   Http2 http2;
 
-  Side(Http2::Role role, const Http2Settings& settings, BlockPool& pool)
-      : http2(role, settings, pool, *this) {}
+  // A near end that far knows, unless it is a stranger.
+  Side(Http2::Role role, const Http2Settings& settings, BlockPool& pool, bool stranger = false)
+      : http2(role, settings, pool, *this) {
+    if (role == Http2::Role::far && !stranger) http2.prove();
+  }
   virtual ~Side() = default;
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;

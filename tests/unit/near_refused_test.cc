@@ -223,6 +223,38 @@ TEST_CASE("near: a request that waits for room on a connection which is sent awa
   CHECK(first.requests() == 0);
 }
 
+TEST_CASE("near: a connection without a session that may have none any more is closed") {
+  FarByHand world;
+  world.start();
+  const std::string none = frame(http2_pair::SETTINGS, 0, 0, std::string("\0\3", 2) + number(0));
+  ByHand& first = *world.connections[0];
+  SUBCASE("none was there") { first.say(none); }
+  SUBCASE("the last one was refused") {
+    const auto client = world.client("a.example:514");
+    world.expect_request(first);
+    first.say(none + frame(http2_pair::HEADERS, http2_pair::END_HEADERS, 1,
+                           http2_pair::fields({{":status", "502"}})));
+    world.until([&] { return client->leg->failed() != 0; });
+    client->leg->reset();
+  }
+  SUBCASE("the last one has ended") {
+    const auto client = world.client("a.example:514");
+    client->leg->send_fin();
+    world.expect_request(first);
+    first.say(none);
+    world.expect_finished(first, 1, *client);
+  }
+  world.until([&] { return first.ended(); });
+  CHECK(world.near->connections() == 0);
+  // What comes next has another one.
+  ByHand& second = world.accept();
+  world.until([&] { return world.near->connections() == 1; });
+  const auto client = world.client("a.example:514");
+  client->leg->send_fin();
+  world.expect_request(second);
+  world.expect_finished(second, 1, *client);
+}
+
 TEST_CASE("near: a GOAWAY with an error, before anything was processed") {
   FarByHand world;
   world.start();

@@ -566,6 +566,37 @@ TEST_CASE("tls: what is not TLS is refused in those words") {
   }
 }
 
+TEST_CASE("tls: a hello that is announced to be long is refused before there is room for it") {
+  const auto record = [](const std::string& part) {
+    return std::string("\x16\x03\x01", 3) + static_cast<char>(part.size() >> 8U) +
+           static_cast<char>(part.size()) + part;
+  };
+  const auto hello = [](std::size_t size) {
+    return std::string("\x01", 1) + static_cast<char>(size >> 16U) + static_cast<char>(size >> 8U) +
+           static_cast<char>(size) + "\x03\x03" + std::string(size < 1000 ? size - 2 : 32, 'x');
+  };
+  const std::string longest = hello(8192);
+  const std::string too_long = hello(8193);
+  // The header of the message may be spread over records, and come byte by byte.
+  std::string in_pieces;
+  for (const char byte : too_long) in_pieces += record(std::string(1, byte));
+  for (const auto& bytes : {record(too_long), record(hello(131'000)), in_pieces}) {
+    End far(context(far_settings()));
+    for (const char byte : bytes) far.hear(bytes_of(std::string(1, byte)));
+    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.failure() == "TLS: the other side's hello is too long");
+  }
+  End far(context(far_settings()));
+  far.hear(bytes_of(record(longest)));
+  CHECK(far.session.state() == TlsState::handshaking);
+
+  // So is the second one, which was asked for.
+  finhold::tunnel::TlsHello second;
+  const std::string two = record(hello(500)) + std::string("\x14\x03\x03\x00\x01\x01", 6);
+  CHECK(second.look(bytes_of(two)));
+  CHECK_FALSE(second.look(bytes_of(record(too_long))));
+}
+
 TEST_CASE("tls: garbage at any place fails, or waits") {
   for (unsigned seed = 0; seed < 300; ++seed) {
     Pair pair;
