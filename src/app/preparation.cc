@@ -24,10 +24,10 @@ namespace log = base::log;
 namespace {
 
 // Descriptors of a session (two legs; where one is a stream, a connection of the tunnel may be its
-// own), of a worker besides (loop, poller, pipes), and of the
-// process (standard streams, signals, look-ups of names).
+// own), of a worker besides (loop, poller, pipes, strangers who read why they are refused), and of
+// the process (standard streams, signals, look-ups of names).
 constexpr rlim_t descriptors_per_session = 2;
-constexpr rlim_t descriptors_per_worker = 48;
+constexpr rlim_t descriptors_per_worker = 96;
 constexpr rlim_t descriptors_of_process = 64;
 constexpr rlim_t least_near_ends = 8;  // of a far end in a worker
 constexpr rlim_t descriptors_of_admin = admin::HttpServer::most_connections + 8;

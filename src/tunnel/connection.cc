@@ -17,8 +17,10 @@ namespace {
 // What one connection may move in a turn before others have theirs.
 constexpr std::size_t most_read = std::size_t{1} << 20;
 constexpr std::size_t most_written = std::size_t{2} << 20;
-constexpr std::chrono::milliseconds longest_read(1);
-constexpr std::size_t least_received = std::size_t{8} << 10;
+// What is received at once: at first, and of who makes much work of few bytes. Of strangers never
+// more than the first.
+constexpr std::size_t first_received = std::size_t{2} << 10;
+constexpr std::size_t least_received = std::size_t{1} << 10;
 
 // What is made at once for a socket that was full, and what that takes before it can send it:
 // neither can be overtaken by a small stream, nor by a PING. As much as goes within patience_ms.
@@ -63,7 +65,7 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       other_end_(other_end),
       http2_(options.role, with_window(options.http2, table.pool_.block_size()), table.pool_,
              *this),
-      received_at_once_(ConnectionTable::most_received),
+      received_at_once_(first_received),
       chunk_(chunk_of_fast_links),
       least_chunk_(chunk_of_fast_links),
       life_(options.life),
@@ -172,12 +174,14 @@ void Connection::turn() {
 // few bytes. What is received at once follows that.
 void Connection::read() {
   using Clock = std::chrono::steady_clock;
-  std::size_t left = is_known_ ? most_read : least_received;
+  const auto longest_read =
+      table_.is_behind_ ? ConnectionTable::longest_read_behind : ConnectionTable::longest_read;
+  std::size_t left = is_known_ ? most_read : first_received;
   Clock::duration spent{};
   while (readable_) {
     if (left == 0 || spent >= longest_read) return table_.queue(*this);
     const std::span<std::byte> room(table_.wire_.get(),
-                                    is_known_ ? received_at_once_ : least_received);
+                                    is_known_ ? received_at_once_ : first_received);
     const ssize_t result = ::recv(fd_.get(), room.data(), room.size(), 0);
     if (result > 0) {
       const auto count = static_cast<std::size_t>(result);
@@ -187,6 +191,7 @@ void Connection::read() {
       take(room.first(count));
       const auto took = Clock::now() - before;
       spent += took;
+      if (is_known_) table_.read_time_ += took;
       if (took >= longest_read) {
         received_at_once_ = std::max(received_at_once_ / 4, least_received);
       } else if (4 * took < longest_read) {
@@ -445,9 +450,11 @@ void Connection::leave() {
 // False: too many do, so this one is not to wait for anything.
 bool Connection::part(State state) {
   std::size_t& goodbyes = table_.goodbyes_of(is_known_);
+  const std::size_t most =
+      is_known_ ? ConnectionTable::most_goodbyes : ConnectionTable::most_goodbyes_of_strangers;
   if (state_ == State::open) ++goodbyes;
   state_ = state;
-  return goodbyes <= ConnectionTable::most_goodbyes;
+  return goodbyes <= most;
 }
 
 void Connection::end_in_order() {

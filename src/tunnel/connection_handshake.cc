@@ -46,6 +46,7 @@ void Connection::receive() {
   const bool shakes_hands = tls_ && tls_->state() == TlsState::handshaking;
   if (state_ == State::open && !to_cut_ && (shakes_hands || !is_known_))
     return table_.handshakes_.add(*this);
+  if (!table_.may_read()) return table_.defer(*this);
   read();
 }
 

@@ -30,7 +30,7 @@ void Connection::on_time() {
   receive();
   if (state_ != State::open) return;
   if (!ready_) return give_up_if_late();
-  if (waiting_)
+  if (waiting_ || readable_)
     return arm(table_.loop_.now() + instant(life_.ping_every));  // it may have said much
   const net::Instant now = table_.loop_.now();
   const net::Instant quiet_until = heard_at_ + instant(life_.ping_every);

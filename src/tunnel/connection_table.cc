@@ -47,20 +47,32 @@ void ConnectionTable::queue(Connection& connection) {
   queue_.push_back(&connection);
 }
 
+void ConnectionTable::defer(Connection& connection) {
+  if (connection.queued_) return;
+  connection.queued_ = true;
+  deferred_.push_back(&connection);
+}
+
 // Each connection has one turn. What its events make others do waits for the next, so that all
 // share the time. Handshakes before: what they make goes out in the same turn.
 bool ConnectionTable::turn_end() {
   told_ = false;
   handshakes_.work();
-  running_.swap(queue_);
+  ends_turn_ = true;
+  running_.swap(deferred_);
+  running_.insert(running_.end(), queue_.begin(), queue_.end());
+  queue_.clear();
   for (Connection* connection : running_) {
     connection->queued_ = false;
     connection->turn();
   }
+  ends_turn_ = false;
+  is_behind_ = read_time_ >= time_to_read;
+  read_time_ = {};
   reap();
   running_.clear();
   idle_blocks_.look();
-  return !queue_.empty() || !handshakes_.empty() || told_;
+  return !queue_.empty() || !deferred_.empty() || !handshakes_.empty() || told_;
 }
 
 // Of those that had a turn: a connection that is over has one after its close, and another when the

@@ -2,6 +2,7 @@
 // the end of the turn, at which they write.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -73,15 +74,26 @@ class ConnectionTable final : private net::TurnEnd {
   // What is received at once.
   static constexpr std::size_t most_received = std::size_t{256} << 10;
   // Connections that may be leaving, or saying goodbye: those that fail can come fast, and nobody
-  // else bounds them, since they are over for their owners (`connections` of [[far]]). As many of
-  // who has shown who it is, and of strangers: the last bytes of the former are not to be lost for
-  // these.
+  // else bounds them, since they are over for their owners (`connections` of [[far]]). Of strangers
+  // apart, who have only a reason to read: the last bytes of others are not to be lost for these.
   static constexpr std::size_t most_goodbyes = 256;
+  static constexpr std::size_t most_goodbyes_of_strangers = 48;
+
+  // In a turn, by all connections together: bytes that cost much, of many, would keep others from
+  // theirs for seconds. Each has longest_read of it, or a part where some wait.
+  static constexpr std::chrono::milliseconds time_to_read{2};
+  static constexpr std::chrono::microseconds longest_read{1000};
+  static constexpr std::chrono::microseconds longest_read_behind{250};
 
   bool turn_end() override;
   void reap();
   void queue(Connection& connection);
+  void defer(Connection& connection);
   std::size_t& goodbyes_of(bool known) { return known ? goodbyes_ : goodbyes_of_strangers_; }
+  // Whether a connection may read what has come, or is to wait for its turn behind others.
+  [[nodiscard]] bool may_read() const {
+    return read_time_ < time_to_read && (ends_turn_ || !is_behind_);
+  }
 
   net::Loop& loop_;
   net::Poller& poller_;
@@ -92,9 +104,14 @@ class ConnectionTable final : private net::TurnEnd {
   std::unique_ptr<std::byte[]> wire_;   // as it is on the wire
   std::unique_ptr<std::byte[]> plain_;  // most_sent; of TLS only
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> queue_;    // have something to do at the end of the turn
+  std::vector<Connection*> queue_;  // have something to do at the end of the turn
+  std::vector<Connection*>
+      deferred_;  // the same, and there was no time: they are first in the next turn
   std::vector<Connection*> running_;  // queue_ of the turn that ends now
   HandshakeQueue handshakes_;
+  std::chrono::nanoseconds read_time_{0};  // in this turn, by those that are known
+  bool is_behind_ = false;                 // some wait in the queue for their turn to read
+  bool ends_turn_ = false;
   std::size_t goodbyes_ = 0;
   std::size_t goodbyes_of_strangers_ = 0;
   bool told_ = false;  // somebody was told something at the end of this turn

@@ -93,6 +93,8 @@ void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
 }
 
 void Far::on_paused(const base::Error& error) {
+  // A stranger holds what there is none of.
+  if (error.code == EMFILE || error.code == ENFILE) make_room();
   log::Line("accepting is paused; near ends wait in the kernel's queue")
       .add("far", settings_.route.name)
       .add("reason", error.code != 0 ? error.text()
@@ -139,11 +141,11 @@ void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
     line.add("streams", near_end.streams());
     if (why.empty()) {
       tell_arrival(std::move(line));
-    } else if (const auto left_out = lines_.take(loop_.now())) {
+    } else if (const auto left_out = lines_about(near_end).take(loop_.now())) {
       write_limited(line.add("error", why), *left_out);
     }
   } else if (!why.empty()) {
-    if (const auto left_out = lines_.take(loop_.now())) {
+    if (const auto left_out = lines_about(near_end).take(loop_.now())) {
       log::Line line = line_about("refused a connection", near_end);
       line.add("error", why);
       write_limited(line, *left_out);
@@ -191,7 +193,7 @@ void Far::judge(FarAsker asker, std::string_view token) {
 }
 
 void Far::on_malformed_request(const FarNearEnd& near_end, std::string_view authority, int status) {
-  const auto left_out = lines_.take(loop_.now());
+  const auto left_out = lines_about(near_end).take(loop_.now());
   if (!left_out) return;
   log::Line line = line_about("refused a request", near_end);
   if (status == 0) {
@@ -230,6 +232,9 @@ void Far::on_abandoned(FarRequest& request) { take_from(requests_, request); }
 // Where they may be dialed; exactly these are.
 void Far::open(FarAsker& asker, const Destination& destination,
                std::span<const base::Address> found) {
+  // What is not listed is refused in any case, before the kernel is asked what is this host's own.
+  const auto listed = allow_.admit(destination, found, {});
+  if (!listed.ok()) return refuse(asker, answer::prohibited, listed.error().text);
   const auto host = host_addresses(found, settings_.route.own_mark());
   if (!host.ok()) {
     return refuse(
@@ -249,7 +254,7 @@ void Far::open(FarAsker& asker, const Destination& destination,
 }
 
 void Far::refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason) {
-  if (const auto left_out = lines_.take(loop_.now())) {
+  if (const auto left_out = lines_about(asker.near_end).take(loop_.now())) {
     log::Line line("refused a request");
     line.add("far", settings_.route.name)
         .add("near", asker.near.text())

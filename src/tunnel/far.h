@@ -120,6 +120,9 @@ class Far final : private net::Listener::Owner,
   [[nodiscard]] base::log::Line line_about(std::string_view message,
                                            const FarNearEnd& near_end) const;
   void tell_arrival(base::log::Line line);
+  [[nodiscard]] relay::LineLimit& lines_about(const FarNearEnd& near_end) {
+    return near_end.is_proven() ? lines_ : lines_of_strangers_;
+  }
 
   const FarSettings& settings_;
   const TlsContext* tls_;
@@ -130,7 +133,8 @@ class Far final : private net::Listener::Owner,
   net::Poller& poller_;
   net::Timers& timers_;
   AllowList allow_;
-  relay::LineLimit lines_;     // about refusals
+  relay::LineLimit lines_;               // about refusals
+  relay::LineLimit lines_of_strangers_;  // the same: they cannot keep others' from the log
   relay::LineLimit arrivals_;  // about near ends that anybody may be, coming and going in order
   std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
   Strangers strangers_;  // among these

@@ -97,6 +97,7 @@ class FarNearEnd final : private Connection::Owner {
 
   // It has shown what strangers have not: a certificate of client_ca, or a right token.
   void prove();
+  [[nodiscard]] bool is_proven() const { return is_proven_; }
   Strangers::Place place_of_stranger;  // while it has not
 
   // By its owner, after a reload.

@@ -37,7 +37,7 @@ bool Far::make_room() {
   const bool was_stranger = near_end->place_of_stranger.stands;
   strangers_.remove(*near_end);
   near_end->cut();
-  const auto left_out = lines_.take(loop_.now());
+  const auto left_out = lines_about(*near_end).take(loop_.now());
   if (!left_out) return true;
   log::Line line = line_about("refused a connection", *near_end);
   line.add(

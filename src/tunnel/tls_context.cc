@@ -58,6 +58,11 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
   SSL_CTX_set_max_early_data(context, 0);
   SSL_CTX_set_recv_max_early_data(context, 0);
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION  // since OpenSSL 3.2: few bytes that become many (RFC
+                                             // 8879)
+  SSL_CTX_set_options(context,
+                      SSL_OP_NO_RX_CERTIFICATE_COMPRESSION | SSL_OP_NO_TX_CERTIFICATE_COMPRESSION);
+#endif
   // Without AUTO_RETRY SSL_read returns after each message of TLS itself, so that a flood of them
   // is seen. A session without bytes under way has no buffers (2 x 17 KiB).
   SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);

@@ -689,7 +689,7 @@ TEST_CASE("connection: those that were refused and do not go are bounded") {
     send_raw(raws.back(), "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
   }
   world.until([&] { return world.far.closed == 300; });
-  CHECK(descriptors() - before == 300 + 256);
+  CHECK(descriptors() - before == 300 + 48);
   raws.clear();
   world.until([&] { return world.far.gone; });
   CHECK(descriptors() == before);
@@ -744,6 +744,48 @@ TEST_CASE("connection: those that leave in order and do not read the last of it 
   raws.clear();
   world.until([&] { return world.far.gone; });
   CHECK(descriptors() == before);
+}
+
+// Each turn has time for some of what many send at once, and who has little to say waits for a turn
+// of its own, not for all of theirs.
+TEST_CASE("connection: what costs much to read is read in parts, and others are in between") {
+  World world;
+  world.join();
+  world.far.greets = [](End& end) { end.echoes = true; };
+  End& end = world.near.open();
+  world.until([&] { return end.answer == 200; });
+  constexpr int count = 30;
+  std::vector<net::Descriptor> raws;
+  std::vector<int> busy;
+  for (int i = 0; i < count; ++i) {
+    raws.push_back(world.join(world.far));
+    busy.push_back(world.far.socket);
+    send_raw(raws.back(), http2_pair::client_preface());
+    world.until([&] { return world.far.connection->ready(); });
+  }
+  // Requests that are no CONNECT, each of which is answered.
+  std::string requests;
+  for (std::uint32_t i = 0; i < 1500; ++i) {
+    requests += http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, 1 + 2 * i,
+                                  std::string("\x82", 1));
+  }
+  for (const auto& raw : raws) send_raw(raw, requests);
+  const auto unread = [&] {
+    int sum = 0;
+    for (const int each : busy) {
+      int bytes = 0;
+      REQUIRE(ioctl(each, FIONREAD, &bytes) == 0);
+      sum += bytes;
+    }
+    return sum;
+  };
+  end.sends = "question";
+  end.go();
+  world.until([&] { return end.received == "question"; });
+  CHECK(unread() > static_cast<int>(requests.size()) * count / 2);
+  world.until([&] { return unread() == 0; });
+  world.near.forget_all();
+  world.far.forget_all();
 }
 
 TEST_CASE("connection: a table lets each go when its last stream is forgotten, in any order") {
