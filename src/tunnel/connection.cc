@@ -450,11 +450,17 @@ void Connection::leave() {
 // False: too many do, so this one is not to wait for anything.
 bool Connection::part(State state) {
   std::size_t& goodbyes = table_.goodbyes_of(is_known_);
-  const std::size_t most =
-      is_known_ ? ConnectionTable::most_goodbyes : ConnectionTable::most_goodbyes_of_strangers;
-  if (state_ == State::open) ++goodbyes;
+  if (state_ == State::open) {
+    ++goodbyes;
+    parted_at_ = table_.loop_.now();
+  }
   state_ = state;
-  return goodbyes <= most;
+  if (!is_known_) return goodbyes <= ConnectionTable::most_goodbyes_of_strangers;
+  if (goodbyes <= ConnectionTable::most_goodbyes) return true;
+  Connection& last = table_.that_waits_no_longer();
+  if (&last == this) return false;
+  last.close(true);
+  return true;
 }
 
 void Connection::end_in_order() {

@@ -154,6 +154,7 @@ class Connection final : public Carrier,
   void give_up_if_late();
 
   void receive();
+  [[nodiscard]] bool must_queue() const;
   void read();
   void take(std::span<const std::byte> bytes);
   void decrypt(std::span<const std::byte> ciphertext);
@@ -207,6 +208,7 @@ class Connection final : public Carrier,
   int unanswered_ = 0;              // PINGs, and nothing was received since
   std::size_t room_streams_ = 0;    // streams() at the last open() or tell_room()
   int unacknowledged_ = 0;          // bytes, when goodbye_ms began
+  net::Instant parted_at_ = 0;      // when it began to leave
   int send_error_ = 0;              // what was received before it is still read
   Http2Code goaway_ = Http2Code::no_error;
   std::size_t slot_ = 0;  // in the table

@@ -43,11 +43,14 @@ void Connection::give_up_if_late() {
 // What a handshake makes of it costs far more than its bytes, and so may the requests of a
 // stranger.
 void Connection::receive() {
-  const bool shakes_hands = tls_ && tls_->state() == TlsState::handshaking;
-  if (state_ == State::open && !to_cut_ && (shakes_hands || !is_known_))
-    return table_.handshakes_.add(*this);
+  if (must_queue()) return table_.handshakes_.add(*this);
   if (!table_.may_read()) return table_.defer(*this);
   read();
+}
+
+bool Connection::must_queue() const {
+  const bool shakes_hands = tls_ && tls_->state() == TlsState::handshaking;
+  return state_ == State::open && !to_cut_ && (shakes_hands || !is_known_);
 }
 
 }  // namespace finhold::tunnel

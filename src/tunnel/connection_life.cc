@@ -15,6 +15,9 @@ namespace {
 // then.
 constexpr int most_unanswered = 100;
 
+// At one that waits for us.
+constexpr net::Instant look_again_ms = 10;
+
 net::Instant instant(base::Milliseconds duration) {
   return static_cast<net::Instant>(duration.count());
 }
@@ -25,13 +28,17 @@ net::Instant instant(base::Milliseconds duration) {
 // touch no timer.
 void Connection::on_time() {
   if (state_ != State::open) return wait_for_goodbye();
-  // After a pause of this whole process what has arrived meanwhile counts.
+  // After a pause of this whole process what has arrived meanwhile counts; and so that no answer is
+  // missed, it is read whether or not there is time for more in this turn.
   readable_ = true;
-  receive();
+  if (must_queue()) {
+    receive();
+  } else {
+    read();
+  }
   if (state_ != State::open) return;
   if (!ready_) return give_up_if_late();
-  if (waiting_ || readable_)
-    return arm(table_.loop_.now() + instant(life_.ping_every));  // it may have said much
+  if (waiting_) return arm(table_.loop_.now() + look_again_ms);
   const net::Instant now = table_.loop_.now();
   const net::Instant quiet_until = heard_at_ + instant(life_.ping_every);
   if (unanswered_ == 0 && now < quiet_until) return arm(quiet_until);

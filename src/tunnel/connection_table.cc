@@ -1,5 +1,10 @@
 #include "tunnel/connection_table.h"
 
+#include <cstdint>
+#include <unordered_map>
+
+#include "base/network.h"
+
 namespace finhold::tunnel {
 
 ConnectionTable::ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
@@ -51,6 +56,32 @@ void ConnectionTable::defer(Connection& connection) {
   if (connection.queued_) return;
   connection.queued_ = true;
   deferred_.push_back(&connection);
+}
+
+// Of those that are known and say goodbye, too many: the one that has waited longest, of the source
+// that has the most. So nobody's last bytes are lost for others who come and go. Requires one.
+Connection& ConnectionTable::that_waits_no_longer() const {
+  std::unordered_map<std::uint64_t, std::size_t> goodbyes;
+  Connection* last = nullptr;
+  const auto source = [](const Connection& of) {
+    return base::Network::of_source(of.other_end_).hash(0);
+  };
+  const auto waits = [](const Connection& one) {
+    return one.is_known_ &&
+           (one.state_ == Connection::State::leaving || one.state_ == Connection::State::goodbye);
+  };
+  for (const auto& each : connections_) {
+    if (waits(*each)) ++goodbyes[source(*each)];
+  }
+  std::size_t most = 0;
+  for (const auto& each : connections_) {
+    if (!waits(*each)) continue;
+    const std::size_t its = goodbyes[source(*each)];
+    if (its < most || (its == most && last->parted_at_ <= each->parted_at_)) continue;
+    most = its;
+    last = each.get();
+  }
+  return *last;
 }
 
 // Each connection has one turn. What its events make others do waits for the next, so that all

@@ -11,10 +11,11 @@ namespace log = base::log;
 
 bool Far::may_accept() { return near_ends_.size() < places() || that_makes_room() != nullptr; }
 
-// Strangers before all others.
+// Strangers, as long as there is one, though others wait for its second then: for their sake nobody
+// goes who has proven who it is.
 FarNearEnd* Far::that_makes_room() const {
-  FarNearEnd* const stranger = strangers_.that_gives_way(places(), loop_.now());
-  return stranger != nullptr ? stranger : unused_one_of_many();
+  return strangers_.empty() ? unused_one_of_many()
+                            : strangers_.that_gives_way(places(), loop_.now());
 }
 
 // Of a source that has too many connections, though it has proven who it is: one that no session

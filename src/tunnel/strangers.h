@@ -29,6 +29,7 @@ class Strangers {
   };
 
   void add(FarNearEnd& near_end);
+  [[nodiscard]] bool empty() const { return all_.empty(); }
   // Also if it does not stand here.
   void remove(FarNearEnd& near_end);
 

@@ -169,3 +169,30 @@ def checked(directory, end: str, token: str, mode: int) -> list[str]:
     made = subprocess.run([BINARY, "check", "--config", str(path)], capture_output=True, text=True, timeout=20)
     assert made.returncode == 0, made.stderr
     return made.stderr.splitlines()
+
+
+def test_a_near_end_does_not_keep_out_the_others(start, server):
+    """It is let in, and has every place: those of its connections that no session uses go when others come, one by one."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=40)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        busy, *unused = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(40)]
+        busy.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        for near in unused:  # none is a stranger
+            assert near.answer(near.request("192.0.2.1:9", proxy_authorization="Bearer " + TOKEN)) == 403
+        for _ in range(3):
+            other = stack.enter_context(contextlib.closing(near_end(far, "127.0.0.3")))
+            other.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        assert busy.alive()
+        assert len(far.found("refused a connection")) == 3
+
+
+def test_strangers_throw_out_nobody_who_is_known(start, server):
+    """As long as one of them is there, the others wait for its second."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=40)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        known = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(39)]
+        for near in known:
+            assert near.answer(near.request("192.0.2.1:9", proxy_authorization="Bearer " + TOKEN)) == 403
+        for source in range(3, 8):
+            stack.enter_context(contextlib.closing(near_end(far, f"127.0.0.{source}")))
+        assert all(near.alive() for near in known)

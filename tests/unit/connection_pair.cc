@@ -110,8 +110,8 @@ void Side::on_closed(Connection& of, const std::string& why) {
   say(why.empty() ? "closed" : "closed: " + why);
 }
 
-Sockets connected(bool small_buffers) {
-  const auto loopback = finhold::base::Address::parse("127.0.0.1:0");
+Sockets connected(bool small_buffers, const std::string& host) {
+  const auto loopback = finhold::base::Address::parse(host + ":0");
   auto listening = net::listen_tcp(loopback.value(), true, {});
   REQUIRE(listening.ok());
   if (small_buffers) set_size(listening.value().get(), SO_RCVBUF, 4096);
@@ -169,8 +169,9 @@ void World::join(const TlsContext* near_tls, const TlsContext* far_tls, bool sma
   });
 }
 
-net::Descriptor World::join(Side& side, const TlsContext* tls, bool small_buffers) {
-  Sockets sockets = connected(small_buffers);
+net::Descriptor World::join(Side& side, const TlsContext* tls, bool small_buffers,
+                            const std::string& host) {
+  Sockets sockets = connected(small_buffers, host);
   const auto role = &side == &near ? Http2::Role::near : Http2::Role::far;
   start(side, role, tls, std::move(sockets.one));
   REQUIRE(fcntl(sockets.other.get(), F_SETFL, 0) == 0);

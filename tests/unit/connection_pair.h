@@ -105,7 +105,7 @@ struct Sockets {
   net::Descriptor one;
   net::Descriptor other;
 };
-Sockets connected(bool small_buffers = false);
+Sockets connected(bool small_buffers = false, const std::string& host = "127.0.0.1");
 
 struct Machine {
   net::Loop loop;
@@ -128,7 +128,8 @@ struct World final : Machine {
   void join(const TlsContext* near_tls = nullptr, const TlsContext* far_tls = nullptr,
             bool small_buffers = false);
   // The other one is for the test; blocking.
-  net::Descriptor join(Side& side, const TlsContext* tls = nullptr, bool small_buffers = false);
+  net::Descriptor join(Side& side, const TlsContext* tls = nullptr, bool small_buffers = false,
+                       const std::string& host = "127.0.0.1");
 
   ConnectionOptions options;  // for what is joined from now on
   Side near;

@@ -2,6 +2,7 @@
 // words.
 #include "tunnel/connection.h"
 
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <iterator>
@@ -727,8 +728,10 @@ TEST_CASE("connection: those that leave in order and do not read the last of it 
   world.options.goodbye_ms = 60'000;
   const auto before = descriptors();
   std::vector<net::Descriptor> raws;
+  // The first one is from elsewhere, and keeps its last bytes whoever else comes and goes.
+  int first = -1;
   for (int i = 1; i <= 270; ++i) {
-    TlsByHand near(world.join(world.far, &far_tls(), true));
+    TlsByHand near(world.join(world.far, &far_tls(), true, i == 1 ? "127.0.0.2" : "127.0.0.1"));
     world.until([&] {
       near.hear();
       return near.tls.state() == finhold::tunnel::TlsState::open;
@@ -738,9 +741,13 @@ TEST_CASE("connection: those that leave in order and do not read the last of it 
     fill(world, near);
     near.say(http2_pair::frame(http2_pair::GOAWAY, 0, 0, std::string(8, '\0')));
     world.until([&] { return world.far.closed == i; });
+    if (i == 1) first = world.far.socket;
     raws.push_back(std::move(near.raw));
   }
   CHECK(descriptors() - before == 270 + 256);
+  const auto other_end = net::remote_address(first);
+  REQUIRE(other_end);
+  CHECK(other_end->text().starts_with("127.0.0.2:"));
   raws.clear();
   world.until([&] { return world.far.gone; });
   CHECK(descriptors() == before);
@@ -784,6 +791,49 @@ TEST_CASE("connection: what costs much to read is read in parts, and others are 
   world.until([&] { return end.received == "question"; });
   CHECK(unread() > static_cast<int>(requests.size()) * count / 2);
   world.until([&] { return unread() == 0; });
+  world.near.forget_all();
+  world.far.forget_all();
+}
+
+TEST_CASE("connection: who says nothing is asked in time, however busy the others are") {
+  World world;
+  for (int i = 0; i < 12; ++i) {
+    world.join(&near_tls(), &far_tls());
+    world.near.open().sends = pattern(1'000'000);
+  }
+  const auto be_busy = [&] {
+    for (const auto& end : world.near.ends) {
+      if (end->sent == end->sends.size()) end->sent = 0;
+      end->go();
+    }
+    for (const auto& end : world.far.ends) end->received.clear();
+  };
+  constexpr net::Instant ping_every = 2000;
+  world.options.life.ping_every = std::chrono::milliseconds(ping_every);
+  const net::Descriptor raw = world.join(world.far);
+  send_raw(raw, http2_pair::client_preface());
+  world.until([&] {
+    be_busy();
+    return world.far.connection->ready();
+  });
+  const net::Instant said_at = world.loop.now();
+  const auto asked = [&] {
+    int bytes = 0;
+    REQUIRE(ioctl(raw.get(), FIONREAD, &bytes) == 0);
+    return bytes > 0;
+  };
+  int late = 0;  // turns
+  world.until([&] {
+    be_busy();
+    if (world.loop.now() <= said_at + ping_every / 2) {
+      std::array<char, 1000> room{};  // the far end's preface
+      static_cast<void>(recv(raw.get(), room.data(), room.size(), MSG_DONTWAIT));
+      return false;
+    }
+    if (world.loop.now() > said_at + ping_every) ++late;
+    return asked() || late == 50;
+  });
+  CHECK(asked());
   world.near.forget_all();
   world.far.forget_all();
 }
