@@ -296,7 +296,7 @@ def test_what_the_kernel_would_deliver_here_is_the_far_hosts_own(start):
         server = Server("::")  # IPv4 too
         port = server.address[1]
         far = start(far=[far_table([f"10.0.0.0/8:{port}", f"[2001:db8::/32]:{port}", f"10.9.8.8:{port}",
-                                    f"[2001:db8:9::8]:{port}"])], limits={"workers": 1})
+                                    f"[2001:db8:9::8]:{port}", f"[2002::/16]:{port}"])], limits={"workers": 1})
         refused = [f"10.9.1.2:{port}", f"[2001:db8:9::7]:{port}", f"[::ffff:10.9.1.2]:{port}", f"[64:ff9b::10.9.1.2]:{port}",
                    f"[2002:a09:102::]:{port}", f"10.5.0.1:{port}", f"10.7.0.1:{port}",
                    f"10.5.0.255:{port}"]  # a broadcast address of this network

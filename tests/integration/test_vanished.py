@@ -110,7 +110,9 @@ def test_a_side_that_vanishes_is_found(network, sessions):
             stays.send(1000)
     for name, _, stays, client, ending in cases:
         try:
-            stays.expect_reset(12)
+            # The kernel asks a full window at twice as long intervals each time: the next question may be as far away as the
+            # reader has paused before, which on a busy machine is long.
+            stays.expect_reset(24)
         except AssertionError as problem:
             raise AssertionError(f"{name}: {problem}\n{finhold.log()}") from problem
         finhold.ending(client=client, ending=ending)
