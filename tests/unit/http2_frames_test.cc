@@ -383,7 +383,7 @@ TEST_CASE("http2: a client that has not shown who it is has few requests and byt
 
   // Streams that are over already are no way out, nor is anything else that costs bytes.
   const std::string over = requests(1, "\x82");
-  for (const auto& more : {over + repeat(2000, frame(HEADERS, END_HEADERS, 3, "\x7E")),
+  for (const auto& more : {over + repeat(2000, frame(HEADERS, END_HEADERS, 3, "~")),
                            connect(1) + repeat(40, frame(DATA, 0, 1, std::string(1000, 'x')))}) {
     Far costly({}, true);
     CHECK_FALSE(costly.feed(more));
