@@ -457,7 +457,7 @@ bool Connection::part(State state) {
   state_ = state;
   if (!is_known_) return goodbyes <= ConnectionTable::most_goodbyes_of_strangers;
   if (goodbyes <= ConnectionTable::most_goodbyes) return true;
-  Connection& last = table_.that_waits_no_longer();
+  Connection& last = table_.that_waits_no_longer(*this);
   if (&last == this) return false;
   last.close(true);
   return true;

@@ -59,10 +59,10 @@ void ConnectionTable::defer(Connection& connection) {
 }
 
 // Of those that are known and say goodbye, too many: the one that has waited longest, of the source
-// that has the most. So nobody's last bytes are lost for others who come and go. Requires one.
-Connection& ConnectionTable::that_waits_no_longer() const {
+// that has the most. So nobody's last bytes are lost for others who come and go.
+Connection& ConnectionTable::that_waits_no_longer(Connection& one_of_them) const {
   std::unordered_map<std::uint64_t, std::size_t> goodbyes;
-  Connection* last = nullptr;
+  Connection* last = &one_of_them;
   const auto source = [](const Connection& of) {
     return base::Network::of_source(of.other_end_).hash(0);
   };

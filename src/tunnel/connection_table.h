@@ -89,7 +89,7 @@ class ConnectionTable final : private net::TurnEnd {
   void reap();
   void queue(Connection& connection);
   void defer(Connection& connection);
-  [[nodiscard]] Connection& that_waits_no_longer() const;
+  [[nodiscard]] Connection& that_waits_no_longer(Connection& one_of_them) const;
   std::size_t& goodbyes_of(bool known) { return known ? goodbyes_ : goodbyes_of_strangers_; }
   // Whether a connection may read what has come, or is to wait for its turn behind others.
   [[nodiscard]] bool may_read() const {

@@ -205,7 +205,10 @@ struct Http2Callbacks {
       // A refusal is complete before the request is: the rest of that is not wanted (RFC 9113
       // section 8.1). Not before it is sent, since nghttp2 drops what a RST_STREAM is queued
       // behind.
-      if (http2.role_ == Http2::Role::near) http2.guard_.sent_request();
+      if (http2.role_ == Http2::Role::near) {
+        http2.guard_.sent_request();
+        if (Http2Stream* const stream = stream_of(session, id)) stream->asked_ = true;
+      }
       const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       if (ends && nghttp2_session_get_stream_remote_close(session, id) == 0) {
         http2.note(nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR));

@@ -68,6 +68,8 @@ class Http2Stream {
   // Near. What was written is kept until the answer, also what is on its way: that bounds it by the
   // buffer, and lets it go to another stream if this one is refused.
   [[nodiscard]] bool answered() const { return status_ != 0; }
+  // Near: its request has gone out. If not, the other side never heard of it.
+  [[nodiscard]] bool asked() const { return asked_; }
   // Why it was answered by another status than 200 to 299, if the other side has said so.
   [[nodiscard]] ProxyError why_refused() const { return why_refused_; }
   // In on_reset(refused_stream), unless answered(): all that was written, without the end.
@@ -143,6 +145,7 @@ class Http2Stream {
   std::size_t kept_ = 0;   // the first of out_: on their way already
   std::size_t index_ = 0;  // in Http2::streams_
   ProxyError why_refused_ = ProxyError::none;
+  bool asked_ = false;
   bool refused_ = false;       // the answer was not 200 to 299
   bool finished_ = false;      // finish() was called
   bool end_sent_ = false;      // END_STREAM is out

@@ -75,11 +75,14 @@ void NearLeg::on_reset(Http2Code code) {
 // not processed, so that nothing happens twice.
 void NearLeg::try_again() {
   const Connection& connection = *link_->connection();
-  if (tries_left_ == 0) {
+  const bool was_asked = stream()->asked();
+  if (was_asked && tries_left_ == 0) {
     const bool leaves = connection.sent_away() || connection.lost();
     return give_up(ECONNREFUSED, leaves ? Ending::tunnel_lost : Ending::far_busy);
   }
-  --tries_left_;
+  // A connection that is sent away as soon as it is ready never hears of it. Its own time, and that
+  // near ends dial after failures, bound how often that may be.
+  if (was_asked) --tries_left_;
   refused_by_ = &connection;
   step_back();
   place_ = queue_.insert(queue_.begin(), this);

@@ -255,6 +255,27 @@ TEST_CASE("near: a connection without a session that may have none any more is c
   world.expect_finished(second, 1, *client);
 }
 
+TEST_CASE("near: connections that are sent away as soon as they are ready cost no try") {
+  FarByHand world;
+  constexpr std::size_t many = 10;  // more than a session has tries
+  world.near_settings.connections = many;
+  world.start_near();
+  const auto client = world.client("a.example:514");
+  std::vector<net::Descriptor> sockets;
+  for (std::size_t i = 0; i < many; ++i) sockets.push_back(world.accepted(world.listening));
+  for (auto& socket : sockets) {
+    world.connections.push_back(std::make_unique<ByHand>(std::move(socket)));
+    world.connections.back()->go_away(0x7FFFFFFF);
+  }
+  ByHand& good = world.accept();
+  world.expect_request(good);
+  client->write("early");
+  client->leg->send_fin();
+  world.expect_data(good, 1, "early.");
+  for (std::size_t i = 0; i < many; ++i) CHECK(world.connections[i]->requests() == 0);
+  world.expect_finished(good, 1, *client);
+}
+
 TEST_CASE("near: a GOAWAY with an error, before anything was processed") {
   FarByHand world;
   world.start();
