@@ -217,7 +217,12 @@ struct Http2Callbacks {
       // One that the other side has provoked by an error.
       const Http2Stream* const stream = stream_of(session, id);
       const bool wanted = stream != nullptr && (stream->reset_code_ || stream->refused_);
-      if (!wanted && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) http2.count_early_reset();
+      // Near cancels what was refused, and nghttp2 may know the stream no more by then.
+      const bool is_ours =
+          http2.role_ == Http2::Role::near && frame->rst_stream.error_code == NGHTTP2_CANCEL;
+      if (!wanted && !is_ours && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) {
+        http2.count_early_reset();
+      }
       const bool too_many = frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
       if (too_many && stream == nullptr && http2.role_ == Http2::Role::far) {
         http2.events_->on_refused({}, 0);

@@ -177,6 +177,7 @@ const char* FloodGuard::error_of_client(std::uint32_t type, std::uint32_t flags,
       return error(Http2Code::protocol_error, "a stream below another that was opened before");
     }
     closed_streams_.opened(stream);
+    add(resets, 1);
   }
   const bool ends = is_message && (flags & end_stream) != 0;
   if (ends || type == rst_stream) closed_streams_.closed(stream);
@@ -196,6 +197,7 @@ void FloodGuard::sent_data(std::size_t bytes) { add(window_updates, 4 + bytes / 
 void FloodGuard::sent_request() {
   constexpr std::uint64_t answers_of_request = 4;
   add(answers, answers_of_request);
+  add(resets, 1);
 }
 
 void FloodGuard::add(Kind kind, std::uint64_t count) {

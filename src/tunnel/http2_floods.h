@@ -20,10 +20,13 @@ struct FloodLimit {
 };
 
 struct FloodLimits {
-  FloodLimit pings = {200, 50};           // CVE-2019-9512
-  FloodLimit settings = {20, 2};          // CVE-2019-9515
-  FloodLimit resets = {4000, 2000};       // a busy tunnel has many that are in order
-  FloodLimit early_resets = {2000, 500};  // FloodGuard::early_reset()
+  FloodLimit pings = {200, 50};      // CVE-2019-9512
+  FloodLimit settings = {20, 2};     // CVE-2019-9515
+  FloodLimit resets = {4000, 2000};  // beside one for each stream
+  // FloodGuard::early_reset(). Programs behind a near end may give up as fast as they connect, and
+  // a tunnel that is lost for that takes the sessions of all others with it. So this is more than
+  // any of them needs; what it costs is bounded by the time that a connection has in a turn.
+  FloodLimit early_resets = {20'000, 5000};
   FloodLimit wrong_tokens = {40, 10};
   // Of a client that has not shown who it is (FloodGuard::prove()): all that it sends, in bytes,
   // and its requests. What it makes us do in vain costs it next to nothing otherwise: a byte may
@@ -92,7 +95,7 @@ class FloodGuard {
   // for.
   void prove() { is_stranger_ = false; }
 
-  // Near: a request was sent, and draws answers.
+  // Near: a request was sent, and draws answers, and at its end a reset perhaps.
   void sent_request();
 
   // A DATA frame was sent; the other side may answer it by WINDOW_UPDATE, and not all are sparing.

@@ -333,6 +333,49 @@ TEST_CASE("http2: rapid reset: streams that are cancelled before they are answer
   CHECK_FALSE(refused.feed(requests));
 }
 
+// Nothing that programs and servers behind a pair may do in plenty costs it the connection, which
+// is everybody's: refusals, and resets of either side.
+TEST_CASE("http2: sessions that are refused or reset are no flood, however many") {
+  Http2Settings settings;
+  settings.floods.resets = {20, 1};
+  settings.floods.early_resets = {20, 1};
+  Pair pair(settings);
+  pair.exchange();
+  SUBCASE("the server is down") { pair.far.answers = 502; }
+  SUBCASE("the server resets") {
+    pair.far.http2.prove();
+    for (int i = 0; i < 500; ++i) {
+      End& end = pair.near.open({"a:1", "", ""});
+      pair.exchange();
+      pair.far.ends.back()->stream->reset(Http2Code::connect_error);
+      pair.exchange();
+      CHECK(end.last == "reset 10");
+      end.stream->forget();
+      pair.far.ends.back()->stream->forget();
+    }
+  }
+  SUBCASE("the client resets what was answered") {
+    for (int i = 0; i < 500; ++i) {
+      End& end = pair.near.open({"a:1", "", ""});
+      pair.exchange();
+      end.stream->reset(Http2Code::connect_error);
+      pair.exchange();
+      end.stream->forget();
+      pair.far.ends.back()->stream->forget();
+    }
+  }
+  for (int i = 0; pair.far.answers == 502 && i < 500; ++i) {
+    End& end = pair.near.open({"a:1", "", ""});
+    pair.exchange();
+    CHECK(end.told == "answer 502");
+    end.stream->forget();
+    pair.far.ends.back()->stream->forget();
+    pair.exchange();
+  }
+  CHECK(pair.near.http2.failed().empty());
+  CHECK(pair.far.http2.failed().empty());
+}
+
 TEST_CASE("http2: WINDOW_UPDATE in answer to what was sent is no flood") {
   Http2Settings settings;
   settings.floods.window_updates = {20, 1};
