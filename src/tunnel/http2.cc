@@ -233,6 +233,10 @@ void Http2::count_early_reset() {
   if (const char* reason = guard_.early_reset()) fail(reason, Http2Code::enhance_your_calm);
 }
 
+void Http2::count_provoked_reset() {
+  if (const char* reason = guard_.provoked_reset()) fail(reason, Http2Code::enhance_your_calm);
+}
+
 void Http2::count_wrong_token() {
   if (const char* reason = guard_.wrong_token()) fail(reason, Http2Code::enhance_your_calm);
 }

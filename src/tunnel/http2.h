@@ -158,6 +158,7 @@ class Http2 {
   void fail(std::string_view reason, Http2Code code);
   void note(int result);
   void count_early_reset();
+  void count_provoked_reset();
   void count_wrong_token();
   std::size_t pump(std::span<std::byte> into);
   void put(std::span<const std::byte> bytes);

@@ -31,6 +31,7 @@ constexpr std::array reasons = {
     "too many SETTINGS frames",
     "too many RST_STREAM frames",
     "too many streams that were cancelled before they were answered",
+    "too many streams with errors",
     "too many wrong tokens",
     "too many bytes without a right token",
     "too many requests without a right token",
@@ -70,17 +71,12 @@ FloodGuard::FloodGuard(const FloodLimits& limits, std::uint32_t max_frame, bool 
       preface_left_(of_client ? preface.size() : 0) {
   static_assert(reasons.size() == kinds);
   const auto bucket = [](FloodLimit limit) { return Bucket{limit, limit.burst * token, 0}; };
-  buckets_ = {bucket(limits.pings),
-              bucket(limits.settings),
-              bucket(limits.resets),
-              bucket(limits.early_resets),
-              bucket(limits.wrong_tokens),
-              bucket(limits.stranger_bytes),
-              bucket(limits.stranger_requests),
-              bucket(limits.window_updates),
-              bucket(limits.empty_data),
-              bucket(limits.priorities),
-              bucket(limits.answers),
+  buckets_ = {bucket(limits.pings),           bucket(limits.settings),
+              bucket(limits.resets),          bucket(limits.early_resets),
+              bucket(limits.provoked_resets), bucket(limits.wrong_tokens),
+              bucket(limits.stranger_bytes),  bucket(limits.stranger_requests),
+              bucket(limits.window_updates),  bucket(limits.empty_data),
+              bucket(limits.priorities),      bucket(limits.answers),
               bucket(limits.others)};
 }
 
@@ -185,6 +181,8 @@ const char* FloodGuard::error_of_client(std::uint32_t type, std::uint32_t flags,
 }
 
 const char* FloodGuard::early_reset() { return spend(early_resets); }
+
+const char* FloodGuard::provoked_reset() { return spend(provoked_resets); }
 
 const char* FloodGuard::wrong_token() { return spend(wrong_tokens); }
 

@@ -26,7 +26,8 @@ struct FloodLimits {
   // FloodGuard::early_reset(). Programs behind a near end may give up as fast as they connect, and
   // a tunnel that is lost for that takes the sessions of all others with it. So this is more than
   // any of them needs; what it costs is bounded by the time that a connection has in a turn.
-  FloodLimit early_resets = {20'000, 5000};
+  FloodLimit early_resets = {8000, 2000};
+  FloodLimit provoked_resets = {2000, 500};  // FloodGuard::provoked_reset()
   FloodLimit wrong_tokens = {40, 10};
   // Of a client that has not shown who it is (FloodGuard::prove()): all that it sends, in bytes,
   // and its requests. What it makes us do in vain costs it next to nothing otherwise: a byte may
@@ -81,9 +82,11 @@ class FloodGuard {
   [[nodiscard]] Http2Code code() const { return code_; }
 
   // A stream was cancelled before it was answered, so the work for it was in vain (rapid reset,
-  // CVE-2023-44487), or the other side made us cancel one by an error of its own (CVE-2025-8671).
-  // At the time of the last look().
+  // CVE-2023-44487). At the time of the last look().
   const char* early_reset();
+
+  // The other side made us cancel a stream by an error of its own (CVE-2025-8671).
+  const char* provoked_reset();
 
   // A request was refused for its token: somebody may be guessing.
   const char* wrong_token();
@@ -107,6 +110,7 @@ class FloodGuard {
     settings,
     resets,
     early_resets,
+    provoked_resets,
     wrong_tokens,
     stranger_bytes,
     stranger_requests,

@@ -23,7 +23,7 @@ FLOODS = {
     "empty settings": lambda number, authority: frame(SETTINGS) * 10,
     "rapid reset": lambda number, authority: b"".join(
         opened(stream, authority) + frame(RST_STREAM, stream, struct.pack("!I", 8))
-        for stream in range(3 + number * 40, 3 + number * 40 + 40, 2)),
+        for stream in range(3 + number * 200, 3 + number * 200 + 200, 2)),
     "empty data": lambda number, authority: frame(DATA, 1) * 50,
     "continuation": lambda number, authority: (frame(HEADERS, 3, b"") if number == 0 else b"") + frame(CONTINUATION, 3) * 20,
     "continuation of many bytes": lambda number, authority: (

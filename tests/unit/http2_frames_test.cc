@@ -308,6 +308,7 @@ TEST_CASE("http2: each flood meets its limit, which is named") {
 TEST_CASE("http2: rapid reset: streams that are cancelled before they are answered") {
   Http2Settings settings;
   settings.floods.early_resets = {50, 10};
+  settings.floods.provoked_resets = {50, 10};
   Far far(settings);
   far.side.answers.reset();
   CHECK(far.feed(open_and_reset(50)));
@@ -325,7 +326,7 @@ TEST_CASE("http2: rapid reset: streams that are cancelled before they are answer
     wrong += connect(1 + 2 * i) + frame(WINDOW_UPDATE, 0, 1 + 2 * i, number(0x7FFFFFFF));
   }
   CHECK_FALSE(provoked.feed(wrong));
-  CHECK(provoked.failed() == "too many streams that were cancelled before they were answered");
+  CHECK(provoked.failed() == "too many streams with errors");
 
   Far refused(settings);
   std::string requests;
@@ -339,6 +340,7 @@ TEST_CASE("http2: sessions that are refused or reset are no flood, however many"
   Http2Settings settings;
   settings.floods.resets = {20, 1};
   settings.floods.early_resets = {20, 1};
+  settings.floods.provoked_resets = {20, 1};
   Pair pair(settings);
   pair.exchange();
   SUBCASE("the server is down") { pair.far.answers = 502; }
