@@ -221,7 +221,9 @@ struct Http2Callbacks {
       const bool is_ours =
           http2.role_ == Http2::Role::near && frame->rst_stream.error_code == NGHTTP2_CANCEL;
       if (!wanted && !is_ours && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) {
-        http2.count_provoked_reset();
+        // Not what is refused for want of room, of which the other side may not have known: it
+        // costs little.
+        if (frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM) http2.count_provoked_reset();
       }
       const bool too_many = frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
       if (too_many && stream == nullptr && http2.role_ == Http2::Role::far) {
