@@ -45,7 +45,7 @@ struct Http2Callbacks {
   static int on_begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
                               void* user_data) {
     Http2& http2 = of(user_data);
-    if (http2.role_ == Http2::Role::far && !http2.guard_.knows_other_side()) {
+    if (!http2.guard_.knows_other_side()) {
       const char* const reason = http2.guard_.request_of_stranger();
       if (reason != nullptr) http2.fail(reason, Http2Code::enhance_your_calm);
     }
