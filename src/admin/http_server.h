@@ -2,6 +2,10 @@
 // long-winded is dropped, and there are few connections at a time: nobody who may connect can make
 // finhold give it more than that, nor keep others from an answer. When all connections are taken,
 // one that has said nothing gives way to who comes, of the address that has the most of these.
+//
+// Not a server library with threads: that gives each slow client one of them, and takes its own
+// sockets after privileges are gone. So HTTP is parsed and written by a library that does no I/O
+// (admin/http.h). (2026-11-22; tests/integration/operation/test_admin.py.)
 #pragma once
 
 #include <cstddef>

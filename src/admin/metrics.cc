@@ -9,7 +9,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
-#include "admin/told_routes.h"
+#include "admin/reported_routes.h"
 #include "base/side.h"
 #include "core/ending.h"
 #include "core/fin_policy.h"
@@ -88,7 +88,7 @@ void add_routes(std::vector<MetricFamily>& families, const Facts& facts, const R
   Family dials("finhold_dial_seconds",
                "How long it took to connect to the server, or to give that up.",
                MetricType::Histogram);
-  for (const auto& told : told_routes(facts, reports)) {
+  for (const auto& told : reported_routes(facts, reports)) {
     const RouteFacts& route = told.first;
     const RouteCounts& counts = told.second;
     const auto labels = [&](const char* name = nullptr, const char* value = nullptr) {

@@ -1,12 +1,12 @@
-#include "admin/told_routes.h"
+#include "admin/reported_routes.h"
 
 #include <set>
 #include <string>
 
 namespace finhold::admin {
 
-std::vector<std::pair<RouteFacts, relay::RouteCounts>> told_routes(const Facts& facts,
-                                                                   const Reports& reports) {
+std::vector<std::pair<RouteFacts, relay::RouteCounts>> reported_routes(const Facts& facts,
+                                                                       const Reports& reports) {
   std::vector<std::pair<RouteFacts, relay::RouteCounts>> told;
   std::set<std::string> configured;
   for (const RouteFacts& route : facts.routes) {

@@ -11,7 +11,7 @@ namespace finhold::admin {
 
 // Those of the facts, in their order; then those that are not in them any more and still have open
 // sessions, by name. What they were is forgotten, but for the name.
-std::vector<std::pair<RouteFacts, relay::RouteCounts>> told_routes(const Facts& facts,
-                                                                   const Reports& reports);
+std::vector<std::pair<RouteFacts, relay::RouteCounts>> reported_routes(const Facts& facts,
+                                                                       const Reports& reports);
 
 }  // namespace finhold::admin

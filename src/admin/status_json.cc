@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "admin/told_routes.h"
+#include "admin/reported_routes.h"
 #include "base/side.h"
 #include "core/ending.h"
 #include "core/fin_policy.h"
@@ -115,7 +115,7 @@ std::string status_json(const Facts& facts, const Reports& reports, bool stoppin
   Json routes = Json::array();
   std::uint64_t open = 0;
   for (const auto& [name, counts] : reports.routes) open += counts.sessions;
-  for (const auto& [one, counts] : told_routes(facts, reports))
+  for (const auto& [one, counts] : reported_routes(facts, reports))
     routes.push_back(route(one, counts));
   Json sessions = Json::array();
   for (const SessionState& state : reports.sessions) sessions.push_back(session(state));

@@ -5,8 +5,8 @@
 #include <iosfwd>
 #include <string>
 
-#include "app/config.h"
 #include "app/show_status.h"
+#include "config/config.h"
 
 namespace finhold::app {
 
@@ -18,16 +18,10 @@ struct Command {
   };
   Kind kind = Kind::done;
   int exit_code = 0;             // of done: 0, or 2 for wrong usage and wrong configurations
-  Config config = {};            // of run
+  config::Config config = {};    // of run
   bool apply_rules = false;      // of run: any_wants_rules() is true
   std::string config_path = {};  // of run; "" if the route came from flags
   StatusRequest status = {};     // of status
-};
-
-// As main() has them: valid as long as the process.
-struct CommandWords {
-  int count = 0;
-  const char* const* words = nullptr;
 };
 
 // Help, the version and the verdict of "finhold check" go to out; what is wrong with the flags or

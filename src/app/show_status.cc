@@ -9,7 +9,7 @@
 
 #include "admin/http_client.h"
 #include "admin/status_text.h"
-#include "app/wording.h"
+#include "config/messages.h"
 
 namespace finhold::app {
 namespace {
@@ -25,7 +25,7 @@ int look(const StatusRequest& request, std::string& last, std::ostream& out, std
   }
   if (answer.value().status == 503) {
     err << "finhold: finhold at " << request.admin.text()
-        << " is not well: " << printable(answer.value().body.substr(0, 200)) << "\n";
+        << " is not well: " << config::printable(answer.value().body.substr(0, 200)) << "\n";
     return 1;
   }
   const std::string& json = answer.value().body;

@@ -14,7 +14,7 @@ struct FreeBlock {
 
 // Pages of its own, which go back to the system with it. malloc() takes what large blocks have left
 // for a sign that more of them will come, and keeps their memory in its arenas from then on
-// (mallopt(3), M_MMAP_THRESHOLD).
+// (mallopt(3), M_MMAP_THRESHOLD). Seen on 2026-11-26: tests/integration/operation/test_memory.py.
 using Block = std::unique_ptr<std::byte[], FreeBlock>;
 
 // One for a worker, on its thread; outlives everybody who has a block of it.

@@ -1,11 +1,11 @@
-#include "app/catch_mistakes.h"
+#include "config/catch_checks.h"
 
 #include <algorithm>
 
-#include "app/nft_rules.h"
-#include "app/wording.h"
+#include "config/interception_needs.h"
+#include "config/messages.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using relay::Intercept;
@@ -144,4 +144,4 @@ std::vector<RouteMistake> catch_mistakes(const Route& route,
   return mistakes;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "app/config.h"
-#include "app/route_mistakes.h"
+#include "config/config.h"
+#include "config/route_checks.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 // `given` as for route_mistakes(): a list is in it only if each of its items is right. `user`: that
 // finhold will run as, if the file says so.
@@ -27,4 +27,4 @@ void mark_own_connections(Config& config);
 // one.
 bool lets_finhold_pass(const relay::Route& route, std::optional<std::uint32_t> uid);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

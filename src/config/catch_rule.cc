@@ -1,12 +1,12 @@
-#include "app/catch_rule.h"
+#include "config/catch_rule.h"
 
 #include <charconv>
 #include <string>
 
-#include "app/user.h"
-#include "app/wording.h"
+#include "config/messages.h"
+#include "config/user.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using base::Mistake;
@@ -99,4 +99,4 @@ TrafficResult parse_traffic(std::string_view text) {
   return traffic;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

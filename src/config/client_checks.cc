@@ -1,12 +1,12 @@
-#include "app/client_mistakes.h"
+#include "config/client_checks.h"
 
 #include <algorithm>
 #include <string>
 
-#include "app/nft_rules.h"
-#include "app/wording.h"
+#include "config/interception_needs.h"
+#include "config/messages.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using base::Network;
@@ -86,4 +86,4 @@ std::optional<RouteMistake> nursing_mistake(const relay::Route& route,
       "away"};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "app/route_mistakes.h"
+#include "config/route_checks.h"
 #include "relay/route.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 // Whether its allow has every address.
 bool allows_all(const relay::Route& route);
@@ -22,4 +22,4 @@ std::vector<RouteMistake> door_mistakes(const relay::Route& route,
 std::optional<RouteMistake> nursing_mistake(const relay::Route& route,
                                             std::span<const std::string_view> given);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

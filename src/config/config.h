@@ -7,14 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "app/user.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "config/user.h"
 #include "relay/route.h"
-#include "relay/scratch.h"
 #include "tunnel/settings.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 struct LogSettings {
   base::log::Level level = base::log::Level::info;
@@ -69,4 +68,4 @@ struct Config {
   std::string file_mode;  // "0644" if others can read its file; empty: they cannot, or it has none
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::config

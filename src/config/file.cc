@@ -1,4 +1,4 @@
-#include "app/config_file.h"
+#include "config/file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,11 +7,11 @@
 #include <span>
 #include <sys/stat.h>
 
-#include "app/config_reader.h"
-#include "app/wording.h"
 #include "base/private_file.h"
+#include "config/messages.h"
+#include "config/reader.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using LoadResult = base::Result<Config, Problems>;
@@ -87,4 +87,4 @@ std::string report(std::string_view path, const Problems& problems) {
          (problems.size() == 1 ? " problem\n" : " problems\n");
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "app/config.h"
 #include "base/result.h"
+#include "config/config.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 struct Problem {
   std::size_t line = 0;  // both count from 1; 0 where the file as a whole is meant
@@ -30,4 +30,4 @@ base::Result<Config, Problems> load_config_file(const std::string& path);
 // the first ones are told, and how many more there are.
 std::string report(std::string_view path, const Problems& problems);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

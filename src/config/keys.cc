@@ -1,11 +1,11 @@
-#include "app/config_keys.h"
+#include "config/keys.h"
 
 #include <array>
 
-#include "app/config_keys_common.h"
 #include "base/check.h"
+#include "config/keys_common.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using base::log::Format;
@@ -194,27 +194,27 @@ const auto keys = std::to_array<Key>({
      .required = true,
      .example = R"("orders")",
      .meaning = "stands in the log lines of its sessions",
-     .store = [](const Value& v, Target& to) { to.item.route.name = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.route.name = v.text; }},
     {.table = "route",
      .name = "listen",
      .kind = Kind::listen,
      .required = true,
      .example = R"("127.0.0.1:7000")",
      .meaning = "address and port that clients connect to",
-     .store = [](const Value& v, Target& to) { to.item.route.listen = v.address; }},
+     .store = [](const Value& v, Target& to) { to.section.route.listen = v.address; }},
     {.table = "route",
      .name = "server",
      .kind = Kind::server,
      .required = true,
      .example = R"("orders.example.net:7000")",
      .meaning = "name or address, and port, that sessions are relayed to",
-     .store = [](const Value& v, Target& to) { to.item.route.server = v.host_port; }},
+     .store = [](const Value& v, Target& to) { to.section.route.server = v.host_port; }},
     {.table = "route",
      .name = "tunnel",
      .kind = Kind::tunnel,
      .example = R"("")",
      .meaning = "the [[tunnel]] that sessions go through: its far end reaches the server",
-     .store = [](const Value& v, Target& to) { to.item.tunnel_name = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.tunnel_name = v.text; }},
     {.table = "route",
      .name = "intercept",
      .kind = Kind::choice,
@@ -222,7 +222,7 @@ const auto keys = std::to_array<Key>({
      .meaning = "how rules of the kernel divert connections to this listener",
      .choices = intercepts,
      .store = [](const Value& v,
-                 Target& to) { to.item.route.intercept = relay::Intercept(v.number); }},
+                 Target& to) { to.section.route.intercept = relay::Intercept(v.number); }},
     {.table = "route",
      .name = "source",
      .kind = Kind::source,
@@ -230,7 +230,7 @@ const auto keys = std::to_array<Key>({
      .meaning = "where the connections to the server come from",
      .store =
          [](const Value& v, Target& to) {
-           to.item.route.source = {relay::Source::Kind(v.number), v.address};
+           to.section.route.source = {relay::Source::Kind(v.number), v.address};
          }},
     {.table = "route",
      .name = "mark",
@@ -239,26 +239,26 @@ const auto keys = std::to_array<Key>({
      .meaning = "mark of the connections to the server, which spares them from redirection",
      .highest = UINT32_MAX,
      .store = [](const Value& v,
-                 Target& to) { to.item.route.mark = static_cast<std::uint32_t>(v.number); }},
+                 Target& to) { to.section.route.mark = static_cast<std::uint32_t>(v.number); }},
     {.table = "route",
      .name = "catch",
      .kind = Kind::traffic,
      .example = "[]",
      .meaning = "what the rules of the kernel divert to this route",
-     .store = [](const Value& v, Target& to) { to.item.route.caught.push_back(v.traffic); }},
+     .store = [](const Value& v, Target& to) { to.section.route.caught.push_back(v.traffic); }},
     {.table = "route",
      .name = "spare",
      .kind = Kind::traffic,
      .example = "[]",
      .meaning = "what they leave alone of it",
-     .store = [](const Value& v, Target& to) { to.item.route.spare.push_back(v.traffic); }},
+     .store = [](const Value& v, Target& to) { to.section.route.spare.push_back(v.traffic); }},
     {.table = "route",
      .name = "crosses",
      .kind = Kind::choice,
      .example = R"("server")",
      .meaning = "which leg crosses the middlebox that forgets half-closed connections",
      .choices = legs,
-     .store = [](const Value& v, Target& to) { to.item.route.fin.crosses = Crosses(v.number); }},
+     .store = [](const Value& v, Target& to) { to.section.route.fin.crosses = Crosses(v.number); }},
     connect_timeout_of("route"),
     session_idle_of("route"),
     closing_of("route"),
@@ -268,26 +268,26 @@ const auto keys = std::to_array<Key>({
      .kind = Kind::truth,
      .example = "false",
      .meaning = "every client is a proxy that sends a PROXY protocol header first",
-     .store = [](const Value& v, Target& to) { to.item.route.accept_proxy = v.number != 0; }},
+     .store = [](const Value& v, Target& to) { to.section.route.accept_proxy = v.number != 0; }},
     {.table = "route",
      .name = "trusted",
      .kind = Kind::networks,
      .example = "[]",
      .meaning = "who may connect to a route with accept_proxy",
-     .store = [](const Value& v, Target& to) { to.item.route.trusted.push_back(*v.network); }},
+     .store = [](const Value& v, Target& to) { to.section.route.trusted.push_back(*v.network); }},
 
     {.table = "route",
      .name = "allow",
      .kind = Kind::networks,
      .example = R"(["0.0.0.0/0", "::/0"])",
      .meaning = "clients that may connect, by their networks",
-     .store = [](const Value& v, Target& to) { to.item.route.allow.push_back(*v.network); }},
+     .store = [](const Value& v, Target& to) { to.section.route.allow.push_back(*v.network); }},
     {.table = "route",
      .name = "deny",
      .kind = Kind::networks,
      .example = "[]",
      .meaning = "clients that may not, also where allow has them: they are reset",
-     .store = [](const Value& v, Target& to) { to.item.route.deny.push_back(*v.network); }},
+     .store = [](const Value& v, Target& to) { to.section.route.deny.push_back(*v.network); }},
     {.table = "route",
      .name = "sessions",
      .kind = Kind::count_or_none,
@@ -296,7 +296,7 @@ const auto keys = std::to_array<Key>({
      .lowest = 1,
      .highest = 10'000'000,
      .store = [](const Value& v,
-                 Target& to) { to.item.route.sessions = static_cast<std::uint32_t>(v.number); }},
+                 Target& to) { to.section.route.sessions = static_cast<std::uint32_t>(v.number); }},
     sessions_per_client_of("route"),
     connects_per_second_of("route"),
     client_prefix_of("route"),
@@ -312,7 +312,7 @@ const auto keys = std::to_array<Key>({
      .meaning = "a held FIN goes out once the other way has been silent this long; 0s is at once",
      .store =
          [](const Value& v, Target& to) {
-           to.item.route.fin.release_when_quiet = {v.duration, v.duration};
+           to.section.route.fin.release_when_quiet = {v.duration, v.duration};
          }},
     {.table = "route.fin.release_when_quiet",
      .name = "to_server",
@@ -320,21 +320,21 @@ const auto keys = std::to_array<Key>({
      .example = R"("5s")",
      .meaning = "of the client's end, on its way to the server",
      .store = [](const Value& v,
-                 Target& to) { to.item.route.fin.release_when_quiet[0] = v.duration; }},
+                 Target& to) { to.section.route.fin.release_when_quiet[0] = v.duration; }},
     {.table = "route.fin.release_when_quiet",
      .name = "to_client",
      .kind = Kind::limit,
      .example = R"("0s")",
      .meaning = "of the server's end, on its way to the client",
      .store = [](const Value& v,
-                 Target& to) { to.item.route.fin.release_when_quiet[1] = v.duration; }},
+                 Target& to) { to.section.route.fin.release_when_quiet[1] = v.duration; }},
     {.table = "route.fin",
      .name = "hold_at_most",
      .kind = Kind::limit,
      .example = R"("never")",
      .meaning = "a held FIN goes out after this long, whatever else happens, and the delivery of "
                 "what came before a reset ends",
-     .store = [](const Value& v, Target& to) { to.item.route.fin.hold_at_most = v.duration; }},
+     .store = [](const Value& v, Target& to) { to.section.route.fin.hold_at_most = v.duration; }},
     {.table = "route.fin",
      .name = "nurse_every",
      .kind = Kind::whole_seconds,
@@ -342,14 +342,15 @@ const auto keys = std::to_array<Key>({
      .meaning = "how often TCP keepalives go over a half-closed crossing leg",
      .lowest = one_second,
      .highest = longest_keepalive,
-     .store = [](const Value& v, Target& to) { to.item.route.fin.nurse_every = *v.duration; }},
+     .store = [](const Value& v, Target& to) { to.section.route.fin.nurse_every = *v.duration; }},
     {.table = "route.fin",
      .name = "half_closed_idle",
      .kind = Kind::limit,
      .example = R"("never")",
      .meaning = "a half-closed session is reset after this long without a byte",
      .lowest = 1,
-     .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_idle = v.duration; }},
+     .store = [](const Value& v,
+                 Target& to) { to.section.route.fin.half_closed_idle = v.duration; }},
     {.table = "route.fin",
      .name = "half_closed_total",
      .kind = Kind::limit,
@@ -357,7 +358,8 @@ const auto keys = std::to_array<Key>({
      .meaning =
          "a half-closed session is reset this long after its first end, until all is delivered",
      .lowest = 1,
-     .store = [](const Value& v, Target& to) { to.item.route.fin.half_closed_total = v.duration; }},
+     .store = [](const Value& v,
+                 Target& to) { to.section.route.fin.half_closed_total = v.duration; }},
 
     {.table = "admin",
      .name = "listen",
@@ -424,4 +426,4 @@ std::vector<std::string_view> names_in(std::string_view path) {
   return names;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

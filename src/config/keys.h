@@ -9,14 +9,14 @@
 #include <string_view>
 #include <vector>
 
-#include "app/config.h"
-#include "app/config_item.h"
 #include "base/address.h"
 #include "base/duration.h"
 #include "base/network.h"
+#include "config/config.h"
+#include "config/section.h"
 #include "relay/route.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 enum class Kind : std::uint8_t {
   name,           // 1 to 64 letters, digits, "_", "." and "-"
@@ -64,11 +64,11 @@ struct Value {
   tunnel::AllowEntry allow = {};              // destinations: one of them
 };
 
-// Where values go: a key of [[route]], [[tunnel]], [[far]] and their tables to the item, any other
+// Where values go: a key of [[route]], [[tunnel]], [[far]] and their tables to the section, any other
 // to the config.
 struct Target {
   Config& config;
-  Item& item;
+  Section& section;
 };
 
 struct Key {
@@ -101,7 +101,7 @@ struct Table {
   std::string_view singular = {};  // in words; of one that a file may have several of, as [[route]]
 
   [[nodiscard]] bool has_header() const { return heading.starts_with('['); }
-  [[nodiscard]] bool is_item() const { return !singular.empty(); }
+  [[nodiscard]] bool is_section() const { return !singular.empty(); }
 };
 
 std::span<const Key> known_keys();
@@ -120,4 +120,4 @@ std::string_view heading_of(std::string_view path);
 // What may stand in a table: its keys and the tables in it.
 std::vector<std::string_view> names_in(std::string_view path);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -4,9 +4,9 @@
 #include <array>
 #include <string_view>
 
-#include "app/config_keys.h"
+#include "config/keys.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 constexpr std::uint64_t longest_keepalive = 32'767'000;  // milliseconds; Linux: MAX_TCP_KEEPIDLE
 
@@ -15,26 +15,28 @@ constexpr std::array<std::string_view, 3> proxy_headers{"none", "v1", "v2"};
 static_assert(static_cast<int>(relay::ProxyHeader::v2) == 2);
 
 constexpr Key idle_of(std::string_view table) {
-  return {.table = table,
-          .name = "idle",
-          .kind = Kind::whole_seconds,
-          .example = R"("30s")",
-          .meaning = "silence before the first TCP keepalive",
-          .lowest = 1'000,
-          .highest = longest_keepalive,
-          .store = [](const Value& v, Target& to) { to.item.route.keepalive.idle = *v.duration; }};
+  return {
+      .table = table,
+      .name = "idle",
+      .kind = Kind::whole_seconds,
+      .example = R"("30s")",
+      .meaning = "silence before the first TCP keepalive",
+      .lowest = 1'000,
+      .highest = longest_keepalive,
+      .store = [](const Value& v, Target& to) { to.section.route.keepalive.idle = *v.duration; }};
 }
 
 constexpr Key interval_of(std::string_view table) {
-  return {
-      .table = table,
-      .name = "interval",
-      .kind = Kind::whole_seconds,
-      .example = R"("10s")",
-      .meaning = "from one unanswered TCP keepalive to the next",
-      .lowest = 1'000,
-      .highest = longest_keepalive,
-      .store = [](const Value& v, Target& to) { to.item.route.keepalive.interval = *v.duration; }};
+  return {.table = table,
+          .name = "interval",
+          .kind = Kind::whole_seconds,
+          .example = R"("10s")",
+          .meaning = "from one unanswered TCP keepalive to the next",
+          .lowest = 1'000,
+          .highest = longest_keepalive,
+          .store = [](const Value& v, Target& to) {
+            to.section.route.keepalive.interval = *v.duration;
+          }};
 }
 
 constexpr Key probes_of(std::string_view table) {
@@ -46,7 +48,7 @@ constexpr Key probes_of(std::string_view table) {
           .lowest = 1,
           .highest = 127,
           .store = [](const Value& v, Target& to) {
-            to.item.route.keepalive.probes = static_cast<int>(v.number);
+            to.section.route.keepalive.probes = static_cast<int>(v.number);
           }};
 }
 
@@ -60,7 +62,7 @@ constexpr Key sessions_per_client_of(std::string_view table) {
           .lowest = 1,
           .highest = 10'000'000,
           .store = [](const Value& v, Target& to) {
-            to.item.route.each_client.sessions = static_cast<std::uint32_t>(v.number);
+            to.section.route.each_client.sessions = static_cast<std::uint32_t>(v.number);
           }};
 }
 
@@ -74,7 +76,7 @@ constexpr Key connects_per_second_of(std::string_view table) {
       .lowest = 1,
       .highest = 100'000,
       .store = [](const Value& v, Target& to) {
-        to.item.route.each_client.connects_per_second = static_cast<std::uint32_t>(v.number);
+        to.section.route.each_client.connects_per_second = static_cast<std::uint32_t>(v.number);
       }};
 }
 
@@ -87,19 +89,20 @@ constexpr Key client_prefix_of(std::string_view table) {
           .lowest = 16,
           .highest = 128,
           .store = [](const Value& v, Target& to) {
-            to.item.route.each_client.prefix_v6 = static_cast<std::uint8_t>(v.number);
+            to.section.route.each_client.prefix_v6 = static_cast<std::uint8_t>(v.number);
           }};
 }
 
 // To the server.
 constexpr Key connect_timeout_of(std::string_view table) {
-  return {.table = table,
-          .name = "connect_timeout",
-          .kind = Kind::duration,
-          .example = R"("10s")",
-          .meaning = "for reaching the server, all its addresses together",
-          .lowest = 1,
-          .store = [](const Value& v, Target& to) { to.item.route.connect_timeout = *v.duration; }};
+  return {
+      .table = table,
+      .name = "connect_timeout",
+      .kind = Kind::duration,
+      .example = R"("10s")",
+      .meaning = "for reaching the server, all its addresses together",
+      .lowest = 1,
+      .store = [](const Value& v, Target& to) { to.section.route.connect_timeout = *v.duration; }};
 }
 
 constexpr Key send_proxy_of(std::string_view table) {
@@ -110,7 +113,7 @@ constexpr Key send_proxy_of(std::string_view table) {
           .meaning = "tell the server the client's address by a PROXY protocol header",
           .choices = proxy_headers,
           .store = [](const Value& v, Target& to) {
-            to.item.route.send_proxy = relay::ProxyHeader(v.number);
+            to.section.route.send_proxy = relay::ProxyHeader(v.number);
           }};
 }
 
@@ -124,7 +127,7 @@ constexpr Key session_idle_of(std::string_view table) {
               "limits.idle",
           .lowest = 1,
           .store = [](const Value& v, Target& to) {
-            if (v.number == 0) to.item.idle = v.duration;
+            if (v.number == 0) to.section.idle = v.duration;
           }};
 }
 
@@ -138,8 +141,8 @@ constexpr Key closing_of(std::string_view table) {
               "this long; auto: limits.closing",
           .lowest = 1,
           .store = [](const Value& v, Target& to) {
-            if (v.number == 0) to.item.closing = v.duration;
+            if (v.number == 0) to.section.closing = v.duration;
           }};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -1,9 +1,9 @@
 // The keys of [[tunnel]] and [[far]]: the two ends of a pair.
 #include <array>
 
-#include "app/config_keys_common.h"
+#include "config/keys_common.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 // Of both ends, in milliseconds.
@@ -21,27 +21,27 @@ const auto keys = std::to_array<Key>({
      .required = true,
      .example = R"("dc")",
      .meaning = "by which routes name it; stands in the log",
-     .store = [](const Value& v, Target& to) { to.item.tunnel.name = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.tunnel.name = v.text; }},
     {.table = "tunnel",
      .name = "far",
      .kind = Kind::server,
      .required = true,
      .example = R"("far.example.net:8443")",
      .meaning = "name or address, and port, where its far end listens",
-     .store = [](const Value& v, Target& to) { to.item.tunnel.far = v.host_port; }},
+     .store = [](const Value& v, Target& to) { to.section.tunnel.far = v.host_port; }},
     {.table = "tunnel",
      .name = "token",
      .kind = Kind::secret,
      .example = R"("")",
      .meaning = "that the far end wants to see, beside certificates; empty: none",
-     .store = [](const Value& v, Target& to) { to.item.tunnel.token = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.tunnel.token = v.text; }},
     {.table = "tunnel",
      .name = "connect_timeout",
      .kind = Kind::duration,
      .example = R"("10s")",
      .meaning = "for one attempt to reach the far end, TLS and HTTP/2 included",
      .lowest = 1,
-     .store = [](const Value& v, Target& to) { to.item.tunnel.connect_timeout = *v.duration; }},
+     .store = [](const Value& v, Target& to) { to.section.tunnel.connect_timeout = *v.duration; }},
     {.table = "tunnel",
      .name = "ping_every",
      .kind = Kind::duration,
@@ -50,7 +50,7 @@ const auto keys = std::to_array<Key>({
                 "passes again",
      .lowest = shortest_ping,
      .highest = longest_ping,
-     .store = [](const Value& v, Target& to) { to.item.tunnel.life.ping_every = *v.duration; }},
+     .store = [](const Value& v, Target& to) { to.section.tunnel.life.ping_every = *v.duration; }},
     {.table = "tunnel",
      .name = "ping_timeout",
      .kind = Kind::duration,
@@ -59,7 +59,8 @@ const auto keys = std::to_array<Key>({
                 "are reset",
      .lowest = shortest_ping,
      .highest = longest_ping,
-     .store = [](const Value& v, Target& to) { to.item.tunnel.life.ping_timeout = *v.duration; }},
+     .store = [](const Value& v,
+                 Target& to) { to.section.tunnel.life.ping_timeout = *v.duration; }},
     {.table = "tunnel",
      .name = "connections",
      .kind = Kind::count,
@@ -69,7 +70,7 @@ const auto keys = std::to_array<Key>({
      .highest = 64,
      .store =
          [](const Value& v, Target& to) {
-           to.item.tunnel.connections = static_cast<std::uint32_t>(v.number);
+           to.section.tunnel.connections = static_cast<std::uint32_t>(v.number);
          }},
     {.table = "tunnel",
      .name = "streams_per_connection",
@@ -80,72 +81,73 @@ const auto keys = std::to_array<Key>({
      .highest = 1000,
      .store =
          [](const Value& v, Target& to) {
-           to.item.tunnel.streams_per_connection = static_cast<std::uint32_t>(v.number);
+           to.section.tunnel.streams_per_connection = static_cast<std::uint32_t>(v.number);
          }},
     {.table = "tunnel",
      .name = "optimistic_data",
      .kind = Kind::truth,
      .example = "true",
      .meaning = "the client's bytes do not wait for the far end's answer",
-     .store = [](const Value& v, Target& to) { to.item.tunnel.optimistic_data = v.number != 0; }},
+     .store = [](const Value& v,
+                 Target& to) { to.section.tunnel.optimistic_data = v.number != 0; }},
 
     {.table = "tunnel.tls",
      .name = "ca",
      .kind = Kind::path,
      .example = R"("")",
      .meaning = "who issues far ends' certificates; empty: the authorities that the system knows",
-     .store = [](const Value& v, Target& to) { to.item.near_tls.ca = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.near_tls.ca = v.text; }},
     {.table = "tunnel.tls",
      .name = "certificate",
      .kind = Kind::path,
      .example = R"("")",
      .meaning = "that is shown to the far end, with what it was issued by; empty: none",
-     .store = [](const Value& v, Target& to) { to.item.near_tls.certificate = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.near_tls.certificate = v.text; }},
     {.table = "tunnel.tls",
      .name = "key",
      .kind = Kind::path,
      .example = R"("")",
      .meaning = "of the certificate",
-     .store = [](const Value& v, Target& to) { to.item.near_tls.key = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.near_tls.key = v.text; }},
     {.table = "tunnel.tls",
      .name = "server_name",
      .kind = Kind::host,
      .example = R"("")",
      .meaning = "that the far end's certificate must have; empty: the host of far",
-     .store = [](const Value& v, Target& to) { to.item.near_tls.server_name = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.near_tls.server_name = v.text; }},
     {.table = "tunnel.tls",
      .name = "crl",
      .kind = Kind::path,
      .example = R"("")",
      .meaning = "what those of ca have revoked (a CRL of each, in one file); empty: not asked",
-     .store = [](const Value& v, Target& to) { to.item.near_tls.crl = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.near_tls.crl = v.text; }},
 
     {.table = "far",
      .name = "name",
      .kind = Kind::name,
      .example = R"("far")",
      .meaning = "stands in the log lines of its sessions",
-     .store = [](const Value& v, Target& to) { to.item.route.name = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.route.name = v.text; }},
     {.table = "far",
      .name = "listen",
      .kind = Kind::listen,
      .required = true,
      .example = R"("0.0.0.0:8443")",
      .meaning = "address and port that near ends connect to",
-     .store = [](const Value& v, Target& to) { to.item.route.listen = v.address; }},
+     .store = [](const Value& v, Target& to) { to.section.route.listen = v.address; }},
     {.table = "far",
      .name = "token",
      .kind = Kind::secret,
      .example = R"("")",
      .meaning = "that a near end must have, beside certificates; empty: none",
-     .store = [](const Value& v, Target& to) { to.item.far.token = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.far.token = v.text; }},
     {.table = "far",
      .name = "allow",
      .kind = Kind::destinations,
      .required = true,
      .example = R"(["10.0.0.0/8:514", "db.internal:5432"])",
      .meaning = "what near ends may open",
-     .store = [](const Value& v, Target& to) { to.item.far.allow.push_back(v.allow); }},
+     .store = [](const Value& v, Target& to) { to.section.far.allow.push_back(v.allow); }},
     {.table = "far",
      .name = "revoked",
      .kind = Kind::choice,
@@ -153,7 +155,8 @@ const auto keys = std::to_array<Key>({
      .meaning = "sessions that would not be opened any more, after a reload: \"drain\", they go "
                 "on; \"cut\", they are reset",
      .choices = revoked,
-     .store = [](const Value& v, Target& to) { to.item.far.revoked = tunnel::Revoked(v.number); }},
+     .store = [](const Value& v,
+                 Target& to) { to.section.far.revoked = tunnel::Revoked(v.number); }},
     connect_timeout_of("far"),
     session_idle_of("far"),
     closing_of("far"),
@@ -166,7 +169,7 @@ const auto keys = std::to_array<Key>({
                 "passes again",
      .lowest = shortest_ping,
      .highest = longest_ping,
-     .store = [](const Value& v, Target& to) { to.item.far.life.ping_every = *v.duration; }},
+     .store = [](const Value& v, Target& to) { to.section.far.life.ping_every = *v.duration; }},
     {.table = "far",
      .name = "ping_timeout",
      .kind = Kind::duration,
@@ -175,7 +178,7 @@ const auto keys = std::to_array<Key>({
                 "are reset",
      .lowest = shortest_ping,
      .highest = longest_ping,
-     .store = [](const Value& v, Target& to) { to.item.far.life.ping_timeout = *v.duration; }},
+     .store = [](const Value& v, Target& to) { to.section.far.life.ping_timeout = *v.duration; }},
     {.table = "far",
      .name = "connections",
      .kind = Kind::count,
@@ -183,8 +186,10 @@ const auto keys = std::to_array<Key>({
      .meaning = "of near ends, in each worker",
      .lowest = 1,
      .highest = 1'000'000,
-     .store = [](const Value& v,
-                 Target& to) { to.item.far.connections = static_cast<std::uint32_t>(v.number); }},
+     .store =
+         [](const Value& v, Target& to) {
+           to.section.far.connections = static_cast<std::uint32_t>(v.number);
+         }},
     {.table = "far",
      .name = "streams_per_connection",
      .kind = Kind::count,
@@ -194,7 +199,7 @@ const auto keys = std::to_array<Key>({
      .highest = 1000,
      .store =
          [](const Value& v, Target& to) {
-           to.item.far.streams_per_connection = static_cast<std::uint32_t>(v.number);
+           to.section.far.streams_per_connection = static_cast<std::uint32_t>(v.number);
          }},
 
     sessions_per_client_of("far"),
@@ -211,31 +216,31 @@ const auto keys = std::to_array<Key>({
      .required = true,
      .example = R"("far.pem")",
      .meaning = "that is shown to near ends, with what it was issued by",
-     .store = [](const Value& v, Target& to) { to.item.far_tls.certificate = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.far_tls.certificate = v.text; }},
     {.table = "far.tls",
      .name = "key",
      .kind = Kind::path,
      .required = true,
      .example = R"("far.key")",
      .meaning = "of the certificate",
-     .store = [](const Value& v, Target& to) { to.item.far_tls.key = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.far_tls.key = v.text; }},
     {.table = "far.tls",
      .name = "client_ca",
      .kind = Kind::path,
      .example = R"("")",
      .meaning = "who issues near ends' certificates; empty: they need none",
-     .store = [](const Value& v, Target& to) { to.item.far_tls.client_ca = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.far_tls.client_ca = v.text; }},
     {.table = "far.tls",
      .name = "crl",
      .kind = Kind::path,
      .example = R"("")",
      .meaning =
          "what those of client_ca have revoked (a CRL of each, in one file); empty: not asked",
-     .store = [](const Value& v, Target& to) { to.item.far_tls.crl = v.text; }},
+     .store = [](const Value& v, Target& to) { to.section.far_tls.crl = v.text; }},
 });
 
 }  // namespace
 
 std::span<const Key> keys_of_pair() { return keys; }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -1,11 +1,11 @@
-#include "app/listen_overlap.h"
+#include "config/listen_overlap.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <netinet/in.h>
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 // An address taken apart; an IPv4-mapped IPv6 address is the IPv4 address.
@@ -76,4 +76,4 @@ std::optional<base::Mistake> loop_mistake(const base::Address& listen,
                        "\"; write where the server is, or another port"};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

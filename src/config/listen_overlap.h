@@ -6,7 +6,7 @@
 #include "base/address.h"
 #include "base/result.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 // Whether two listeners would compete for the same connections: the same port, and the same address
 // or one that includes the other. "0.0.0.0" includes every IPv4 address, "[::]" every address of
@@ -19,4 +19,4 @@ bool listeners_overlap(const base::Address& one, const base::Address& two);
 std::optional<base::Mistake> loop_mistake(const base::Address& listen,
                                           const base::HostPort& server);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -1,4 +1,4 @@
-#include "app/wording.h"
+#include "config/messages.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 constexpr std::size_t longest_quoted = 80;
@@ -122,4 +122,4 @@ std::optional<std::string_view> nearest_name(std::string_view typed,
   return nearest;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace finhold::app {
+namespace finhold::config {
 
 // In double quotes, fit to be shown on a terminal: control characters as \u001B, and only the
 // beginning of a very long text.
@@ -28,4 +28,4 @@ std::string cure_of_want(int code);
 std::optional<std::string_view> nearest_name(std::string_view typed,
                                              std::span<const std::string_view> known);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -1,17 +1,17 @@
-#include "app/config_reader.h"
+#include "config/reader.h"
 
 #include <algorithm>
 #include <sstream>
 
 #include <toml++/toml.h>
 
-#include "app/config_items.h"
-#include "app/config_keys.h"
-#include "app/config_value.h"
-#include "app/syntax_cure.h"
-#include "app/wording.h"
+#include "config/keys.h"
+#include "config/messages.h"
+#include "config/sections.h"
+#include "config/syntax_hints.h"
+#include "config/value.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using LoadResult = base::Result<Config, Problems>;
@@ -70,17 +70,17 @@ class Reader {
 
   // Each table of the file once, under the path of its Table; "" is the whole file.
   std::vector<std::string_view> read_table(const toml::table& table, std::string_view path,
-                                           PlacedItem& placed);
-  void read_inner_table(const Table& known, const toml::node& node, PlacedItem& placed);
-  void read_value(const Key& key, const toml::node& node, PlacedItem& placed);
-  void read_truth(const Key& key, const toml::node& node, PlacedItem& placed);
-  void read_list(const Key& key, const toml::node& node, PlacedItem& placed);
+                                           PlacedSection& placed);
+  void read_inner_table(const Table& known, const toml::node& node, PlacedSection& placed);
+  void read_value(const Key& key, const toml::node& node, PlacedSection& placed);
+  void read_truth(const Key& key, const toml::node& node, PlacedSection& placed);
+  void read_list(const Key& key, const toml::node& node, PlacedSection& placed);
   void read_items(const Table& known, const toml::node& node);
   void read_item(const Table& known, const toml::table& table);
 
   void need_keys(const Table& known, const Place& at, const std::vector<std::string_view>& names,
-                 const PlacedItem& placed);
-  void need_tables(const PlacedItem& placed);
+                 const PlacedSection& placed);
+  void need_tables(const PlacedSection& placed);
 
   // Tells of it and gives the known name that it should have been, if one is near.
   std::string_view refuse_name(const toml::key& name, const toml::node& node,
@@ -88,12 +88,13 @@ class Reader {
 
   Config config_;
   Problems problems_;
-  std::vector<PlacedItem> items_;
+  std::vector<PlacedSection> sections_;
 };
 
 LoadResult Reader::read(const toml::table& root) {
-  PlacedItem no_item;  // what is outside of items is stored in the config; this has the places
-  const auto names = read_table(root, "", no_item);
+  PlacedSection
+      no_section;  // what is outside of sections is stored in the config; this has the places
+  const auto names = read_table(root, "", no_section);
   const auto has = [&names](std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
@@ -101,8 +102,8 @@ LoadResult Reader::read(const toml::table& root) {
     add({1, 1}, "there is no route and no far end; " + std::string(find_table("", "route")->cure) +
                     ", or a [[far]]");
   }
-  // The only table outside of items that listens is [admin].
-  add_items(std::move(items_), no_item.at("listen"), config_, problems_);
+  // The only table outside of sections that listens is [admin].
+  add_sections(std::move(sections_), no_section.at("listen"), config_, problems_);
   if (problems_.empty()) return std::move(config_);
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& one, const Problem& two) {
     return one.line != two.line ? one.line < two.line : one.column < two.column;
@@ -112,7 +113,7 @@ LoadResult Reader::read(const toml::table& root) {
 
 // Gives the names that it has, as they should have been spelt.
 std::vector<std::string_view> Reader::read_table(const toml::table& table, std::string_view path,
-                                                 PlacedItem& placed) {
+                                                 PlacedSection& placed) {
   std::vector<std::string_view> names;
   for (const auto& [name, node] : table) {
     const Key* key = find_key(path, name.str());
@@ -134,8 +135,8 @@ std::vector<std::string_view> Reader::read_table(const toml::table& table, std::
   return names;
 }
 
-void Reader::read_inner_table(const Table& known, const toml::node& node, PlacedItem& placed) {
-  if (known.is_item()) return read_items(known, node);
+void Reader::read_inner_table(const Table& known, const toml::node& node, PlacedSection& placed) {
+  if (known.is_section()) return read_items(known, node);
   if (known.name == "tls") placed.tls = place_of(node);
   if (const auto* table = node.as_table()) {
     const auto names = read_table(*table, known.path, placed);
@@ -147,7 +148,7 @@ void Reader::read_inner_table(const Table& known, const toml::node& node, Placed
   }
   const auto* text = node.as_string();
   if (text != nullptr && !known.or_text.empty() && text->get() == known.or_text) {
-    (known.name == "tls" ? placed.item.tls_off : placed.item.keepalive_off) = true;
+    (known.name == "tls" ? placed.section.tls_off : placed.section.keepalive_off) = true;
     placed.good.emplace(known.name, place_of(node));
     return;
   }
@@ -165,7 +166,7 @@ void Reader::read_inner_table(const Table& known, const toml::node& node, Placed
       std::string(known.name) + ": expected " + expected + ", found " + found(node) + "; " + cure);
 }
 
-void Reader::read_value(const Key& key, const toml::node& node, PlacedItem& placed) {
+void Reader::read_value(const Key& key, const toml::node& node, PlacedSection& placed) {
   if (is_list(key.kind)) return read_list(key, node, placed);
   if (key.kind == Kind::truth) return read_truth(key, node, placed);
   const std::string label = std::string(key.name) + ": ";
@@ -200,14 +201,14 @@ void Reader::read_value(const Key& key, const toml::node& node, PlacedItem& plac
   const auto value =
       parse_value(key, text != nullptr ? text->get() : std::to_string(number->get()));
   if (!value.ok()) return add(node, label + value.error().text);
-  Target target{config_, placed.item};
+  Target target{config_, placed.section};
   key.store(value.value(), target);
   placed.good.emplace(key.name, place_of(node));
 }
 
-void Reader::read_truth(const Key& key, const toml::node& node, PlacedItem& placed) {
+void Reader::read_truth(const Key& key, const toml::node& node, PlacedSection& placed) {
   if (const auto* truth = node.as_boolean()) {
-    Target target{config_, placed.item};
+    Target target{config_, placed.section};
     key.store({.number = truth->get() ? 1U : 0U}, target);
     placed.good.emplace(key.name, place_of(node));
     return;
@@ -219,7 +220,7 @@ void Reader::read_truth(const Key& key, const toml::node& node, PlacedItem& plac
 }
 
 // Each wrong item is told of at its own place.
-void Reader::read_list(const Key& key, const toml::node& node, PlacedItem& placed) {
+void Reader::read_list(const Key& key, const toml::node& node, PlacedSection& placed) {
   const std::string label = std::string(key.name) + ": ";
   const auto* array = node.as_array();
   if (array == nullptr) {
@@ -231,7 +232,7 @@ void Reader::read_list(const Key& key, const toml::node& node, PlacedItem& place
                    (lacks_brackets ? "; write [" + in_quotes(text->get()) + "], in brackets" : ""));
   }
   const std::size_t before = problems_.size();
-  Target target{config_, placed.item};
+  Target target{config_, placed.section};
   std::vector<Place> places;
   for (const toml::node& item : *array) {
     places.push_back(place_of(item));
@@ -280,36 +281,36 @@ void Reader::read_items(const Table& known, const toml::node& node) {
 }
 
 void Reader::read_item(const Table& known, const toml::table& table) {
-  PlacedItem placed;
+  PlacedSection placed;
   placed.table = &known;
   placed.place = place_of(table);
-  if (known.path == "far") placed.item.route.name = "far";
+  if (known.path == "far") placed.section.route.name = "far";
   const auto names = read_table(table, known.path, placed);
   need_keys(known, placed.place, names, placed);
   need_tables(placed);
-  items_.push_back(std::move(placed));
+  sections_.push_back(std::move(placed));
 }
 
 // Whether a route finds its servers by itself; where `intercept` is wrong it may be meant to.
-bool may_intercept(const PlacedItem& placed) {
+bool may_intercept(const PlacedSection& placed) {
   return placed.has("intercept") && (placed.at("intercept") == nullptr ||
-                                     placed.item.route.intercept != relay::Intercept::none);
+                                     placed.section.route.intercept != relay::Intercept::none);
 }
 
 void Reader::need_keys(const Table& known, const Place& at,
-                       const std::vector<std::string_view>& names, const PlacedItem& placed) {
+                       const std::vector<std::string_view>& names, const PlacedSection& placed) {
   for (const Key& key : known_keys()) {
     if (key.table != known.path || !key.required) continue;
     if (std::find(names.begin(), names.end(), key.name) != names.end()) continue;
     if (known.path == "route" && key.kind == Kind::server && may_intercept(placed)) continue;
-    add(at, (known.is_item() ? placed.words() : std::string(known.name)) + " has no " +
+    add(at, (known.is_section() ? placed.words() : std::string(known.name)) + " has no " +
                 std::string(key.name) + "; add " + std::string(key.name) + " = " +
                 std::string(key.example));
   }
 }
 
 // Those that may be told to be left out by a word, which must be said.
-void Reader::need_tables(const PlacedItem& placed) {
+void Reader::need_tables(const PlacedSection& placed) {
   for (const Table& inner : known_tables()) {
     if (inner.parent != placed.table->path || !inner.required || placed.has(inner.name)) {
       continue;
@@ -370,4 +371,4 @@ LoadResult read_config(std::string_view text) {
   }
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -3,12 +3,12 @@
 
 #include <string_view>
 
-#include "app/config_file.h"
+#include "config/file.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 // As load_config_text(). Requires lines of bounded length: the parser goes one call deeper for each
 // part of a dotted key.
 base::Result<Config, Problems> read_config(std::string_view text);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -1,10 +1,10 @@
-#include "app/route_mistakes.h"
+#include "config/route_checks.h"
 
 #include <algorithm>
 
-#include "app/listen_overlap.h"
+#include "config/listen_overlap.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 std::vector<RouteMistake> route_mistakes(const relay::Route& route,
                                          std::span<const std::string_view> given) {
@@ -98,4 +98,4 @@ std::vector<RouteMistake> route_mistakes(const relay::Route& route,
   return mistakes;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -10,7 +10,7 @@
 
 #include "relay/route.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 struct RouteMistake {
   std::string_view key;                  // one of those given, where the mistake is to be shown
@@ -26,4 +26,4 @@ struct RouteMistake {
 std::vector<RouteMistake> route_mistakes(const relay::Route& route,
                                          std::span<const std::string_view> given);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

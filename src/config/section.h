@@ -7,18 +7,18 @@
 
 #include "base/duration.h"
 #include "relay/route.h"
+#include "tls/settings.h"
 #include "tunnel/settings.h"
-#include "tunnel/tls.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
-struct Item {
+struct Section {
   relay::Route route;             // [[route]]; [[far]]: what its sessions have of one
   std::string tunnel_name;        // [[route]]; empty: it needs none
   tunnel::TunnelSettings tunnel;  // [[tunnel]], without its tls
   tunnel::FarSettings far;        // [[far]], without its tls and its route
-  tunnel::TlsNearSettings near_tls;
-  tunnel::TlsFarSettings far_tls;
+  tls::ClientSettings near_tls;
+  tls::ServerSettings far_tls;
   // [[route]], [[far]]; nothing: as [limits] has it.
   std::optional<base::Limit> idle;
   std::optional<base::Limit> closing;
@@ -26,4 +26,4 @@ struct Item {
   bool keepalive_off = false;  // [[route]], [[far]]: keepalive = "off"
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -8,15 +8,15 @@
 #include <string_view>
 #include <vector>
 
-#include "app/config_file.h"
-#include "app/config_item.h"
-#include "app/config_keys.h"
+#include "config/file.h"
+#include "config/keys.h"
+#include "config/section.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
-struct PlacedItem {
+struct PlacedSection {
   const Table* table = nullptr;  // `route`, `tunnel` or `far`
-  Item item;
+  Section section;
   Place place;
   Place tls;
   // The keys and tables that it has, right or wrong, as they should have been spelt.
@@ -38,9 +38,9 @@ struct PlacedItem {
   [[nodiscard]] std::string words_from_afar(const Place& key) const;
 };
 
-// Appends the mistakes, in no order. `config` has what is not in an item, and gets the items.
+// Appends the mistakes, in no order. `config` has what is in no section of a list, and gets these.
 // `admin_listen`: where its admin.listen stands; null if that is missing or wrong.
-void add_items(std::vector<PlacedItem> items, const Place* admin_listen, Config& config,
-               Problems& problems);
+void add_sections(std::vector<PlacedSection> sections, const Place* admin_listen, Config& config,
+                  Problems& problems);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

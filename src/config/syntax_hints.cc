@@ -1,11 +1,11 @@
-#include "app/syntax_cure.h"
+#include "config/syntax_hints.h"
 
 #include <algorithm>
 
-#include "app/config_keys.h"
-#include "app/wording.h"
+#include "config/keys.h"
+#include "config/messages.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 constexpr auto npos = std::string_view::npos;
@@ -108,4 +108,4 @@ std::string explain_syntax_error(std::string_view text, std::size_t line, std::s
   return "this is not TOML; the parser says: " + printable(description);
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace finhold::app {
+namespace finhold::config {
 
 // Puts what the TOML parser says about a place in the text (line and column count from 1) into the
 // words of somebody who looks at that line: the usual slips get their cure, such as the quotes that
@@ -13,4 +13,4 @@ namespace finhold::app {
 std::string explain_syntax_error(std::string_view text, std::size_t line, std::size_t column,
                                  std::string_view description);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -4,12 +4,12 @@
 #include <string>
 #include <string_view>
 
-#include "app/config_keys.h"
-#include "app/config_value.h"
+#include "config/keys.h"
+#include "config/value.h"
 
 namespace {
 
-using finhold::app::Key;
+using finhold::config::Key;
 
 // As a text line that begins with a letter or a quote; a hyphen that is to be copied is a minus.
 std::string escaped(std::string_view text) {
@@ -30,16 +30,16 @@ std::string_view condition_of(const Key& key) {
   return key.table == "route" && key.name == "server" ? ", unless the route intercepts" : "";
 }
 
-std::string_view beside_key(const finhold::app::Table& table) {
-  const bool beside = finhold::app::find_key(table.parent, table.name) != nullptr;
+std::string_view beside_key(const finhold::config::Table& table) {
+  const bool beside = finhold::config::find_key(table.parent, table.name) != nullptr;
   return beside ? ", in place of one value for both" : "";
 }
 
 void print_roff(const Key& key) {
   std::cout << ".TP\n.B " << escaped(key.name) << "\n"
             << escaped(key.meaning) << ".\n"
-            << (finhold::app::is_list(key.kind) ? "A list; each item: " : "Value: ")
-            << escaped(finhold::app::allowed(key)) << ".\n";
+            << (finhold::config::is_list(key.kind) ? "A list; each item: " : "Value: ")
+            << escaped(finhold::config::allowed(key)) << ".\n";
   if (key.required) {
     std::cout << "Required" << condition_of(key) << "; for example " << escaped(key.example)
               << ".\n";
@@ -50,8 +50,8 @@ void print_roff(const Key& key) {
 
 void print_markdown(const Key& key) {
   std::cout << "| `" << key.name << "` | " << key.meaning << " | "
-            << (finhold::app::is_list(key.kind) ? "a list; each item: " : "")
-            << finhold::app::allowed(key) << " | ";
+            << (finhold::config::is_list(key.kind) ? "a list; each item: " : "")
+            << finhold::config::allowed(key) << " | ";
   if (key.required) {
     std::cout << "required" << condition_of(key) << "; such as ";
   }
@@ -59,7 +59,7 @@ void print_markdown(const Key& key) {
 }
 
 void print_keys_of(std::string_view table, void (*print)(const Key&)) {
-  for (const Key& key : finhold::app::known_keys()) {
+  for (const Key& key : finhold::config::known_keys()) {
     if (key.table == table) print(key);
   }
 }
@@ -82,7 +82,7 @@ Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as
 .SS Above all tables
 )";
   print_keys_of("", print_roff);
-  for (const auto& table : finhold::app::known_tables()) {
+  for (const auto& table : finhold::config::known_tables()) {
     std::cout << ".SS " << escaped(table.heading) << "\n";
     if (!table.example.empty()) {
       std::cout << "For example: " << escaped(table.name) << " = " << escaped(table.example);
@@ -115,7 +115,7 @@ void print_markdown() {
   constexpr std::string_view head = "\n| key | what | value | default |\n|---|---|---|---|\n";
   std::cout << R"(# The configuration file
 Every key, as `finhold check` knows it. Made by `toml_manual --markdown`, as finhold.toml(5) is by the same program: change
-the tables in `src/app/config_keys*.cc`. A sample with comments and whole examples is
+the tables in `src/config/keys*.cc`. A sample with comments and whole examples is
 [conf/finhold.toml](finhold.toml).
 
 Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as "256KiB".
@@ -123,7 +123,7 @@ Durations are strings such as "250ms", "5s" or "2h4m"; sizes are strings such as
 ## Above all tables
 )" << head;
   print_keys_of("", print_markdown);
-  for (const auto& table : finhold::app::known_tables()) {
+  for (const auto& table : finhold::config::known_tables()) {
     std::cout << "\n## `" << table.heading << "`\n";
     if (!table.example.empty()) {
       std::cout << "For example `" << table.name << " = " << table.example << "`";

@@ -1,10 +1,10 @@
-#include "app/user.h"
+#include "config/user.h"
 
 #include <cerrno>
 #include <pwd.h>
 #include <vector>
 
-namespace finhold::app {
+namespace finhold::config {
 
 std::optional<User> find_user(std::string_view name) {
   if (name.empty() || name.find('\0') != std::string_view::npos) return std::nullopt;
@@ -22,4 +22,4 @@ std::optional<User> find_user(std::string_view name) {
   return User{asked, entry.pw_uid, entry.pw_gid};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace finhold::app {
+namespace finhold::config {
 
 struct User {
   std::string name;
@@ -20,4 +20,4 @@ struct User {
 // there is none. May block, as looking up a host does. Any thread.
 std::optional<User> find_user(std::string_view name);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

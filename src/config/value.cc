@@ -1,15 +1,15 @@
-#include "app/config_value.h"
+#include "config/value.h"
 
 #include <algorithm>
 #include <charconv>
 #include <vector>
 
-#include "app/catch_rule.h"
-#include "app/user.h"
-#include "app/wording.h"
 #include "base/duration.h"
+#include "config/catch_rule.h"
+#include "config/messages.h"
+#include "config/user.h"
 
-namespace finhold::app {
+namespace finhold::config {
 namespace {
 
 using base::Mistake;
@@ -331,4 +331,4 @@ base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view 
   return Value{};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-#include "app/config_keys.h"
 #include "base/result.h"
+#include "config/keys.h"
 
-namespace finhold::app {
+namespace finhold::config {
 
 // What the key takes, as the end of a sentence that begins with "write": "a duration from 1s to
 // 32767s in whole seconds".
@@ -20,4 +20,4 @@ std::string_view list_example(const Key& key);
 // quotes the text and says what is allowed. Of a list: one item of it.
 base::Result<Value, base::Mistake> parse_value(const Key& key, std::string_view text);
 
-}  // namespace finhold::app
+}  // namespace finhold::config

@@ -10,9 +10,9 @@
 // The rules by number:
 //   R1 bytes first                    a FIN goes out only after `drained`
 //   R2 a leg that crosses nothing     gets its FIN as soon as its flow has drained
-//   R3 a crossing leg                 is held until (a) its own other end has ended, (b) the source
-//   is
-//                                     gone, (c) the other way is quiet, (d) the hold limit passes
+//   R3 a crossing leg                 is held until (a) its own other end has ended, (b) the
+//                                     source is gone, (c) the other way is quiet, (d) the hold
+//                                     limit passes
 //   R4 a reset stays a reset,         a leg that fails takes back nothing: what had come from it is
 //      and takes nothing back         delivered to the other leg first, with the FIN if an end came
 //                                     before the failure (its source is then gone: R3b), and only

@@ -1,4 +1,4 @@
-#include "tunnel/http2_callbacks.h"
+#include "http2/callbacks.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 namespace {
 
@@ -34,22 +34,22 @@ std::string_view bearer_token(std::string_view credentials) {
 
 }  // namespace
 
-// The callbacks return 0 (but for on_header, which has nghttp2 stop): an error is noted in Http2,
-// and what nghttp2 still reports is ignored.
-struct Http2Callbacks {
-  static Http2& of(void* user_data) { return *static_cast<Http2*>(user_data); }
-  static Http2Stream* stream_of(nghttp2_session* session, std::int32_t id) {
-    return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+// The callbacks return 0 (but for on_header, which has nghttp2 stop): an error is noted in
+// Endpoint, and what nghttp2 still reports is ignored.
+struct Callbacks {
+  static Endpoint& of(void* user_data) { return *static_cast<Endpoint*>(user_data); }
+  static Stream* stream_of(nghttp2_session* session, std::int32_t id) {
+    return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
 
   static int on_begin_headers(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/,
                               void* user_data) {
-    Http2& http2 = of(user_data);
+    Endpoint& http2 = of(user_data);
     if (!http2.guard_.knows_other_side()) {
       const char* const reason = http2.guard_.request_of_stranger();
-      if (reason != nullptr) http2.fail(reason, Http2Code::enhance_your_calm);
+      if (reason != nullptr) http2.fail(reason, ErrorCode::enhance_your_calm);
     }
-    Http2::Incoming& incoming = http2.incoming_;
+    Endpoint::Incoming& incoming = http2.incoming_;
     incoming.method.clear();
     incoming.authority.clear();
     incoming.forwarded.clear();
@@ -65,9 +65,9 @@ struct Http2Callbacks {
                        const std::uint8_t* name_data, std::size_t name_size,
                        const std::uint8_t* value_data, std::size_t value_size,
                        std::uint8_t /*flags*/, void* user_data) {
-    Http2& http2 = of(user_data);
+    Endpoint& http2 = of(user_data);
     if (!http2.failed_.empty()) return NGHTTP2_ERR_PAUSE;  // nothing more is decoded
-    Http2::Incoming& incoming = http2.incoming_;
+    Endpoint::Incoming& incoming = http2.incoming_;
     const std::string_view name = text_of(name_data, name_size);
     const std::string_view value = text_of(value_data, value_size);
     // nghttp2 only announces the limit.
@@ -75,7 +75,7 @@ struct Http2Callbacks {
     incoming.size += name.size() + value.size() + overhead;
     // One byte may stand for a field of 4 KiB, and another 10,000 may follow: they are not decoded.
     if (incoming.size > 2 * std::size_t{http2.settings_.max_header_list}) {
-      http2.fail("a header list that is too long", Http2Code::enhance_your_calm);
+      http2.fail("a header list that is too long", ErrorCode::enhance_your_calm);
       return NGHTTP2_ERR_PAUSE;
     }
     if (incoming.size > http2.settings_.max_header_list) return 0;
@@ -100,11 +100,10 @@ struct Http2Callbacks {
   }
 
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
-    Http2& http2 = of(user_data);
+    Endpoint& http2 = of(user_data);
     if (!http2.failed_.empty()) return 0;
     const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    Http2Stream* stream =
-        frame->hd.stream_id == 0 ? nullptr : stream_of(session, frame->hd.stream_id);
+    Stream* stream = frame->hd.stream_id == 0 ? nullptr : stream_of(session, frame->hd.stream_id);
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS:
         if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
@@ -119,7 +118,7 @@ struct Http2Callbacks {
         if (stream != nullptr && ends) has_ended(http2, *stream);
         break;
       case NGHTTP2_RST_STREAM:
-        if (http2.role_ == Http2::Role::far && stream != nullptr && stream->status_ == 0) {
+        if (http2.role_ == Endpoint::Role::far && stream != nullptr && stream->status_ == 0) {
           http2.count_early_reset();
         }
         break;
@@ -131,9 +130,9 @@ struct Http2Callbacks {
         break;
       case NGHTTP2_GOAWAY:
         http2.goaway_received_ = true;
-        if (http2.role_ == Http2::Role::near) http2.give_up_queued();
+        if (http2.role_ == Endpoint::Role::near) http2.give_up_queued();
         http2.events_->on_goaway(frame->goaway.last_stream_id,
-                                 static_cast<Http2Code>(frame->goaway.error_code));
+                                 static_cast<ErrorCode>(frame->goaway.error_code));
         break;
       default:
         break;
@@ -142,9 +141,9 @@ struct Http2Callbacks {
   }
 
   // HEADERS on a stream that is there. False: they do not make it a tunnel.
-  static bool answered(Http2& http2, Http2Stream& stream) {
+  static bool answered(Endpoint& http2, Stream& stream) {
     if (stream.deaf()) return false;
-    if (http2.role_ == Http2::Role::far || stream.status_ != 0) {
+    if (http2.role_ == Endpoint::Role::far || stream.status_ != 0) {
       // RFC 9113 section 8.5: nothing but DATA in a tunnel, so trailers are a stream error.
       http2.note(nghttp2_submit_rst_stream(http2.session_, NGHTTP2_FLAG_NONE, stream.id_,
                                            NGHTTP2_PROTOCOL_ERROR));
@@ -153,7 +152,7 @@ struct Http2Callbacks {
     const int status = http2.incoming_.status;
     if (status < 200) return false;  // an interim answer
     stream.status_ = status;
-    http2.due(stream, Http2Stream::answer);
+    http2.due(stream, Stream::answer);
     if (status < 300) {  // RFC 9110 section 9.3.6: any 2xx
       stream.was_answered();
       return true;
@@ -166,23 +165,23 @@ struct Http2Callbacks {
     return false;
   }
 
-  static void has_ended(Http2& http2, Http2Stream& stream) {
+  static void has_ended(Endpoint& http2, Stream& stream) {
     stream.remote_ended_ = true;
-    if (!stream.deaf()) http2.due(stream, Http2Stream::read);
+    if (!stream.deaf()) http2.due(stream, Stream::read);
   }
 
-  static void ping_acknowledged(Http2& http2, const nghttp2_ping& ping) {
+  static void ping_acknowledged(Endpoint& http2, const nghttp2_ping& ping) {
     std::uint64_t token = 0;
     std::memcpy(&token, ping.opaque_data, sizeof token);
-    if (token != Http2::reserved_ping) return http2.events_->on_ping_ack(token);
-    if (http2.draining_ && http2.role_ == Http2::Role::far) http2.refuse_new();
+    if (token != Endpoint::reserved_ping) return http2.events_->on_ping_ack(token);
+    if (http2.draining_ && http2.role_ == Endpoint::Role::far) http2.refuse_new();
   }
 
   static int on_data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t id,
                      const std::uint8_t* data, std::size_t size, void* user_data) {
-    Http2& http2 = of(user_data);
+    Endpoint& http2 = of(user_data);
     http2.note(nghttp2_session_consume_connection(session, size));  // http2.h says why
-    Http2Stream* const stream = stream_of(session, id);
+    Stream* const stream = stream_of(session, id);
     if (!http2.failed_.empty() || stream == nullptr || stream->deaf()) return 0;
     // Beyond the window: nghttp2 has queued a RST_STREAM, and goes on telling.
     if (size > stream->in_.free()) return 0;
@@ -192,22 +191,22 @@ struct Http2Callbacks {
 
   static int on_close(nghttp2_session* session, std::int32_t id, std::uint32_t code,
                       void* user_data) {
-    if (Http2Stream* const stream = stream_of(session, id)) {
-      of(user_data).closed(*stream, static_cast<Http2Code>(code));
+    if (Stream* const stream = stream_of(session, id)) {
+      of(user_data).closed(*stream, static_cast<ErrorCode>(code));
     }
     return 0;
   }
 
   static int on_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
-    Http2& http2 = of(user_data);
+    Endpoint& http2 = of(user_data);
     const std::int32_t id = frame->hd.stream_id;
     if (frame->hd.type == NGHTTP2_HEADERS) {
       // A refusal is complete before the request is: the rest of that is not wanted (RFC 9113
       // section 8.1). Not before it is sent, since nghttp2 drops what a RST_STREAM is queued
       // behind.
-      if (http2.role_ == Http2::Role::near) {
+      if (http2.role_ == Endpoint::Role::near) {
         http2.guard_.sent_request();
-        if (Http2Stream* const stream = stream_of(session, id)) stream->asked_ = true;
+        if (Stream* const stream = stream_of(session, id)) stream->asked_ = true;
       }
       const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       if (ends && nghttp2_session_get_stream_remote_close(session, id) == 0) {
@@ -215,18 +214,18 @@ struct Http2Callbacks {
       }
     } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
       // One that the other side has provoked by an error.
-      const Http2Stream* const stream = stream_of(session, id);
+      const Stream* const stream = stream_of(session, id);
       const bool wanted = stream != nullptr && (stream->reset_code_ || stream->refused_);
       // Near cancels what was refused, and nghttp2 may know the stream no more by then.
       const bool is_ours =
-          http2.role_ == Http2::Role::near && frame->rst_stream.error_code == NGHTTP2_CANCEL;
+          http2.role_ == Endpoint::Role::near && frame->rst_stream.error_code == NGHTTP2_CANCEL;
       if (!wanted && !is_ours && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) {
         // Not what is refused for want of room, of which the other side may not have known: it
         // costs little.
         if (frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM) http2.count_provoked_reset();
       }
       const bool too_many = frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
-      if (too_many && stream == nullptr && http2.role_ == Http2::Role::far) {
+      if (too_many && stream == nullptr && http2.role_ == Endpoint::Role::far) {
         http2.events_->on_refused({}, 0);
       }
     } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_NO_ERROR) {
@@ -235,7 +234,7 @@ struct Http2Callbacks {
       const std::string_view why =
           text_of(frame->goaway.opaque_data, frame->goaway.opaque_data_len);
       http2.fail(why.empty() ? nghttp2_http2_strerror(frame->goaway.error_code) : why,
-                 static_cast<Http2Code>(frame->goaway.error_code));
+                 static_cast<ErrorCode>(frame->goaway.error_code));
     }
     return 0;
   }
@@ -254,8 +253,8 @@ struct Http2Callbacks {
   static ssize_t next_data(nghttp2_session* /*session*/, std::int32_t /*id*/,
                            std::uint8_t* /*buffer*/, std::size_t most, std::uint32_t* flags,
                            nghttp2_data_source* source, void* user_data) {
-    Http2& http2 = of(user_data);
-    Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+    Endpoint& http2 = of(user_data);
+    Stream& stream = *static_cast<Stream*>(source->ptr);
     const std::size_t waiting = stream.unsent();
     if (waiting == 0 && !stream.finished_) {
       stream.deferred_ = true;
@@ -274,8 +273,8 @@ struct Http2Callbacks {
   static int send_data(nghttp2_session* /*session*/, nghttp2_frame* frame,
                        const std::uint8_t* header, std::size_t size, nghttp2_data_source* source,
                        void* user_data) {
-    Http2& http2 = of(user_data);
-    Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+    Endpoint& http2 = of(user_data);
+    Stream& stream = *static_cast<Stream*>(source->ptr);
     FINHOLD_CHECK(http2.space() >= frame_header + size && stream.unsent() >= size);
     http2.put(std::as_bytes(std::span(header, frame_header)));
     for (std::size_t left = size; left > 0;) {
@@ -288,7 +287,7 @@ struct Http2Callbacks {
     http2.guard_.sent_data(size);
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
       stream.end_sent_ = true;
-      http2.due(stream, Http2Stream::sent);
+      http2.due(stream, Stream::sent);
     }
     return 0;
   }
@@ -306,17 +305,17 @@ nghttp2_nv http2_field(std::string_view name, std::string_view value, bool priva
   return field;
 }
 
-nghttp2_data_provider http2_source(Http2Stream& stream) {
+nghttp2_data_provider http2_source(Stream& stream) {
   nghttp2_data_provider provider{};
   provider.source.ptr = &stream;
-  provider.read_callback = Http2Callbacks::next_data;
+  provider.read_callback = Callbacks::next_data;
   return provider;
 }
 
-nghttp2_session* make_http2_session(Http2& http2, Http2::Role role) {
+nghttp2_session* make_http2_session(Endpoint& http2, Endpoint::Role role) {
   nghttp2_session_callbacks* callbacks = nullptr;
   if (nghttp2_session_callbacks_new(&callbacks) != 0) throw std::bad_alloc();
-  using Own = Http2Callbacks;
+  using Own = Callbacks;
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Own::on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Own::on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Own::on_frame);
@@ -337,11 +336,11 @@ nghttp2_session* make_http2_session(Http2& http2, Http2::Role role) {
 
   nghttp2_session* session = nullptr;
   const auto make =
-      role == Http2::Role::near ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
+      role == Endpoint::Role::near ? nghttp2_session_client_new2 : nghttp2_session_server_new2;
   if (make(&session, callbacks, &http2, option) != 0) throw std::bad_alloc();
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
   return session;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

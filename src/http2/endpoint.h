@@ -20,14 +20,14 @@
 #include <vector>
 
 #include "base/block_pool.h"
-#include "tunnel/http2_floods.h"
-#include "tunnel/http2_stream.h"
+#include "http2/flood_guard.h"
+#include "http2/stream.h"
 
 struct nghttp2_session;
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
-struct Http2Settings {
+struct Settings {
   // All in bytes. The window of a stream is the pool's block size, at least least_window.
   std::uint32_t connection_window = 16U << 20;  // at least 65535
   std::uint32_t max_frame = 256U << 10;         // that is accepted, and sent; 16 KiB to 16 MiB - 1
@@ -46,7 +46,7 @@ struct ConnectRequest {
 };
 
 // On one thread.
-class Http2 {
+class Endpoint {
  public:
   enum class Role : std::uint8_t { near, far };  // the client, the server
 
@@ -55,14 +55,14 @@ class Http2 {
    public:
     // Far: a stream was opened. set_events() now; respond(), now or later; forget() in the end.
     // `request.authority` has the form host:port with a port from 1 to 65535.
-    virtual void on_connect(Http2Stream& stream, const ConnectRequest& request) = 0;
+    virtual void on_connect(Stream& stream, const ConnectRequest& request) = 0;
     // Far: a request was answered by 400 or more already: it is no CONNECT, or malformed, or too
     // large. Status 0: by RST_STREAM(REFUSED_STREAM), since max_streams is reached; no authority is
     // told then. For the log.
     virtual void on_refused(std::string_view /*authority*/, int /*status*/) {}
     // No stream can be opened any more. Near: streams above `last_stream` are reset
     // (refused_stream) now, the others may go on unless `code` is an error.
-    virtual void on_goaway(std::int32_t last_stream, Http2Code code) = 0;
+    virtual void on_goaway(std::int32_t last_stream, ErrorCode code) = 0;
     // The other side's SETTINGS have come: the first ones, before anything else is told, or others.
     virtual void on_settings() {}
     virtual void on_ping_ack(std::uint64_t token) = 0;
@@ -77,11 +77,11 @@ class Http2 {
   static constexpr std::uint64_t reserved_ping = UINT64_MAX;
 
   // `pool` and `events` outlive it. Requires settings within their ranges.
-  Http2(Role role, const Http2Settings& settings, base::BlockPool& pool, Events& events);
-  Http2(const Http2&) = delete;
-  Http2& operator=(const Http2&) = delete;
+  Endpoint(Role role, const Settings& settings, base::BlockPool& pool, Events& events);
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
   // Streams that were not forgotten become void, without an event.
-  ~Http2();
+  ~Endpoint();
 
   [[nodiscard]] Role role() const { return role_; }
 
@@ -111,7 +111,7 @@ class Http2 {
 
   // Near. Opens a stream; null: not now, since can_open() is false. Requires texts that fit into
   // 8 KiB together.
-  [[nodiscard]] Http2Stream* open(const ConnectRequest& request, Http2Stream::Events& events);
+  [[nodiscard]] Stream* open(const ConnectRequest& request, Stream::Events& events);
   // False after a GOAWAY, drain() or failure, and while the other side's limit or our own is
   // reached.
   [[nodiscard]] bool can_open() const;
@@ -142,8 +142,8 @@ class Http2 {
   [[nodiscard]] std::uint64_t told() const { return told_; }
 
  private:
-  friend class Http2Stream;
-  friend struct Http2Callbacks;
+  friend class Stream;
+  friend struct Callbacks;
 
   // What arrives of a request, until its header block is complete.
   struct Incoming {
@@ -155,7 +155,7 @@ class Http2 {
   };
 
   void submit_settings();
-  void fail(std::string_view reason, Http2Code code);
+  void fail(std::string_view reason, ErrorCode code);
   void note(int result);
   void count_early_reset();
   void count_provoked_reset();
@@ -166,34 +166,34 @@ class Http2 {
   bool submit_resets(bool all);
   void after();
   void bury();
-  void abandon_streams(Http2Code code);
+  void abandon_streams(ErrorCode code);
   void give_up_queued();
-  void due(Http2Stream& stream, unsigned what);
-  void tell(Http2Stream& stream);
-  void closed(Http2Stream& stream, Http2Code code);
-  Http2Stream& add_stream(Http2Stream::Events* events);
-  void discard(Http2Stream& stream);
-  void remove(Http2Stream& stream);
+  void due(Stream& stream, unsigned what);
+  void tell(Stream& stream);
+  void closed(Stream& stream, ErrorCode code);
+  Stream& add_stream(Stream::Events* events);
+  void discard(Stream& stream);
+  void remove(Stream& stream);
   void request_arrived(std::int32_t id);
   void goaway_sent();
   void refuse(std::int32_t id, int status);
 
   Role role_;
-  Http2Settings settings_;
+  Settings settings_;
   base::BlockPool* pool_;
   Events* events_;
   nghttp2_session* session_ = nullptr;
   FloodGuard guard_;
-  std::vector<std::unique_ptr<Http2Stream>> streams_;
-  std::vector<Http2Stream*> due_;        // that have something to be told
-  std::vector<Http2Stream*> discarded_;  // to be destroyed when no callback is on the stack
-  std::vector<Http2Stream*> resetting_;  // whose RST_STREAM waits for their bytes
-  std::size_t open_ = 0;                 // streams that nghttp2 knows
-  std::vector<std::byte> control_;       // what produce() has to give first: whole frames, no DATA
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<Stream*> due_;        // that have something to be told
+  std::vector<Stream*> discarded_;  // to be destroyed when no callback is on the stack
+  std::vector<Stream*> resetting_;  // whose RST_STREAM waits for their bytes
+  std::size_t open_ = 0;            // streams that nghttp2 knows
+  std::vector<std::byte> control_;  // what produce() has to give first: whole frames, no DATA
   std::size_t control_begin_ = 0;
   std::span<std::byte> into_;  // during produce(): what is still free
   std::string failed_;
-  Http2Code failed_code_ = Http2Code::no_error;
+  ErrorCode failed_code_ = ErrorCode::no_error;
   Incoming incoming_;
   std::uint64_t now_ = 0;
   std::uint64_t told_ = 0;
@@ -206,4 +206,4 @@ class Http2 {
   bool goaway_received_ = false;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

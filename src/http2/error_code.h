@@ -3,10 +3,10 @@
 
 #include <cstdint>
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 // Another side may send any number: to be compared, not listed exhaustively.
-enum class Http2Code : std::uint32_t {
+enum class ErrorCode : std::uint32_t {
   no_error = 0x0,
   protocol_error = 0x1,
   internal_error = 0x2,
@@ -24,6 +24,6 @@ enum class Http2Code : std::uint32_t {
 };
 
 // "PROTOCOL_ERROR", as the RFC writes it.
-[[nodiscard]] const char* name_of(Http2Code code);
+[[nodiscard]] const char* name_of(ErrorCode code);
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

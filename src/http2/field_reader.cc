@@ -1,9 +1,9 @@
-#include "tunnel/field_reader.h"
+#include "http2/field_reader.h"
 
 #include <algorithm>
 #include <cctype>
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 namespace {
 
 bool is_token_character(char c) {
@@ -48,4 +48,4 @@ std::optional<std::string> FieldReader::value(std::string_view more) {
   return std::nullopt;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 class FieldReader {
  public:
@@ -28,4 +28,4 @@ class FieldReader {
   std::string_view text_;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

@@ -1,10 +1,10 @@
-#include "tunnel/http2_floods.h"
+#include "http2/flood_guard.h"
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 namespace {
 
@@ -157,20 +157,20 @@ const char* FloodGuard::frame() {
 
 const char* FloodGuard::error_of_client(std::uint32_t type, std::uint32_t flags,
                                         std::uint32_t stream) {
-  const auto error = [this](Http2Code code, const char* reason) {
+  const auto error = [this](ErrorCode code, const char* reason) {
     code_ = code;
     return reason;
   };
   if (stream == 0) {
-    return type == priority ? error(Http2Code::protocol_error, "PRIORITY of no stream") : nullptr;
+    return type == priority ? error(ErrorCode::protocol_error, "PRIORITY of no stream") : nullptr;
   }
   const bool is_message = type == headers || type == data;
   if (is_message && closed_streams_.is_closed(stream)) {
-    return error(Http2Code::stream_closed, "a frame on a stream that it has closed itself");
+    return error(ErrorCode::stream_closed, "a frame on a stream that it has closed itself");
   }
   if (type == headers) {
     if (closed_streams_.was_passed(stream)) {
-      return error(Http2Code::protocol_error, "a stream below another that was opened before");
+      return error(ErrorCode::protocol_error, "a stream below another that was opened before");
     }
     closed_streams_.opened(stream);
     add(resets, 1);
@@ -219,4 +219,4 @@ const char* FloodGuard::spend(Kind kind, std::uint64_t count) {
   return nullptr;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

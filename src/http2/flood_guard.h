@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <span>
 
-#include "tunnel/http2_code.h"
+#include "http2/error_code.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 // A bucket of tokens: `burst` at once, and that many again each second.
 struct FloodLimit {
@@ -43,7 +43,7 @@ struct FloodLimits {
   FloodLimit answers = {100, 20};
   FloodLimit others = {100, 20};  // GOAWAY, PUSH_PROMISE and unknown types
   // Of one header block: bytes in HEADERS and CONTINUATION together, and CONTINUATION frames
-  // (CVE-2024-28182). Decoded it is bounded by Http2Settings::max_header_list.
+  // (CVE-2024-28182). Decoded it is bounded by Settings::max_header_list.
   std::uint32_t header_block = 16U << 10;
   std::uint32_t continuations = 8;
 };
@@ -79,7 +79,7 @@ class FloodGuard {
   // or when a client sends what nghttp2 would drop though it is an error: the connection is to be
   // dropped, with code(). `now`: milliseconds of a clock that never goes back.
   const char* look(std::span<const std::byte> bytes, std::uint64_t now);
-  [[nodiscard]] Http2Code code() const { return code_; }
+  [[nodiscard]] ErrorCode code() const { return code_; }
 
   // A stream was cancelled before it was answered, so the work for it was in vain (rapid reset,
   // CVE-2023-44487). At the time of the last look().
@@ -134,7 +134,7 @@ class FloodGuard {
 
   std::array<Bucket, kinds> buckets_;
   ClosedStreams closed_streams_;
-  Http2Code code_ = Http2Code::enhance_your_calm;
+  ErrorCode code_ = ErrorCode::enhance_your_calm;
   bool of_client_;
   bool is_stranger_;
   std::uint32_t max_frame_;
@@ -149,4 +149,4 @@ class FloodGuard {
   std::uint32_t continuations_ = 0;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

@@ -1,11 +1,11 @@
-#include "tunnel/forwarded.h"
+#include "http2/forwarded.h"
 
 #include <algorithm>
 #include <cctype>
 
-#include "tunnel/field_reader.h"
+#include "http2/field_reader.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 namespace {
 
 bool is_for(std::string_view name) {
@@ -55,4 +55,4 @@ std::optional<base::Address> forwarded_client(std::string_view header) {
   return address_of(*client);
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

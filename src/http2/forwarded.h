@@ -7,7 +7,7 @@
 
 #include "base/address.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 // for="192.0.2.1:4711", for="[2001:db8::1]:4711"
 std::string forwarded_for(const base::Address& client);
@@ -17,4 +17,4 @@ std::string forwarded_for(const base::Address& client);
 // malformed, or the name is no address ("unknown", "_hidden").
 std::optional<base::Address> forwarded_client(std::string_view header);
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

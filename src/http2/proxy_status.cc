@@ -1,4 +1,4 @@
-#include "tunnel/proxy_status.h"
+#include "http2/proxy_status.h"
 
 #include <algorithm>
 #include <array>
@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/check.h"
-#include "tunnel/field_reader.h"
+#include "http2/field_reader.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 namespace {
 
 // In the order of ProxyError.
@@ -75,4 +75,4 @@ ProxyError proxy_error_in(std::string_view header) {
   return first;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 // The types of error that mean something for a session (RFC 9209 section 2.3).
 enum class ProxyError : std::uint8_t {
@@ -31,4 +31,4 @@ std::string_view proxy_status_of(ProxyError error);
 // header that is malformed is as good as none (RFC 8941 section 4.2).
 ProxyError proxy_error_in(std::string_view header);
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

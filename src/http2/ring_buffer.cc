@@ -1,4 +1,4 @@
-#include "tunnel/ring.h"
+#include "http2/ring_buffer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,15 +6,15 @@
 
 #include "base/check.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
-Ring::Ring(Ring&& other) noexcept
+RingBuffer::RingBuffer(RingBuffer&& other) noexcept
     : pool_(other.pool_),
       block_(std::move(other.block_)),
       begin_(std::exchange(other.begin_, 0)),
       size_(std::exchange(other.size_, 0)) {}
 
-Ring& Ring::operator=(Ring&& other) noexcept {
+RingBuffer& RingBuffer::operator=(RingBuffer&& other) noexcept {
   std::swap(pool_, other.pool_);
   std::swap(block_, other.block_);
   std::swap(begin_, other.begin_);
@@ -23,7 +23,7 @@ Ring& Ring::operator=(Ring&& other) noexcept {
   return *this;
 }
 
-std::span<const std::byte> Ring::front(std::size_t skip) const {
+std::span<const std::byte> RingBuffer::front(std::size_t skip) const {
   FINHOLD_CHECK(skip <= size_);
   if (skip == size_) return {};
   std::size_t from = begin_ + skip;
@@ -31,7 +31,7 @@ std::span<const std::byte> Ring::front(std::size_t skip) const {
   return {block_.get() + from, std::min(size_ - skip, capacity() - from)};
 }
 
-void Ring::pop(std::size_t count) {
+void RingBuffer::pop(std::size_t count) {
   FINHOLD_CHECK(count <= size_);
   begin_ += count;
   if (begin_ >= capacity()) begin_ -= capacity();
@@ -39,7 +39,7 @@ void Ring::pop(std::size_t count) {
   if (size_ == 0) clear();
 }
 
-std::span<std::byte> Ring::back() {
+std::span<std::byte> RingBuffer::back() {
   if (free() == 0) return {};
   if (!block_) block_ = pool_->take();
   const std::size_t end = begin_ + size_;
@@ -47,13 +47,13 @@ std::span<std::byte> Ring::back() {
   return {block_.get() + (end - capacity()), free()};
 }
 
-void Ring::push(std::size_t count) {
+void RingBuffer::push(std::size_t count) {
   FINHOLD_CHECK(count <= free());
   size_ += count;
   if (size_ == 0) clear();
 }
 
-std::size_t Ring::append(std::span<const std::byte> bytes) {
+std::size_t RingBuffer::append(std::span<const std::byte> bytes) {
   std::size_t taken = 0;
   while (taken < bytes.size() && free() > 0) {
     const auto room = back();
@@ -66,10 +66,10 @@ std::size_t Ring::append(std::span<const std::byte> bytes) {
 }
 
 // From the front again the next time: few bytes then touch few pages.
-void Ring::clear() {
+void RingBuffer::clear() {
   if (block_) pool_->give_back(std::move(block_));
   begin_ = 0;
   size_ = 0;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

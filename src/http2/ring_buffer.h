@@ -7,17 +7,17 @@
 
 #include "base/block_pool.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
-class Ring {
+class RingBuffer {
  public:
-  explicit Ring(base::BlockPool& pool) : pool_(&pool) {}
+  explicit RingBuffer(base::BlockPool& pool) : pool_(&pool) {}
   // What was moved from is empty.
-  Ring(Ring&& other) noexcept;
-  Ring& operator=(Ring&& other) noexcept;
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
-  ~Ring() { clear(); }
+  RingBuffer(RingBuffer&& other) noexcept;
+  RingBuffer& operator=(RingBuffer&& other) noexcept;
+  RingBuffer(const RingBuffer&) = delete;
+  RingBuffer& operator=(const RingBuffer&) = delete;
+  ~RingBuffer() { clear(); }
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
@@ -48,4 +48,4 @@ class Ring {
   std::size_t size_ = 0;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

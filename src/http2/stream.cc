@@ -1,4 +1,4 @@
-#include "tunnel/http2_stream.h"
+#include "http2/stream.h"
 
 #include <array>
 #include <charconv>
@@ -7,10 +7,10 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/check.h"
-#include "tunnel/http2.h"
-#include "tunnel/http2_callbacks.h"
+#include "http2/callbacks.h"
+#include "http2/endpoint.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
 namespace {
 
@@ -20,8 +20,8 @@ constexpr std::size_t least_direct = std::size_t{32} << 10;
 
 }  // namespace
 
-void Http2Stream::respond(int status, ProxyError error) {
-  FINHOLD_CHECK(http2_->role_ == Http2::Role::far && status_ == 0);
+void Stream::respond(int status, ProxyError error) {
+  FINHOLD_CHECK(http2_->role_ == Endpoint::Role::far && status_ == 0);
   FINHOLD_CHECK(status >= 200 && status <= 599);
   status_ = status;
   if (closed_ || reset_code_ || forgotten_) return;
@@ -46,7 +46,7 @@ void Http2Stream::respond(int status, ProxyError error) {
   http2_->note(nghttp2_submit_response(http2_->session_, id_, fields.data(), count, nullptr));
 }
 
-std::size_t Http2Stream::write(std::span<const std::byte> bytes) {
+std::size_t Stream::write(std::span<const std::byte> bytes) {
   FINHOLD_CHECK(!finished_);
   if (!takes()) return 0;
   const std::size_t taken = out_.append(bytes);
@@ -55,30 +55,28 @@ std::size_t Http2Stream::write(std::span<const std::byte> bytes) {
   return taken;
 }
 
-std::span<std::byte> Http2Stream::room() {
+std::span<std::byte> Stream::room() {
   FINHOLD_CHECK(!finished_);
   if (!takes()) return {};
   short_ = out_.free() == 0;
   return out_.back();
 }
 
-void Http2Stream::wrote(std::size_t count) {
+void Stream::wrote(std::size_t count) {
   if (!takes()) return;
   out_.push(count);
   if (count > 0) resume();
 }
 
-bool Http2Stream::keeps_written() const {
-  return http2_->role_ == Http2::Role::near && !answered();
-}
+bool Stream::keeps_written() const { return http2_->role_ == Endpoint::Role::near && !answered(); }
 
-Ring Http2Stream::take_written() {
+RingBuffer Stream::take_written() {
   FINHOLD_CHECK(closed_ && keeps_written());
   kept_ = 0;
   return std::move(out_);
 }
 
-void Http2Stream::write_again(Ring written) {
+void Stream::write_again(RingBuffer written) {
   FINHOLD_CHECK(out_.empty() && kept_ == 0 && written.capacity() == out_.capacity());
   if (!takes()) return;
   out_ = std::move(written);
@@ -86,7 +84,7 @@ void Http2Stream::write_again(Ring written) {
 }
 
 // That many of the bytes which were not are on their way.
-void Http2Stream::are_sent(std::size_t count) {
+void Stream::are_sent(std::size_t count) {
   if (keeps_written()) {
     kept_ += count;
   } else {
@@ -96,23 +94,23 @@ void Http2Stream::are_sent(std::size_t count) {
 }
 
 // By 200 to 299.
-void Http2Stream::was_answered() {
+void Stream::was_answered() {
   out_.pop(std::exchange(kept_, 0));
   tell_room();
 }
 
-void Http2Stream::tell_room() {
+void Stream::tell_room() {
   if (!short_ || out_.free() < out_.capacity() / 2) return;
   short_ = false;
   http2_->due(*this, room_again);
 }
 
-void Http2Stream::drop_written() {
+void Stream::drop_written() {
   out_.clear();
   kept_ = 0;
 }
 
-void Http2Stream::finish() {
+void Stream::finish() {
   if (!takes()) return;
   finished_ = true;
   resume();
@@ -120,7 +118,7 @@ void Http2Stream::finish() {
 
 // nghttp2 forgets a stream's DATA as soon as a RST_STREAM is queued for it. So that waits here
 // until the bytes are out, or until nothing more can be sent.
-void Http2Stream::reset(Http2Code code) {
+void Stream::reset(ErrorCode code) {
   if (closed_ || refused_ || reset_code_ || forgotten_) return;
   reset_code_ = code;
   finished_ = false;
@@ -130,7 +128,7 @@ void Http2Stream::reset(Http2Code code) {
   http2_->resetting_.push_back(this);
 }
 
-void Http2Stream::consumed(std::size_t count) {
+void Stream::consumed(std::size_t count) {
   if (direct_.empty()) {
     in_.pop(count);
   } else {
@@ -142,10 +140,10 @@ void Http2Stream::consumed(std::size_t count) {
   http2_->note(nghttp2_session_consume_stream(http2_->session_, id_, count));
 }
 
-void Http2Stream::forget() {
+void Stream::forget() {
   FINHOLD_CHECK(!forgotten_);
   const bool complete = finished_ && remote_ended_;
-  if (!complete) reset(Http2Code::cancel);
+  if (!complete) reset(ErrorCode::cancel);
   forgotten_ = true;
   events_ = nullptr;
   due_ = 0;
@@ -154,14 +152,14 @@ void Http2Stream::forget() {
   if (closed_) http2_->discard(*this);
 }
 
-void Http2Stream::resume() {
+void Stream::resume() {
   if (!deferred_) return;
   deferred_ = false;
   http2_->note(nghttp2_session_resume_data(http2_->session_, id_));
 }
 
 // Requires that the bytes fit into in_.
-void Http2Stream::arrived(std::span<const std::byte> bytes) {
+void Stream::arrived(std::span<const std::byte> bytes) {
   if (!in_.empty() || bytes.size() < least_direct || events_ == nullptr) {
     in_.append(bytes);
     http2_->due(*this, read);
@@ -174,4 +172,4 @@ void Http2Stream::arrived(std::span<const std::byte> bytes) {
   direct_ = {};
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

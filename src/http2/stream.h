@@ -1,5 +1,5 @@
 // One stream of an HTTP/2 connection: a CONNECT tunnel (RFC 9113 section 8.5), read and written
-// much like a socket. What the other side's bytes do is in tunnel/http2.h.
+// much like a socket. What the other side's bytes do is in http2/endpoint.h.
 #pragma once
 
 #include <cstddef>
@@ -7,20 +7,20 @@
 #include <optional>
 #include <span>
 
-#include "tunnel/http2_code.h"
-#include "tunnel/proxy_status.h"
-#include "tunnel/ring.h"
+#include "http2/error_code.h"
+#include "http2/proxy_status.h"
+#include "http2/ring_buffer.h"
 
-namespace finhold::tunnel {
+namespace finhold::http2 {
 
-class Http2;
+class Endpoint;
 
-// On the thread of its connection. Made by Http2, valid until forget(), also after the stream or
+// On the thread of its connection. Made by Endpoint, valid until forget(), also after the stream or
 // its connection has come to an end: then it takes nothing, and what had arrived can still be read.
-class Http2Stream {
+class Stream {
  public:
-  // Told from within Http2::feed(), produce(), lose() and cut(). Every verb of every stream may be
-  // called from there, forget() too; those four may not.
+  // Told from within Endpoint::feed(), produce(), lose() and cut(). Every verb of every stream may
+  // be called from there, forget() too; those four may not.
   class Events {
    public:
     // Near: the answer to the CONNECT. From 200 to 299 the tunnel stands. Any other is the last
@@ -39,16 +39,16 @@ class Http2Stream {
     //   refused_stream: unless answered(), nothing was processed, and it may be tried on another
     //             connection, with take_written() and write_again()
     //   connect_error: a RST at the other side; or the connection was lost
-    virtual void on_reset(Http2Code code) = 0;
+    virtual void on_reset(ErrorCode code) = 0;
 
    protected:
     ~Events() = default;
   };
 
-  Http2Stream(const Http2Stream&) = delete;
-  Http2Stream& operator=(const Http2Stream&) = delete;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
 
-  // Far: who is told of this stream; to be set in Http2::Events::on_connect.
+  // Far: who is told of this stream; to be set in Endpoint::Events::on_connect.
   void set_events(Events& events) { events_ = &events; }
 
   // Far, once: answers the CONNECT. 200 to 299: the tunnel stands. Any other ends the stream, what
@@ -73,16 +73,16 @@ class Http2Stream {
   // Why it was answered by another status than 200 to 299, if the other side has said so.
   [[nodiscard]] ProxyError why_refused() const { return why_refused_; }
   // In on_reset(refused_stream), unless answered(): all that was written, without the end.
-  [[nodiscard]] Ring take_written();
-  // Right after Http2::open(): what another stream gave, of a connection with the same pool.
-  void write_again(Ring written);
+  [[nodiscard]] RingBuffer take_written();
+  // Right after Endpoint::open(): what another stream gave, of a connection with the same pool.
+  void write_again(RingBuffer written);
 
   // The end, after all that was written: END_STREAM, with the last bytes if they are still here.
   void finish();
 
   // RST_STREAM. What was written is sent before it, as far as the windows allow at once; an end
   // that was not sent yet is not. forget() is to follow.
-  void reset(Http2Code code);
+  void reset(ErrorCode code);
 
   // Bytes that were written and are not on their way.
   [[nodiscard]] std::size_t unsent() const { return out_.size() - kept_; }
@@ -111,11 +111,11 @@ class Http2Stream {
   [[nodiscard]] std::int32_t id() const { return id_; }
 
  private:
-  friend class Http2;
-  friend struct Http2Callbacks;
+  friend class Endpoint;
+  friend struct Callbacks;
   enum Due : unsigned { answer = 1, read = 2, room_again = 4, sent = 8, aborted = 16 };
 
-  Http2Stream(Http2& http2, base::BlockPool& pool, Events* events)
+  Stream(Endpoint& http2, base::BlockPool& pool, Events* events)
       : http2_(&http2), events_(events), in_(pool), out_(pool) {}
 
   [[nodiscard]] bool takes() const {
@@ -132,18 +132,18 @@ class Http2Stream {
   void resume();
   void arrived(std::span<const std::byte> bytes);
 
-  Http2* http2_;
+  Endpoint* http2_;
   Events* events_;
-  Ring in_;
-  Ring out_;
+  RingBuffer in_;
+  RingBuffer out_;
   std::span<const std::byte> direct_;    // arrived just now, not copied yet; then in_ is empty
-  std::optional<Http2Code> reset_code_;  // reset() was called
-  Http2Code told_code_ = Http2Code::no_error;
+  std::optional<ErrorCode> reset_code_;  // reset() was called
+  ErrorCode told_code_ = ErrorCode::no_error;
   std::int32_t id_ = 0;
   int status_ = 0;  // of the answer; 0: none yet
   unsigned due_ = 0;
   std::size_t kept_ = 0;   // the first of out_: on their way already
-  std::size_t index_ = 0;  // in Http2::streams_
+  std::size_t index_ = 0;  // in Endpoint::streams_
   ProxyError why_refused_ = ProxyError::none;
   bool asked_ = false;
   bool refused_ = false;       // the answer was not 200 to 299
@@ -157,4 +157,4 @@ class Http2Stream {
   bool short_ = false;     // on_writable() is awaited
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::http2

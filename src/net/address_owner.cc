@@ -1,4 +1,4 @@
-#include "net/own_addresses.h"
+#include "net/address_owner.h"
 
 #include <array>
 #include <cerrno>

@@ -8,9 +8,9 @@
 namespace finhold::net {
 
 // On the loop's thread. Everything referred to outlives it.
-class IdleBlocks final : private Timer {
+class BlockTrimmer final : private Timer {
  public:
-  IdleBlocks(Loop& loop, Timers& timers, base::BlockPool& pool)
+  BlockTrimmer(Loop& loop, Timers& timers, base::BlockPool& pool)
       : Timer(timers), loop_(loop), pool_(pool) {}
 
   // Some may be spare now. Costs nothing if none are, or if that is known.

@@ -131,6 +131,9 @@ bool Dialer::will_pass(const base::Address& address) {
   if (last_error_.code != EADDRNOTAVAIL || !connecting) return false;
   // All ports are in use towards that address; or the one that was given is, by an earlier
   // connection of the same client, whose last bytes or FIN the server has not acknowledged yet.
+  // EADDRINUSE from bind() is a socket that is not finhold's, and does not pass: a client of this
+  // very machine, or whatever listens on the client's port at every address (the kernel compares
+  // with a listener's wildcard; SO_REUSEADDR does not help). (2026-11-22; test_diverted.py.)
   if (options_.source || has_source_address(address)) return true;
   last_error_.code = ENETUNREACH;
   return false;

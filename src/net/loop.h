@@ -7,10 +7,17 @@
 
 #include <uv.h>
 
+#include "base/duration.h"
+
 namespace finhold::net {
 
 // Milliseconds of the loop's monotonic clock, read once a turn.
 using Instant = std::uint64_t;
+
+// Requires that it is not negative.
+inline Instant instant(base::Milliseconds duration) {
+  return static_cast<Instant>(duration.count());
+}
 
 struct CloseHandle {
   template <typename UvHandle>
@@ -29,7 +36,8 @@ using Handle = std::unique_ptr<UvHandle, CloseHandle>;
 class Loop {
  public:
   // Throws std::system_error if the kernel refuses what it needs. Where libuv would abort for that,
-  // here and in prepare(), a line on standard error tells why, and the process exits with 1.
+  // here and in prepare(), a line on standard error tells why, and the process exits with 1
+  // (2026-11-26; tests/integration/operation/test_shortage.py).
   Loop();
   // Requires that every Handle of this loop has been let go: finhold aborts if the loop cannot be
   // closed, since something would leak.

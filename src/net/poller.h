@@ -7,6 +7,9 @@
 // an urgent byte that is not read). With edges every descriptor is registered once, for everything,
 // for life; each change is told once; and closing a descriptor needs no callback. It also saves
 // four epoll_ctl a connection.
+// The price is that readiness must be remembered (relay::Leg::readable, writable), and that a flow
+// with more to do must queue for the next turn. (2026-11-22: R3 to R4 of the closing rules, tried
+// with both; tests/integration/closing/test_reset_while_held.py, test_urgent.py.)
 #pragma once
 
 #include <array>

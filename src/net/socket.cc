@@ -90,7 +90,8 @@ base::Result<Descriptor> bind_tcp(const base::Address& address, bool first,
     if (error.code != 0) return error;
   }
   if (bind(fd.get(), address.raw(), address.length()) != 0) return last_error("bind");
-  // Only now: a bind() without SO_REUSEPORT fails beside any other listener.
+  // Only now: a bind() without SO_REUSEPORT fails beside any other listener, so that a second
+  // instance on the port gets "address in use".
   if (first && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return last_error("setsockopt");
   if (const auto error = set_leg_options(fd.get(), keepalive); error.code != 0) return error;
   return fd;

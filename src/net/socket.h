@@ -30,7 +30,9 @@ struct KeepaliveOptions {
 //   where it is not recognised as urgent (relay/tcp_leg.h).
 // Not TCP_USER_TIMEOUT: it also kills a connection whose reader is alive but paused (zero window;
 // ETIMEDOUT after 2.3 s with a limit of 2 s on Linux 6.18), and finhold must not lose the last byte
-// of a slow reader. TcpLeg::check_answers does what it is wanted for.
+// of a slow reader. TcpLeg::check_answers does what it is wanted for. Nor on a tunnel's connection,
+// whose end always reads: the kernel counts from the first repetition of a recovery, however much
+// is acknowledged since. (2026-11-22; tests/integration/closing/test_vanished.py.)
 base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive);
 
 // Keepalive times alone, for a leg that is to be nursed. Errors are ignored: it is a connected TCP

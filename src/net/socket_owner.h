@@ -2,6 +2,10 @@
 // our own network namespace: closed, so that nobody reads any more, or only half-closed. On the
 // wire both are the same FIN; the kernel knows, because it keeps that socket too. By
 // NETLINK_SOCK_DIAG (sock_diag(7)): no privilege is needed, and an answer costs about 4 us.
+//
+// What is not found may be remote, or rewritten by a NAT of this machine, or bound to a device:
+// nothing follows. An MPTCP client that has closed looks half-closed for some time, and is held as
+// one. (2026-11-22; tests/unit/net/socket_owner_test.cc.)
 #pragma once
 
 #include <array>

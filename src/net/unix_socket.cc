@@ -1,4 +1,4 @@
-#include "net/local_socket.h"
+#include "net/unix_socket.h"
 
 #include <array>
 #include <cerrno>

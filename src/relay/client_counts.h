@@ -17,6 +17,10 @@ namespace finhold::relay {
 
 // Any thread. Sessions of clients: an entry lives as long as its client has a session, so there are
 // no more of them than sessions, whatever strangers do. Workers meet only in one shard's lock.
+// Every session is counted, with or without a limit, so one that a reload brings knows of those
+// before it; the cost is one uncontended lock at either end of a session. A lock for each client
+// would not bound what strangers can make us remember. (2026-11-26;
+// tests/integration/operation/test_client_limits.py.)
 class ClientSessions {
  public:
   // One more. False: the client has `most` already (0: no limit), and this one is not counted.

@@ -35,7 +35,7 @@ base::Result<base::Address> intended_server(const Route& route, int client,
 
 net::DialOptions dial_options(const Route& route, const base::Address& client) {
   net::DialOptions options;
-  options.timeout_ms = static_cast<net::Instant>(route.connect_timeout.count());
+  options.timeout_ms = net::instant(route.connect_timeout);
   options.keepalive = keepalive_options(route, base::Side::server);
   options.mark = route.own_mark();
   switch (route.source.kind) {

@@ -10,7 +10,9 @@ namespace finhold::relay {
 // As configured, where that is "off" for nursing too; but the client leg of a route that redirects
 // hears one at least every 15 s. The kernel's own conntrack sits in that leg, however local it is,
 // and forgets one that is half-closed and silent (after 60 s,
-// net.netfilter.nf_conntrack_tcp_timeout_close_wait): the answer would be lost.
+// net.netfilter.nf_conntrack_tcp_timeout_close_wait): the answer would be reset (Istio's issue
+// 43297). Any packet restarts that timer, and the accepted sockets inherit the listener's
+// keepalive, so it costs no system call. (2026-11-22; tests/lab/test_sidecar_conntrack.py.)
 net::KeepaliveOptions keepalive_options(const Route& route, base::Side side);
 
 // For a half-closed crossing leg: more often, and as patient.

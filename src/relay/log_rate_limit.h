@@ -11,7 +11,7 @@
 namespace finhold::relay {
 
 // 10 lines a second, and 100 at once after 10 quiet seconds. One for each worker, on its thread.
-class LineLimit {
+class LogRateLimit {
  public:
   // Whether a line may be written now; then, how many were left out since the last one.
   std::optional<std::uint64_t> take(core::Instant now) {

@@ -13,6 +13,13 @@
 
 namespace finhold::relay {
 
+// Whether bytes go through a pipe instead of through our memory.
+enum class Splicing : std::uint8_t {
+  automatic,  // where a flow has many at a time
+  never,
+  always,  // to test it
+};
+
 // TCP keepalive, on both legs. A leg whose other end has not answered for
 // idle + interval * probes has vanished, also while sent bytes wait for their acknowledgement.
 struct Keepalive {

@@ -10,15 +10,9 @@
 
 #include "base/block_pool.h"
 #include "net/pipe_pool.h"
+#include "relay/route.h"
 
 namespace finhold::relay {
-
-// Whether bytes go through a pipe instead of through our memory.
-enum class Splicing : std::uint8_t {
-  automatic,  // where a flow has many at a time
-  never,
-  always,  // to test it
-};
 
 // On the worker's thread.
 class Scratch {

@@ -1,27 +1,32 @@
+// The life of a session, phase by phase; what an event does depends on the phase alone:
+//
+//   phase       begins with           a leg is ready          its limit, and what that does
+//   announcing  await_announcement()  read_announcement()     5 s: refuse_announcement()
+//   dialing     dial()                only its reset counts   connect_timeout: on_dial_failed()
+//   relaying    relay()               advance()               core/deadlines.h: relaying_on_time()
+//   closing     close_legs()          close_legs()            `closing`: closing_on_time()
+//   retired     retire(), or abort() in any phase
+//
+// The first is for routes with accept_proxy; before the second the client must be admit()ted.
+//
+// session_announcement.cc, session_admission.cc, session_relaying.cc and session_closing.cc have
+// what a phase does; here is how one becomes the next.
 #include "relay/session.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "base/check.h"
 #include "relay/interception.h"
-#include "relay/keepalive_options.h"
 #include "relay/session_log.h"
 #include "relay/session_table.h"
 
 namespace finhold::relay {
 
-using base::Flow;
 using base::Side;
-using core::Event;
 
 namespace {
 
-// Between two looks whether the last byte was acknowledged: 1 ms at first, then twice as long each.
-constexpr int longest_look_ms = 64;
-
-constexpr std::array both_flows{Flow::to_server, Flow::to_client};
 constexpr std::array both_sides{Side::client, Side::server};
 
 }  // namespace
@@ -80,40 +85,6 @@ void Session::take(Side side, std::unique_ptr<Leg> leg) {
   taken_[base::index(side)] = std::move(leg);
 }
 
-// To one of `servers`; the route's, if there are none.
-void Session::dial(const std::vector<base::Address>& servers) {
-  phase_ = Phase::dialing;
-  if (auto server = table_->leg_to_server(*this)) {
-    take(Side::server, std::move(server));
-    return relay(announcement());
-  }
-  stamps_.phase = now();
-  dialer_ = std::make_unique<net::Dialer>(
-      table_->loop(), table_->poller(), table_->timers(), table_->resolver(),
-      static_cast<net::Dialer::Owner&>(*this), dial_options(*route_, client_));
-  if (servers.empty()) return dialer_->start(route_->server);
-  dialer_->start(servers);
-}
-
-void Session::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
-  table_->note_dial(*this, now() - stamps_.phase);
-  // With the client's own address a connection of ours looks like the client's next one.
-  if (route_->intercept != Intercept::none && route_->source.kind != Source::Kind::client) {
-    own_dial_ = table_->own_dials().add(net::local_address(fd.get()), server);
-  }
-  dialer_.reset();
-  if (by_tunnel()) server_ = server;
-  const std::string header = announcement();
-  server_known_ = true;
-  server_ = server;
-  if (tcp_legs_[base::index(Side::server)].open(std::move(fd), registered).code != 0) {
-    on_leg_closing(Side::server);
-    return abort(core::Ending::local_error);
-  }
-  leg(Side::client).accept();
-  relay(header);
-}
-
 void Session::relay(const std::string& header) {
   phase_ = Phase::relaying;
   stamps_.phase = now();
@@ -127,25 +98,13 @@ void Session::relay(const std::string& header) {
   advance();
 }
 
-// R5: the client never sees a clean end of nothing.
-void Session::on_dial_failed(base::Error error, bool unresolved) {
-  table_->note_dial(*this, now() - stamps_.phase);
-  if (const auto left_out = table_->dial_failures().take(now())) {
-    log_dial_failure(*this, error, unresolved, *left_out);
-  }
-  abort(unresolved ? core::Ending::server_unresolved : core::ending_of_failed_dial(error));
-}
-
-void Session::on_leg_ready(Side side) {
+void Session::on_leg_ready(Side /*side*/) {
   switch (phase_) {
     case Phase::announcing:
       read_announcement();
       break;
     case Phase::dialing:
-      // Bytes and an end wait in the kernel; an abort does not, unless bytes came before it (R4).
-      if (leg(side).failed() != 0 && !leg(side).holds_bytes()) {
-        abort(leg(side).ending_of_failure(side));
-      }
+      client_waits();
       break;
     case Phase::relaying:
       advance();
@@ -164,226 +123,21 @@ void Session::on_leg_closing(Side side) {
   table_->own_dials().remove(std::exchange(own_dial_, {}));
 }
 
-void Session::resume() {
-  if (phase_ == Phase::relaying) advance();
-}
-
-// Everything that can be done now. Both flows are looked at: room in a leg that was full lets a
-// flow move, and bytes that have come let the other.
-void Session::advance() {
-  const bool was_failing = policy_.failing();
-  bool more = move_both();
-  find_failures();
-  // What came before the failure; and what waits in the other leg, of which no event tells again.
-  if (policy_.failing() && !was_failing) {
-    more = move_both() || more;
-    find_failures();
-  }
-  if (phase_ == Phase::relaying && policy_.failing()) look_whether_delivered();
-  if (phase_ != Phase::relaying) return;
-  if (more) table_->queue(*this);
-  watch_deadlines();
-}
-
-void Session::find_failures() {
-  for (const Side side : both_sides) {
-    if (phase_ != Phase::relaying || leg(side).failed() == 0 || policy_.failed(side)) continue;
-    leg_failed(side);
-  }
-}
-
-bool Session::move_both() {
-  bool more = false;
-  for (const Flow flow : both_flows) {
-    if (phase_ == Phase::relaying) more = move(flow) || more;
-  }
-  return more;
-}
-
-// True: there is more to move, later.
-bool Session::move(Flow flow) {
-  const Side source = base::source_of(flow);
-  const Side sink = base::sink_of(flow);
-  FlowMover& mover = movers_[base::index(flow)];
-  // What still comes goes nowhere, but would block a sender that does not read, until it has sent,
-  // what it is still to get.
-  if (policy_.failed(sink)) {
-    const bool more = mover.discard(leg(source), table_->scratch(), table_->budget());
-    if (more) table_->note_bulk();
-    return more;
-  }
-  const auto outcome = mover.move(leg(source), leg(sink), table_->scratch(), table_->budget());
-  if (outcome.moved > 0) stamps_.flow_moved(flow, now());
-  if (outcome.moved >= FlowMover::copy_size) table_->note_bulk();
-  stamps_.blocked[base::index(flow)] = mover.waiting();
-  if (outcome.ended) {
-    note_end(flow);
-    if (policy_.failed(source)) note_failure(source);
-    step({Event::Kind::ended, source});
-    // Before the FIN would be held.
-    look_whether_gone(false);
-  }
-  if (outcome.broken) {
-    if (!policy_.failed(source)) leg_failed(source);
-    if (!policy_.over()) note_failure(source);  // what it failed by may be known only now
-    const Event broken{Event::Kind::broken, source};
-    if (policy_.possible(broken)) step(broken);
-  }
-  // A sink that has failed takes nothing more: that is no drained flow, even if nothing waits.
-  if (!mover.waiting() && leg(sink).failed() == 0 &&
-      policy_.possible({Event::Kind::drained, source})) {
-    step({Event::Kind::drained, source});
-  }
-  return outcome.more;
-}
-
-void Session::note_end(Flow flow) {
-  stamps_.flow_ended(flow, now());
-  if (any_end_) return;
-  any_end_ = true;
-  first_end_ = flow;
-}
-
-void Session::look_whether_gone() { look_whether_gone(true); }
-
-// R3(b). One question, and only where the answer makes a difference: only one flow has ended then.
-void Session::look_whether_gone(bool found_before) {
-  const Side side = base::source_of(first_end_);
-  if (phase_ != Phase::relaying || !policy_.gone_matters(side)) {
-    return table_->gone_watch().remove(*this);
-  }
-  // Our own legs have the two addresses that would be asked for, and neither end is on this
-  // machine.
-  if (route_->source.kind == Source::Kind::client) return;
-  const TcpLeg* const tcp = leg(side).tcp();
-  if (tcp == nullptr) return;
-  auto other_end = tcp->other_end();
-  if (!other_end) return;  // the leg has failed; its event is on the way
-  // A redirected client knows nothing of us.
-  if (side == Side::client && route_->intercept == Intercept::redirect) {
-    other_end->believed = server_;
-  }
-  switch (table_->gone_watch().kernel().ask(*other_end)) {
-    case net::OtherEnd::half_closed:
-      return table_->gone_watch().add(*this);
-    case net::OtherEnd::not_found:
-      // What was never found is remote, or behind a NAT; what was found is no more.
-      if (!found_before) return;
-      break;
-    case net::OtherEnd::closed:
-      break;
-    case net::OtherEnd::connected:
-    case net::OtherEnd::unknown:
-      return;
-  }
-  table_->gone_watch().remove(*this);
-  gone_ = core::Gone::local_closed;
-  step({Event::Kind::gone, side});
-}
-
-// R4: the other leg gets what came before the failure; this one gets nothing more.
-void Session::leg_failed(Side side) {
-  if (!policy_.failing()) note_failure(side);
-  note_undelivered(side);
-  movers_[base::index(base::flow_into(side))].release(table_->scratch());
-  stamps_.phase = now();
-  stamps_.ended_before_failure = leg(side).end_arrived();
-  look_again_ms_ = 1;
-  step({Event::Kind::reset, side});
-}
-
-void Session::note_failure(Side side) {
-  ending_ = leg(side).ending_of_failure(side);
-  if (leg(side).ended()) note_gone_by_failure(side);
-}
-
-// Of a leg that had ended: whatever it failed by, nobody is behind it any more.
-void Session::note_gone_by_failure(Side side) {
-  if (gone_ != core::Gone::none) return;
-  gone_ = leg(side).failed_by_probe() ? core::Gone::keepalive : core::Gone::reset;
-}
-
-void Session::step(Event event) { apply(policy_.step(event)); }
-
-void Session::apply(const core::Actions& actions) {
-  for (const Flow flow : both_flows) {
-    if (actions.hold[base::index(flow)] && flow == first_end_) {
-      holding_ = true;
-      was_held_ = true;
-      held_since_ = now();
-    }
-    if (!actions.send_fin[base::index(base::sink_of(flow))]) continue;
-    if (holding_ && flow == first_end_) {
-      holding_ = false;
-      held_ms_ = now() - held_since_;
-    }
-    // The last FIN goes out with close(), which saves a system call.
-    if (!actions.finished) leg(base::sink_of(flow)).send_fin();
-  }
-  for (const Side side : both_sides) {
-    if (!actions.nurse[base::index(side)]) continue;
-    leg(side).set_keepalive(nursing_options(*route_, side));
-  }
-  if (actions.reset) abort(ending_);
-  if (actions.finished) {
-    ending_ = core::Ending::finished;
-    close_legs();
-  }
-}
-
-// Each flow has ended, or waits for its reader, perhaps with its end behind what waits.
-bool Session::only_reader_waited_for() const {
-  const auto waits = [this](Flow flow) {
-    return stamps_.blocked[base::index(flow)] || core::has_ended(policy_.flow(flow));
-  };
-  return waits(Flow::to_server) && waits(Flow::to_client);
-}
-
-void Session::watch_deadlines() {
-  if (stamps_.both_ends == 0 && only_reader_waited_for() && leg(Side::client).end_arrived() &&
-      leg(Side::server).end_arrived()) {
-    stamps_.both_ends = now();
-  }
-  auto deadline = core::next_deadline(policy_, stamps_, now());
-  // That the last byte was acknowledged is no event; see look_whether_delivered().
-  if (deadline && policy_.failing() && delivery_is_left()) {
-    deadline->at = std::min(deadline->at, now() + look_again_ms_);
-  }
-  // While bytes move the deadline only recedes: it is asked again when the earlier time has come.
-  if (deadline && armed() && net::Timer::deadline() <= deadline->at) return;
-  if (deadline) {
-    arm(deadline->at);
-  } else {
-    disarm();
-  }
-}
-
 void Session::on_time() {
-  if (phase_ == Phase::announcing) {
-    return refuse_announcement("the header was not complete within 5 s");
+  switch (phase_) {
+    case Phase::announcing:
+      refuse_announcement("the header was not complete within 5 s");
+      break;
+    case Phase::relaying:
+      relaying_on_time();
+      break;
+    case Phase::closing:
+      closing_on_time();
+      break;
+    case Phase::dialing:  // the dialer has a clock of its own
+    case Phase::retired:
+      break;
   }
-  if (phase_ == Phase::closing) return closing_on_time();
-  if (phase_ != Phase::relaying) return;
-  // Asked again: bytes may have moved since the timer was set.
-  if (policy_.failing()) {
-    note_deliveries();
-    look_again_ms_ = static_cast<std::uint8_t>(std::min(2 * look_again_ms_, longest_look_ms));
-    look_whether_delivered();
-    if (phase_ != Phase::relaying) return;
-  } else if (policy_.half_closed() || stamps_.both_ends != 0 || route_->fin.idle) {
-    note_deliveries();
-  }
-  for (const Flow flow : both_flows) {
-    if (policy_.waits_for_quiet(flow) && leg(base::sink_of(flow)).unacknowledged() > 0) {
-      stamps_.in_flight[base::index(flow)] = now();
-    }
-  }
-  const auto deadline = core::next_deadline(policy_, stamps_, now());
-  if (deadline && deadline->at <= now()) {
-    ending_ = core::ending_of_limit(deadline->event.kind).value_or(ending_);
-    step(deadline->event);
-  }
-  if (phase_ == Phase::relaying) watch_deadlines();
 }
 
 void Session::check_answers() {

@@ -102,6 +102,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   friend void count_now(const Session& session, RouteCounts& counts);
   friend SessionState state_of(const Session& session, net::Instant now);
   static constexpr std::uint32_t unwatched = ~std::uint32_t{0};
+  // session.cc has them in a table.
   enum class Phase : std::uint8_t { announcing, dialing, relaying, closing, retired };
 
   void on_leg_ready(base::Side side) override;
@@ -111,6 +112,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void on_time() override;
 
   void dial(const std::vector<base::Address>& servers);
+  void client_waits();
   void await_announcement();
   void read_announcement();
   void refuse_announcement(const char* why);
@@ -138,6 +140,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   [[nodiscard]] bool only_reader_waited_for() const;
   void look_whether_gone(bool found_before);
   void watch_deadlines();
+  void relaying_on_time();
   void note_deliveries();
   void note_undelivered(base::Side sink);
   void close_legs();

@@ -25,7 +25,9 @@ constexpr std::array both_sides{Side::client, Side::server};
 // R4: a reset follows the bytes that came before it, and the FIN if an end did; to close with
 // SO_LINGER {1, 0} would purge what the kernel still has of them. The acknowledgement of a FIN is
 // an event, that of mere bytes is none, so it is looked for in between (watch_deadlines()). A FIN
-// alone is not waited for as long as bytes are: a box may have swallowed it.
+// alone is not waited for as long as bytes are: a box may have swallowed it. (Delivered is not
+// drained: a drained flow's bytes are in the kernel. 2026-11-25, the same tests as for
+// TcpLeg::note_error().)
 void Session::look_whether_delivered() {
   if (!delivery_is_left()) return;
   const Side failed = policy_.failed(Side::client) ? Side::client : Side::server;
@@ -54,7 +56,12 @@ bool Session::delivery_is_left() {
 // lost on the way, but never hear of its arrival, and the other end's answers would go to the real
 // server. So such a leg waits until everything is acknowledged. Under redirect a client is in our
 // own network namespace: what was sent over loopback has arrived; and a server is reached without
-// the rules.
+// the rules. Other routes close at once, and pay nothing.
+//
+// So under tproxy the FIN goes out by shutdown(2), and the leg closes once SIOCOUTQ is 0: a FIN
+// counts as one byte there, and its acknowledgement is an event (LAST_ACK to CLOSE: EPOLLHUP). A
+// RST that answers nothing but the FIN comes from an end that closed long ago: `finished`.
+// (2026-11-22; tests/integration/interception/test_diverted.py, tests/lab/test_gateway.py.)
 void Session::close_legs() {
   const bool first = phase_ != Phase::closing;
   if (first) {

@@ -32,7 +32,7 @@ std::string server_text(const Session& session);
 void log_ending(const Session& session);
 
 // A warning that names the server and what was wrong with it. `left_out`, here and below: how many
-// such lines were not written since the last (LineLimit).
+// such lines were not written since the last (LogRateLimit).
 void log_dial_failure(const Session& session, base::Error error, bool unresolved,
                       std::uint64_t left_out);
 

@@ -22,14 +22,7 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
 
 void TcpLeg::on_ready(std::uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end_in_sight_ = true;
-  if ((events & EPOLLPRI) != 0) {
-    mark_ = Mark::in_sight;
-  } else {
-    // Bytes waited when this was told, and no urgent one; unless another event of the same turn
-    // has let them be read meanwhile.
-    const bool told = (events & EPOLLIN) != 0 && read_turn_ != poller_->turn();
-    mark_ = told ? Mark::elsewhere : Mark::unknown;
-  }
+  mark_.told(events, poller_->turn());
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_ && !spent_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
   if ((events & EPOLLERR) != 0 && fin_sent_ && !fin_arrived_ && !ended_ && error_ == 0) {
@@ -48,22 +41,21 @@ void TcpLeg::on_ready(std::uint32_t events) {
 // CLOSE_WAIT; seen on Linux 6.18), also where the poller tells of both at once. Not where our own
 // FIN is under way (CLOSING): there only recv() tells, by 0 before the error was fetched, so that
 // is left to it. Nothing else fetches it, since nothing is written behind a FIN.
+//
+// Such a RST is no reset of that flow: its end is real, and its source is now known to be gone. The
+// commonest is the one that a keepalive draws from a socket which close()d a minute ago, and whose
+// kernel has forgotten it while a slow reader had not read all. (2026-11-25;
+// tests/integration/closing/test_delivery.py.)
 void TcpLeg::note_error(int code) {
   if (error_ != 0) return;
   error_ = code;
   if (code == EPIPE) fin_arrived_ = true;
 }
 
-// Bytes were read, and what has come since is not known.
-void TcpLeg::note_read() {
-  read_turn_ = poller_->turn();
-  if (mark_ == Mark::elsewhere) mark_ = Mark::unknown;
-}
-
 // Also what the poller has not told yet.
 void TcpLeg::read_untold() {
   readable_ = !ended_ && !spent_;
-  if (mark_ == Mark::elsewhere) mark_ = Mark::unknown;
+  mark_.forget();
 }
 
 // The same question that the poller answers with an edge. Behind a FIN or a RST nothing comes: had
@@ -71,26 +63,25 @@ void TcpLeg::read_untold() {
 bool TcpLeg::look() {
   if (end_in_sight_) return true;
   const net::Waiting waiting = net::waiting(fd_.get());
-  if (waiting.urgent) mark_ = Mark::in_sight;
+  mark_.looked(waiting.urgent);
   return waiting.anything;
 }
 
 Leg::Read TcpLeg::read(std::span<std::byte> into) {
-  if (mark_ == Mark::unknown && !look()) return nothing_read();
-  const bool urgent = mark_ == Mark::in_sight && net::at_urgent_mark(fd_.get());
+  if (mark_.must_look() && !look()) return nothing_read();
+  const bool urgent = mark_.in_sight() && net::at_urgent_mark(fd_.get());
   if (urgent) into = into.first(1);
   while (true) {
     const ssize_t count = recv(fd_.get(), into.data(), into.size(), 0);
     if (count > 0) {
-      note_read();
+      mark_.moved_on(poller_->turn());
       if (urgent) {
-        mark_ = Mark::unknown;
+        mark_.found();
         return {Read::What::urgent, 1};
       }
       // A short read has emptied the queue, or stands before an urgent byte; what comes later
       // brings a new edge. What is known to have come brings none, so then the reading goes on.
-      if (static_cast<std::size_t>(count) < into.size() && !end_in_sight_ &&
-          mark_ != Mark::in_sight) {
+      if (static_cast<std::size_t>(count) < into.size() && !end_in_sight_ && !mark_.in_sight()) {
         readable_ = false;
       }
       return {Read::What::bytes, static_cast<std::size_t>(count)};
@@ -134,7 +125,7 @@ TcpLeg::Peek TcpLeg::peek(std::span<std::byte> into) {
 
 // MSG_TRUNC: the kernel copies nothing (tcp(7)). All of it is there, so once is enough.
 bool TcpLeg::skip(std::size_t count) {
-  note_read();
+  mark_.moved_on(poller_->turn());
   return recv(fd_.get(), nullptr, count, MSG_TRUNC) == static_cast<ssize_t>(count);
 }
 
@@ -174,7 +165,7 @@ Leg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
     if (count > 0) {
       // No short count proves that the socket is empty: the pipe may have run out of slots, of
       // which each fragment takes one.
-      note_read();
+      mark_.moved_on(poller_->turn());
       pipe.bytes = static_cast<std::size_t>(count);
       return {Read::What::bytes, pipe.bytes};
     }
@@ -184,7 +175,7 @@ Leg::Read TcpLeg::splice_to(net::Pipe& pipe, std::size_t most) {
     if (!empty && errno != EINVAL && unfetched_) fetched(errno);
     if (!empty && errno != EINVAL) note_error(errno);
     // At the urgent mark it fails like at the end of the queue, also if there is more behind it.
-    if (!empty || mark_ == Mark::in_sight || error_ != 0) return {Read::What::unclear};
+    if (!empty || mark_.in_sight() || error_ != 0) return {Read::What::unclear};
     readable_ = false;
     return {Read::What::nothing};
   }

@@ -15,6 +15,7 @@
 #include "net/socket.h"
 #include "net/socket_owner.h"
 #include "relay/leg.h"
+#include "relay/urgent_mark.h"
 
 namespace finhold::relay {
 
@@ -33,17 +34,7 @@ class TcpLeg final : public Leg, private net::Watcher {
   // Requires is_open() of all that follow, but of reset(). relay/leg.h says what the verbs do; here
   // is only what is so because it is TCP.
 
-  // recv(2) stops before the urgent byte if it has something to give before it, but one that begins
-  // at it reads on, and nothing tells afterwards. So before it begins, it must be known what is
-  // there. Ordinarily the poller has just told. Where a read has left some, and bytes may have come
-  // since, a look (poll(2)) comes first: when a burst of splices has ended, where it takes the
-  // place of the recv() that would find nothing, and before each read after one that filled the
-  // buffer.
-  //
-  // What remains: an urgent byte that comes alone, while the kernel is between two instructions of
-  // a look or of the poller's (tcp_poll() looks for the urgent byte first, then for bytes), arrives
-  // at its place, but as an ordinary one. As on a direct connection, of two that are unread only
-  // the last is urgent: TCP has one mark.
+  // An urgent byte is given by itself (urgent_mark.h).
   Read read(std::span<std::byte> into) override;
 
   // Looks at the bytes that would be read, and leaves them. `ended`: no more will follow them.
@@ -107,27 +98,18 @@ class TcpLeg final : public Leg, private net::Watcher {
   TcpLeg* tcp() override { return this; }
 
  private:
-  // What is known of the first byte that waits.
-  enum class Mark : std::uint8_t {
-    elsewhere,  // it is not urgent: the poller told so, and nothing was read since
-    unknown,    // it is whatever came next
-    in_sight,   // an urgent byte was there when the poller told: read on until it is reached
-  };
-
   void on_ready(std::uint32_t events) override;
   void note_error(int code);
   Read nothing_read();
   void fetched(int code);
   void write_failed(int code);
   void read_untold();
-  void note_read();
   bool look();
   void close_socket();
 
   net::Poller* poller_;
   net::Descriptor fd_;
-  std::uint16_t read_turn_ = 0;  // of the poller, in which bytes were read last
-  Mark mark_ = Mark::unknown;
+  [[no_unique_address]] UrgentMark mark_;  // the flags below fit in behind it
   bool end_in_sight_ : 1 = false;  // a FIN or an error has arrived: read on until it is reached
   bool fin_arrived_ : 1 = false;   // before any failure: all bytes there will be are in the kernel
   bool fin_sent_ : 1 = false;

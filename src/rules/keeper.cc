@@ -1,4 +1,4 @@
-#include "app/rules_keeper.h"
+#include "rules/keeper.h"
 
 #include <algorithm>
 #include <array>
@@ -14,15 +14,14 @@
 #include <unistd.h>
 #include <utility>
 
-#include "app/nft_library.h"
-#include "app/nft_rules.h"
-#include "app/privileges.h"
-#include "app/run_program.h"
-#include "net/local_socket.h"
-#include "net/routing_notices.h"
-#include "net/rules_lock.h"
+#include "net/unix_socket.h"
+#include "rules/lock.h"
+#include "rules/nft_library.h"
+#include "rules/nft_rules.h"
+#include "rules/policy_routing_monitor.h"
+#include "rules/run_program.h"
 
-namespace finhold::app {
+namespace finhold::rules {
 namespace {
 
 using base::Mistake;
@@ -50,7 +49,8 @@ constexpr auto longest_pause = std::chrono::seconds(30);
 
 class Keeper {
  public:
-  Keeper(const Config& config, Descriptor socket) : config_(config), socket_(std::move(socket)) {}
+  Keeper(const config::Config& config, RulesKeeper::GiveUp give_up, net::Descriptor socket)
+      : config_(config), give_up_(give_up), socket_(std::move(socket)) {}
 
   // Returns the exit code.
   int run() {
@@ -60,7 +60,7 @@ class Keeper {
       if (each != SIGCHLD) static_cast<void>(std::signal(each, SIG_IGN));  // NOLINT(cert-err33-c)
     }
     prctl(PR_SET_NAME, "finhold-rules", 0, 0, 0);
-    if (const auto mistake = keep_net_admin_only(config_)) {
+    if (const auto mistake = give_up_(config_)) {
       // Whatever is asked for first.
       tell(1, mistake);
       return 1;
@@ -164,7 +164,7 @@ class Keeper {
       }
       if (error.code != EBUSY) return Mistake{error.text()};
       if (Clock::now() >= give_up) {
-        const std::string holder = net::RulesLock::holder();
+        const std::string holder = rules::RulesLock::holder();
         return Mistake{"another finhold" + (holder.empty() ? "" : " (" + holder + ")") +
                        " has rules in this network namespace; stop it, or give one of them all "
                        "the routes"};
@@ -183,11 +183,12 @@ class Keeper {
     net::send_packet(socket_.get(), std::string{notice, static_cast<char>(what)} + why);
   }
 
-  const Config& config_;
+  const config::Config& config_;
+  RulesKeeper::GiveUp give_up_;
   Descriptor socket_;
-  net::RulesLock lock_;
+  rules::RulesLock lock_;
   std::optional<NftLibrary> nft_;  // whose table is loaded
-  net::RoutingNotices removals_;
+  rules::PolicyRoutingMonitor removals_;
   std::optional<Clock::time_point> restore_at_;  // the routing, which somebody has removed
   Clock::time_point restored_at_;
   Clock::duration pause_{};
@@ -195,13 +196,8 @@ class Keeper {
 
 }  // namespace
 
-base::Result<RulesKeeper, Mistake> RulesKeeper::start(const Config& config) {
-  if (!may_change_network()) {
-    return Mistake{
-        "--apply-rules needs CAP_NET_ADMIN (root, or AmbientCapabilities= in systemd); or load "
-        "what "
-        "\"finhold rules\" prints beforehand, and leave --apply-rules away"};
-  }
+base::Result<RulesKeeper, Mistake> RulesKeeper::start(const config::Config& config,
+                                                      GiveUp give_up) {
   auto sockets = net::local_pair();
   if (!sockets.ok()) return Mistake{sockets.error().text()};
   auto& [ours, theirs] = sockets.value();
@@ -217,7 +213,7 @@ base::Result<RulesKeeper, Mistake> RulesKeeper::start(const Config& config) {
   close_range(only + 1, ~0U, 0);
   int code = 1;
   try {
-    code = Keeper(config, Descriptor(only)).run();
+    code = Keeper(config, give_up, net::Descriptor(only)).run();
   } catch (const std::exception&) {
     // Out of memory; the socket says that there is no answer.
   }
@@ -282,4 +278,4 @@ std::optional<Mistake> RulesKeeper::answer(char number) {
   }
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::rules

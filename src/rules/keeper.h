@@ -15,17 +15,21 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "app/config.h"
 #include "base/result.h"
+#include "config/config.h"
 #include "net/descriptor.h"
 
-namespace finhold::app {
+namespace finhold::rules {
 
 // On the main thread. Each call waits for nft and ip, which is some milliseconds, and 30 s at most.
 class RulesKeeper {
  public:
+  // Gives up in the child what it does not need for CAP_NET_ADMIN.
+  using GiveUp = std::optional<base::Mistake> (*)(const config::Config& config);
+
   // Forks. Requires any_wants_rules(), and that there is no other thread. Nothing is loaded yet.
-  static base::Result<RulesKeeper, base::Mistake> start(const Config& config);
+  static base::Result<RulesKeeper, base::Mistake> start(const config::Config& config,
+                                                        GiveUp give_up);
 
   RulesKeeper(RulesKeeper&& from) noexcept;
   RulesKeeper& operator=(RulesKeeper&&) = delete;
@@ -65,4 +69,4 @@ class RulesKeeper {
   std::vector<Notice> notices_;
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::rules

@@ -1,4 +1,4 @@
-#include "net/rules_lock.h"
+#include "rules/lock.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace finhold::net {
+namespace finhold::rules {
 namespace {
 
 constexpr std::string_view table_name = "finhold-lock";
@@ -68,8 +68,8 @@ std::string answer_to(int fd, const std::string& question) {
   return answer;
 }
 
-Descriptor netlink_socket() {
-  return Descriptor(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+net::Descriptor netlink_socket() {
+  return net::Descriptor(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
 }
 
 nlmsghdr header_of(const std::string& answer) {
@@ -89,7 +89,7 @@ int outcome(const std::string& answer) {
 
 // What the table says of itself, if it is there.
 std::optional<std::string> user_data() {
-  const Descriptor fd = netlink_socket();
+  const net::Descriptor fd = netlink_socket();
   if (!fd.valid()) return std::nullopt;
   const std::string answer = answer_to(fd.get(), of_tables(NFT_MSG_GETTABLE, 0, ""));
   if (header_of(answer).nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE)) {
@@ -119,7 +119,7 @@ base::Error RulesLock::take() {
 }
 
 base::Error RulesLock::attempt() {
-  Descriptor fd = netlink_socket();
+  net::Descriptor fd = netlink_socket();
   if (!fd.valid()) return {errno, "socket"};
   const std::string comment =
       "pid " + std::to_string(getpid()) + ", uid " + std::to_string(getuid());
@@ -154,4 +154,4 @@ std::string RulesLock::holder() {
   return text;
 }
 
-}  // namespace finhold::net
+}  // namespace finhold::rules

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "net/descriptor.h"
 
-namespace finhold::net {
+namespace finhold::rules {
 
 // Never blocks.
 class RulesLock {
@@ -32,7 +32,7 @@ class RulesLock {
  private:
   base::Error attempt();
 
-  Descriptor socket_;
+  net::Descriptor socket_;
 };
 
-}  // namespace finhold::net
+}  // namespace finhold::rules

@@ -1,4 +1,4 @@
-#include "app/nft_library.h"
+#include "rules/nft_library.h"
 
 #include <cstdint>
 #include <dlfcn.h>
@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 
-namespace finhold::app {
+namespace finhold::rules {
 namespace {
 
 using base::Mistake;
@@ -79,4 +79,4 @@ std::optional<Mistake> NftLibrary::run(const std::string& commands) {
   return Mistake{"nftables: " + (said.empty() ? "the rules were refused" : said)};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::rules

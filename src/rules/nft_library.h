@@ -12,7 +12,7 @@
 
 struct nft_ctx;
 
-namespace finhold::app {
+namespace finhold::rules {
 
 class NftLibrary {
  public:
@@ -31,4 +31,4 @@ class NftLibrary {
   std::unique_ptr<nft_ctx, Free> context_;
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::rules

@@ -1,4 +1,4 @@
-#include "net/routing_notices.h"
+#include "rules/policy_routing_monitor.h"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <utility>
 
-namespace finhold::net {
+namespace finhold::rules {
 namespace {
 
 constexpr std::uint32_t group(unsigned number) { return 1U << (number - 1); }
@@ -49,8 +49,9 @@ bool is_removal(const nlmsghdr& header, std::span<const std::byte> body, std::ui
 
 }  // namespace
 
-base::Error RoutingNotices::open() {
-  Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+base::Error PolicyRoutingMonitor::open() {
+  net::Descriptor socket(
+      ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   if (!socket.valid()) return {errno, "socket"};
   sockaddr_nl wanted{};
   wanted.nl_family = AF_NETLINK;
@@ -63,7 +64,7 @@ base::Error RoutingNotices::open() {
   return {};
 }
 
-bool RoutingNotices::take(std::uint32_t priority, std::uint32_t table) {
+bool PolicyRoutingMonitor::take(std::uint32_t priority, std::uint32_t table) {
   std::array<std::byte, 16384> buffer{};
   bool found = false;
   // Bounded: a router that learns a full table has a thousand of them a second.
@@ -81,4 +82,4 @@ bool RoutingNotices::take(std::uint32_t priority, std::uint32_t table) {
   return found;
 }
 
-}  // namespace finhold::net
+}  // namespace finhold::rules

@@ -6,9 +6,9 @@
 #include "base/error.h"
 #include "net/descriptor.h"
 
-namespace finhold::net {
+namespace finhold::rules {
 
-class RoutingNotices {
+class PolicyRoutingMonitor {
  public:
   // code 0: take() hears of what is removed from now on, in this network namespace.
   base::Error open();
@@ -21,7 +21,7 @@ class RoutingNotices {
   bool take(std::uint32_t priority, std::uint32_t table);
 
  private:
-  Descriptor socket_;
+  net::Descriptor socket_;
 };
 
-}  // namespace finhold::net
+}  // namespace finhold::rules

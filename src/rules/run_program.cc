@@ -1,4 +1,4 @@
-#include "app/run_program.h"
+#include "rules/run_program.h"
 
 #include <array>
 #include <cerrno>
@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "app/wording.h"
+#include "config/messages.h"
 #include "net/descriptor.h"
 
-namespace finhold::app {
+namespace finhold::rules {
 namespace {
 
 using base::Mistake;
@@ -152,4 +152,4 @@ std::optional<Mistake> run_programs(const std::vector<Program>& programs, NftLib
   return std::nullopt;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::rules

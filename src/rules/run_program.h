@@ -4,11 +4,11 @@
 #include <optional>
 #include <vector>
 
-#include "app/nft_library.h"
-#include "app/nft_rules.h"
 #include "base/result.h"
+#include "rules/nft_library.h"
+#include "rules/nft_rules.h"
 
-namespace finhold::app {
+namespace finhold::rules {
 
 // Runs them in their order, until one fails; then says what was tried, and what the program said.
 // They are looked for where PATH says, in absolute directories only, and where a system has its
@@ -20,4 +20,4 @@ namespace finhold::app {
 std::optional<base::Mistake> run_programs(const std::vector<Program>& programs,
                                           NftLibrary* nft = nullptr);
 
-}  // namespace finhold::app
+}  // namespace finhold::rules

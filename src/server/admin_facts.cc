@@ -1,10 +1,10 @@
-#include "app/admin_facts.h"
+#include "server/admin_facts.h"
 
 #include <string>
 
 #include "base/check.h"
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 // Several, if systemd has passed several sockets for one listener.
@@ -16,7 +16,7 @@ std::string text_of(const std::vector<base::Address>& addresses) {
 
 }  // namespace
 
-admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& places) {
+admin::Facts facts_of(const config::Config& config, const std::vector<ListenPlace>& places) {
   FINHOLD_CHECK(places.size() == config.routes.size() + config.fars.size());
   admin::Facts facts;
   facts.version = FINHOLD_VERSION;
@@ -34,7 +34,7 @@ admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& plac
     told.most_sessions = route.sessions;
     told.crosses = core::name(route.fin.crosses);
   }
-  for (const FarConfig& far : config.fars) {
+  for (const config::FarConfig& far : config.fars) {
     const relay::Route& route = far.settings.route;
     facts.routes.push_back({.name = route.name,
                             .listen = text_of((place++)->bound),
@@ -44,4 +44,4 @@ admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& plac
   return facts;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

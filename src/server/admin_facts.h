@@ -4,12 +4,12 @@
 #include <vector>
 
 #include "admin/facts.h"
-#include "app/config.h"
-#include "app/listen_plan.h"
+#include "config/config.h"
+#include "server/listen_plan.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Version and routes. `places`: as listen_places() of the config, bound.
-admin::Facts facts_of(const Config& config, const std::vector<ListenPlace>& places);
+admin::Facts facts_of(const config::Config& config, const std::vector<ListenPlace>& places);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,4 +1,4 @@
-#include "app/listening.h"
+#include "server/bind_sockets.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,12 +7,12 @@
 #include <string_view>
 #include <utility>
 
-#include "app/wording.h"
 #include "base/log.h"
+#include "config/messages.h"
 #include "net/socket.h"
 #include "relay/keepalive_options.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace log = base::log;
 
@@ -43,7 +43,7 @@ std::string advice(const base::Error& error) {
     case EAFNOSUPPORT:
       return "this machine has no IPv6; listen on an IPv4 address";
     default: {
-      const std::string cure = cure_of_want(error.code);
+      const std::string cure = config::cure_of_want(error.code);
       return cure.empty() ? "the kernel refuses it" : cure;
     }
   }
@@ -175,4 +175,4 @@ std::optional<net::Descriptor> listen_admin(const base::Address& address) {
   return std::move(socket.value());
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "app/passed_sockets.h"
 #include "net/descriptor.h"
 #include "relay/route.h"
+#include "server/socket_activation.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Who listens, for the log.
 struct Listens {
@@ -36,4 +36,4 @@ bool begin_listening(const Listens& who, const std::vector<int>& sockets);
 // That of [admin]; nothing, and a line in the log, if it cannot be had. On the main thread.
 std::optional<net::Descriptor> listen_admin(const base::Address& address);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,12 +1,12 @@
-#include "app/certificates.h"
+#include "server/certificates.h"
 
 #include <algorithm>
 
-#include "app/wording.h"
 #include "base/private_file.h"
+#include "config/messages.h"
 #include "tunnel/address_kind.h"
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 using Remarks = std::vector<EndRemark>;
@@ -20,21 +20,21 @@ bool is_loopback(const base::HostPort& far) {
   return address.ok() ? is_loopback(address.value()) : far.host == "localhost";
 }
 
-EndRemark about(const TunnelConfig& tunnel, std::string what) {
+EndRemark about(const config::TunnelConfig& tunnel, std::string what) {
   return {"tunnel", tunnel.settings.name, tunnel.tls, std::move(what)};
 }
 
-EndRemark about(const FarConfig& far, std::string what) {
+EndRemark about(const config::FarConfig& far, std::string what) {
   return {"far", far.settings.route.name, far.tls, std::move(what)};
 }
 
 template <typename End>
-void load(const std::vector<End>& ends, std::vector<std::optional<tunnel::TlsContext>>& contexts,
+void load(const std::vector<End>& ends, std::vector<std::optional<tls::Context>>& contexts,
           Remarks& mistakes) {
   for (const End& end : ends) {
     contexts.emplace_back();
     if (!end.settings.tls) continue;
-    auto loaded = tunnel::TlsContext::load(*end.settings.tls);
+    auto loaded = tls::Context::load(*end.settings.tls);
     if (loaded.ok()) {
       contexts.back().emplace(std::move(loaded.value()));
       continue;
@@ -47,7 +47,7 @@ void load(const std::vector<End>& ends, std::vector<std::optional<tunnel::TlsCon
 
 template <typename End>
 void warn_of_certificates(const std::vector<End>& ends,
-                          const std::vector<std::optional<tunnel::TlsContext>>& contexts,
+                          const std::vector<std::optional<tls::Context>>& contexts,
                           Remarks& remarks) {
   for (std::size_t i = 0; i < ends.size(); ++i) {
     if (!contexts[i]) continue;
@@ -69,7 +69,7 @@ Remarks sorted(Remarks remarks) {
 constexpr std::size_t shortest_token = 32;
 
 template <typename End>
-void warn_of_token(const Config& config, const End& end, Remarks& remarks) {
+void warn_of_token(const config::Config& config, const End& end, Remarks& remarks) {
   const std::string& token = end.settings.token;
   if (token.empty()) return;
   const auto remark = [&](std::string what) {
@@ -94,7 +94,7 @@ constexpr const char* token_in_clear =
 
 }  // namespace
 
-base::Result<Certificates, Remarks> load_certificates(const Config& config) {
+base::Result<Certificates, Remarks> load_certificates(const config::Config& config) {
   Certificates certificates;
   Remarks mistakes;
   load(config.tunnels, certificates.tunnels, mistakes);
@@ -103,22 +103,22 @@ base::Result<Certificates, Remarks> load_certificates(const Config& config) {
   return certificates;
 }
 
-Remarks warnings_about_pairs(const Config& config, const Certificates& certificates) {
+Remarks warnings_about_pairs(const config::Config& config, const Certificates& certificates) {
   Remarks remarks;
   for (std::size_t i = 0; i < config.tunnels.size(); ++i) {
-    const TunnelConfig& tunnel = config.tunnels[i];
+    const config::TunnelConfig& tunnel = config.tunnels[i];
     warn_of_token(config, tunnel, remarks);
     if (std::none_of(config.routes.begin(), config.routes.end(), [i](const relay::Route& route) {
           return route.tunnel == static_cast<int>(i);
         })) {
       remarks.push_back(about(tunnel, "no route uses this tunnel; write tunnel = " +
-                                          in_quotes(tunnel.settings.name) + " in one"));
+                                          config::in_quotes(tunnel.settings.name) + " in one"));
     }
     if (tunnel.settings.tls || is_loopback(tunnel.settings.far)) continue;
     remarks.push_back(about(tunnel, in_clear));
     if (!tunnel.settings.token.empty()) remarks.push_back(about(tunnel, token_in_clear));
   }
-  for (const FarConfig& far : config.fars) {
+  for (const config::FarConfig& far : config.fars) {
     warn_of_token(config, far, remarks);
     if (is_loopback(far.settings.route.listen)) continue;
     const auto& tls = far.settings.tls;
@@ -135,4 +135,4 @@ Remarks warnings_about_pairs(const Config& config, const Certificates& certifica
   return sorted(std::move(remarks));
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

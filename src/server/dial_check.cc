@@ -1,16 +1,16 @@
-#include "app/dial_check.h"
+#include "server/dial_check.h"
 
 #include <cerrno>
 #include <string>
 #include <string_view>
 
-#include "app/wording.h"
 #include "base/log.h"
+#include "config/messages.h"
 #include "net/dial_source.h"
 #include "net/dialer.h"
 #include "relay/interception.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace log = base::log;
 
@@ -36,7 +36,7 @@ std::string cure(const base::Error& error) {
            "it "
            "has";
   }
-  const std::string want = cure_of_want(error.code);
+  const std::string want = config::cure_of_want(error.code);
   return want.empty() ? "a socket as it needs cannot be made" : want;
 }
 
@@ -75,4 +75,4 @@ bool can_dial(const tunnel::TunnelSettings& tunnel) {
   return false;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -4,7 +4,7 @@
 #include "relay/route.h"
 #include "tunnel/settings.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Whether this process may dial as the route says: with its mark, from its source. Tried on a
 // socket that goes nowhere, with the privileges that the sessions will have. False: an error line
@@ -14,4 +14,4 @@ bool can_dial(const relay::Route& route);
 // The same for the connections of a tunnel.
 bool can_dial(const tunnel::TunnelSettings& tunnel);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,4 +1,4 @@
-#include "app/last_words.h"
+#include "server/fatal_error.h"
 
 #include <array>
 #include <cstdio>
@@ -6,7 +6,7 @@
 #include <new>
 #include <unistd.h>
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 // Without memory: the log could not be written to.
@@ -36,6 +36,6 @@ namespace {
 
 }  // namespace
 
-void prepare_last_words() { std::set_terminate(end_with_a_line); }
+void report_fatal_errors() { std::set_terminate(end_with_a_line); }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,21 +1,20 @@
-#include "app/generation.h"
+#include "server/generation.h"
 
 #include <algorithm>
 #include <functional>
 #include <string>
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
-bool is_same(const std::optional<tunnel::TlsContext>& one,
-             const std::optional<tunnel::TlsContext>& two) {
+bool is_same(const std::optional<tls::Context>& one, const std::optional<tls::Context>& two) {
   if (!one || !two) return one.has_value() == two.has_value();
   return one->fingerprint() == two->fingerprint();
 }
 
 const std::string& name_of(const relay::Route& route) { return route.name; }
-const std::string& name_of(const TunnelConfig& tunnel) { return tunnel.settings.name; }
-const std::string& name_of(const FarConfig& far) { return far.settings.route.name; }
+const std::string& name_of(const config::TunnelConfig& tunnel) { return tunnel.settings.name; }
+const std::string& name_of(const config::FarConfig& far) { return far.settings.route.name; }
 
 template <typename Item>
 std::optional<std::size_t> find(const std::vector<Item>& items, const std::string& name) {
@@ -43,9 +42,9 @@ void compare(const std::vector<Item>& earlier, const std::vector<Item>& now, con
 }
 
 // The name of a route's tunnel says which one it is; its number may change with the others'.
-bool is_same_route(const Config& earlier, relay::Route before, const Config& now,
+bool is_same_route(const config::Config& earlier, relay::Route before, const config::Config& now,
                    const relay::Route& route) {
-  const auto name = [](const Config& config, int tunnel) {
+  const auto name = [](const config::Config& config, int tunnel) {
     return tunnel < 0 ? std::string()
                       : config.tunnels[static_cast<std::size_t>(tunnel)].settings.name;
   };
@@ -64,7 +63,7 @@ bool owns(const Generation& generation, const relay::Route& route) {
     return true;
   }
   return std::any_of(generation.config.fars.begin(), generation.config.fars.end(),
-                     [&](const FarConfig& far) { return &far.settings.route == &route; });
+                     [&](const config::FarConfig& far) { return &far.settings.route == &route; });
 }
 
 bool is_in_use(const Generation& generation, const std::vector<const relay::Route*>& routes) {
@@ -72,7 +71,7 @@ bool is_in_use(const Generation& generation, const std::vector<const relay::Rout
                      [&](const relay::Route* route) { return owns(generation, *route); });
 }
 
-bool uses_tunnel(const Config& config, std::size_t tunnel) {
+bool uses_tunnel(const config::Config& config, std::size_t tunnel) {
   return std::any_of(
       config.routes.begin(), config.routes.end(),
       [tunnel](const relay::Route& route) { return route.tunnel == static_cast<int>(tunnel); });
@@ -114,4 +113,4 @@ Difference difference(const Generation& earlier, const Generation& now) {
   return result;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

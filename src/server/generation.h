@@ -1,5 +1,12 @@
 // A configuration as it was read once, with the certificates that it names. finhold runs with the
 // newest; sessions, and ends of pairs that have not changed, keep the one that they began with.
+//
+// A configuration is never changed: sessions keep the relay::Route that they began with, so the
+// generation of it must outlive them. Nothing is counted for that on the data path: after a reload
+// generations_in_use.h looks once a second which routes the sessions have. A listener stays in its
+// epoll, and only the route behind it is another one. Rules are not reloaded with --apply-rules:
+// the process that keeps them would have to take them from one that reads what strangers send.
+// (2026-11-22; tests/integration/operation/test_reload.py.)
 #pragma once
 
 #include <cstddef>
@@ -7,14 +14,14 @@
 #include <optional>
 #include <vector>
 
-#include "app/certificates.h"
-#include "app/config.h"
+#include "config/config.h"
+#include "server/certificates.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Immutable: any thread.
 struct Generation {
-  Config config;
+  config::Config config;
   Certificates certificates;  // of the config
 };
 
@@ -29,7 +36,7 @@ bool owns(const Generation& generation, const relay::Route& route);
 bool is_in_use(const Generation& generation, const std::vector<const relay::Route*>& routes);
 
 // Whether some route uses that one of its tunnels.
-bool uses_tunnel(const Config& config, std::size_t tunnel);
+bool uses_tunnel(const config::Config& config, std::size_t tunnel);
 
 // The tunnel, or the far end, of an earlier generation that is the same in all that it says and in
 // its certificates: nothing of it need be begun anew.
@@ -48,4 +55,4 @@ struct Difference {
 };
 Difference difference(const Generation& earlier, const Generation& now);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

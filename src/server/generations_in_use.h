@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "admin/worker_report.h"
-#include "app/generation.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/resolver.h"
@@ -16,20 +15,21 @@
 #include "relay/leg.h"
 #include "relay/route.h"
 #include "relay/session.h"
+#include "server/generation.h"
 #include "tunnel/connection_table.h"
 #include "tunnel/near.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // On the worker's thread. Outlives the sessions, and is outlived by the connections' table.
-class Eras {
+class GenerationsInUse {
  public:
   // Everything referred to outlives it.
-  Eras(tunnel::ConnectionTable& connections, net::Loop& loop, net::Poller& poller,
-       net::Timers& timers)
+  GenerationsInUse(tunnel::ConnectionTable& connections, net::Loop& loop, net::Poller& poller,
+                   net::Timers& timers)
       : connections_(connections), loop_(loop), poller_(poller), timers_(timers), resolver_(loop) {}
-  Eras(const Eras&) = delete;
-  Eras& operator=(const Eras&) = delete;
+  GenerationsInUse(const GenerationsInUse&) = delete;
+  GenerationsInUse& operator=(const GenerationsInUse&) = delete;
 
   // New sessions are of that generation. A tunnel that is not the same any more gets a near end of
   // its own, and the former one is drained.
@@ -55,7 +55,7 @@ class Eras {
     GenerationRef generation;
     tunnel::Near near;
   };
-  struct Era {
+  struct InUse {
     GenerationRef generation;
     std::vector<NearEnd*> nears;  // as Config::tunnels; nullptr: no route uses it
   };
@@ -69,7 +69,7 @@ class Eras {
   net::Timers& timers_;
   net::Resolver resolver_;
   std::vector<std::unique_ptr<NearEnd>> nears_;
-  std::vector<Era> eras_;  // the newest is the last; never empty after the first begin()
+  std::vector<InUse> in_use_;  // the newest is the last; never empty after the first begin()
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,10 +1,10 @@
-#include "app/listen_plan.h"
+#include "server/listen_plan.h"
 
 #include <algorithm>
 
-#include "app/listen_overlap.h"
+#include "config/listen_overlap.h"
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 ListenPlace place_of(const relay::Route& route) {
@@ -25,10 +25,10 @@ bool is_same_address(const ListenPlace& one, const ListenPlace& two) {
 
 }  // namespace
 
-std::vector<ListenPlace> listen_places(const Config& config) {
+std::vector<ListenPlace> listen_places(const config::Config& config) {
   std::vector<ListenPlace> places;
   for (const relay::Route& route : config.routes) places.push_back(place_of(route));
-  for (const FarConfig& far : config.fars) places.push_back(place_of(far.settings.route));
+  for (const config::FarConfig& far : config.fars) places.push_back(place_of(far.settings.route));
   return places;
 }
 
@@ -52,13 +52,13 @@ std::vector<ListenStep> plan_listening(const std::vector<ListenPlace>& now,
     if (steps[i].from) continue;
     steps[i].beside_ours = std::any_of(now.begin(), now.end(), [&](const ListenPlace& ours) {
       // Of port 0 the sockets know what it has become.
-      return listeners_overlap(ours.address, next[i].address) ||
+      return config::listeners_overlap(ours.address, next[i].address) ||
              std::any_of(ours.bound.begin(), ours.bound.end(), [&](const base::Address& bound) {
-               return listeners_overlap(bound, next[i].address);
+               return config::listeners_overlap(bound, next[i].address);
              });
     });
   }
   return steps;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

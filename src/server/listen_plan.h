@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "app/config.h"
 #include "base/address.h"
+#include "config/config.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Where a route or far end listens, as the configuration says it.
 struct ListenPlace {
@@ -22,7 +22,7 @@ struct ListenPlace {
 };
 
 // Of all that listens: routes, then far ends.
-std::vector<ListenPlace> listen_places(const Config& config);
+std::vector<ListenPlace> listen_places(const config::Config& config);
 
 struct ListenStep {
   std::optional<std::size_t> from;  // whose sockets it takes over, of those that listen now
@@ -38,4 +38,4 @@ struct ListenStep {
 std::vector<ListenStep> plan_listening(const std::vector<ListenPlace>& now,
                                        const std::vector<ListenPlace>& next);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

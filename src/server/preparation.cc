@@ -1,4 +1,4 @@
-#include "app/preparation.h"
+#include "server/preparation.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -8,16 +8,17 @@
 #include <utility>
 
 #include "admin/http_server.h"
-#include "app/catch_mistakes.h"
-#include "app/dial_check.h"
-#include "app/listening.h"
-#include "app/nft_rules.h"
-#include "app/passed_sockets.h"
 #include "base/log.h"
+#include "config/catch_checks.h"
+#include "config/interception_needs.h"
 #include "net/socket.h"
 #include "net/socket_owner.h"
+#include "rules/nft_rules.h"
+#include "server/bind_sockets.h"
+#include "server/dial_check.h"
+#include "server/socket_activation.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace log = base::log;
 
@@ -57,14 +58,14 @@ void try_socket_owner(const base::Address& listening) {
 }
 
 // All that listens: routes, then far ends.
-std::vector<Listens> listeners_of(const Config& config) {
+std::vector<Listens> listeners_of(const config::Config& config) {
   std::vector<Listens> all;
   for (const relay::Route& route : config.routes) {
     all.push_back({.route = route});
     if (route.tunnel < 0) continue;
     all.back().tunnel = config.tunnels[static_cast<std::size_t>(route.tunnel)].settings.name;
   }
-  for (const FarConfig& far : config.fars) {
+  for (const config::FarConfig& far : config.fars) {
     all.push_back({.route = far.settings.route, .is_far = true});
   }
   return all;
@@ -102,7 +103,7 @@ bool begin(const Listens& who, std::size_t place, const Listening& listening) {
   return begin_listening(who, sockets);
 }
 
-Listening nothing_yet(const Config& config, std::uint32_t workers) {
+Listening nothing_yet(const config::Config& config, std::uint32_t workers) {
   Listening listening{listen_places(config), std::vector<std::vector<Sockets>>(workers)};
   for (auto& worker : listening.sockets) worker.resize(listening.places.size());
   return listening;
@@ -115,11 +116,11 @@ bool tell(const std::string& what, const std::optional<base::Mistake>& mistake) 
   return mistake.has_value();
 }
 
-bool passes_its_own_rules(const Config& config) {
+bool passes_its_own_rules(const config::Config& config) {
   for (const relay::Route& route : config.routes) {
     // With config.user this has been checked when the file was read.
-    if (route.intercept != relay::Intercept::redirect || !wants_rules(route) || config.user ||
-        lets_finhold_pass(route, geteuid())) {
+    if (route.intercept != relay::Intercept::redirect || !config::wants_rules(route) ||
+        config.user || config::lets_finhold_pass(route, geteuid())) {
       continue;
     }
     log::Line(
@@ -133,13 +134,13 @@ bool passes_its_own_rules(const Config& config) {
   return true;
 }
 
-void warn_about_pairs(const Config& config, const Certificates& certificates) {
+void warn_about_pairs(const config::Config& config, const Certificates& certificates) {
   for (const EndRemark& warning : warnings_about_pairs(config, certificates)) {
     log::Line(warning.what).add(warning.end, warning.name).write(log::Level::warning);
   }
 }
 
-std::optional<Certificates> certificates_of(const Config& config) {
+std::optional<Certificates> certificates_of(const config::Config& config) {
   auto certificates = load_certificates(config);
   if (!certificates.ok()) {
     for (const EndRemark& mistake : certificates.error()) {
@@ -154,24 +155,25 @@ std::optional<Certificates> certificates_of(const Config& config) {
   return std::move(certificates.value());
 }
 
-bool can_dial_all(const Config& config) {
+bool can_dial_all(const config::Config& config) {
   for (const relay::Route& route : config.routes) {
     if (route.tunnel < 0 && !can_dial(route)) return false;
   }
-  for (const TunnelConfig& tunnel : config.tunnels) {
+  for (const config::TunnelConfig& tunnel : config.tunnels) {
     if (!can_dial(tunnel.settings)) return false;
   }
-  for (const FarConfig& far : config.fars) {
+  for (const config::FarConfig& far : config.fars) {
     if (!can_dial(far.settings.route)) return false;
   }
   return true;
 }
 
-std::uint32_t workers_of(const Config& config) {
+std::uint32_t workers_of(const config::Config& config) {
   return config.limits.workers == 0 ? usable_cpus() : config.limits.workers;
 }
 
-void limit_by_descriptors(const Config& config, std::uint32_t workers, relay::SessionQuota& quota) {
+void limit_by_descriptors(const config::Config& config, std::uint32_t workers,
+                          relay::SessionQuota& quota) {
   const std::uint32_t wanted = config.limits.sessions;
   const std::uint32_t told = quota.most();
   const auto set = [&](std::uint32_t sessions, std::uint32_t near_ends) {
@@ -185,9 +187,10 @@ void limit_by_descriptors(const Config& config, std::uint32_t workers, relay::Se
   const rlim_t descriptors =
       setrlimit(RLIMIT_NOFILE, &raised) == 0 ? limit.rlim_max : limit.rlim_cur;
   rlim_t of_worker = descriptors_per_worker + config.routes.size();
-  for (const TunnelConfig& tunnel : config.tunnels) of_worker += tunnel.settings.connections;
+  for (const config::TunnelConfig& tunnel : config.tunnels)
+    of_worker += tunnel.settings.connections;
   rlim_t near_ends = 0;
-  for (const FarConfig& far : config.fars) near_ends += far.settings.connections;
+  for (const config::FarConfig& far : config.fars) near_ends += far.settings.connections;
   of_worker += config.fars.size();
   const rlim_t besides = descriptors_of_process + (config.admin.listen ? descriptors_of_admin : 0) +
                          workers * of_worker;
@@ -213,7 +216,7 @@ void limit_by_descriptors(const Config& config, std::uint32_t workers, relay::Se
       .write(log::Level::info);
 }
 
-std::optional<Listening> listen_first(const Config& config, std::uint32_t workers) {
+std::optional<Listening> listen_first(const config::Config& config, std::uint32_t workers) {
   const std::vector<Listens> listeners = listeners_of(config);
   std::vector<std::string> names;
   names.reserve(listeners.size());
@@ -244,8 +247,8 @@ std::optional<Listening> listen_first(const Config& config, std::uint32_t worker
   return listening;
 }
 
-std::optional<Listening> listen_next(const std::vector<ListenPlace>& now, const Config& next,
-                                     std::uint32_t workers) {
+std::optional<Listening> listen_next(const std::vector<ListenPlace>& now,
+                                     const config::Config& next, std::uint32_t workers) {
   std::vector<Listens> listeners = listeners_of(next);
   Listening listening = nothing_yet(next, workers);
   const std::vector<ListenStep> steps = plan_listening(now, listening.places);
@@ -278,4 +281,4 @@ std::optional<Listening> listen_next(const std::vector<ListenPlace>& now, const 
   return listening;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

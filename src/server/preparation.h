@@ -7,36 +7,37 @@
 #include <string>
 #include <vector>
 
-#include "app/certificates.h"
-#include "app/config.h"
-#include "app/doors.h"
-#include "app/listen_plan.h"
 #include "base/result.h"
+#include "config/config.h"
+#include "server/certificates.h"
+#include "server/listen_plan.h"
+#include "server/worker_listeners.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Writes a line if there is a mistake, and says whether there is.
 bool tell(const std::string& what, const std::optional<base::Mistake>& mistake);
 
 // False: connections that finhold opens would lead back to it, whoever loads the rules.
-bool passes_its_own_rules(const Config& config);
+bool passes_its_own_rules(const config::Config& config);
 
 // A line for each of warnings_about_pairs().
-void warn_about_pairs(const Config& config, const Certificates& certificates);
+void warn_about_pairs(const config::Config& config, const Certificates& certificates);
 
 // Of the start; with warnings.
-std::optional<Certificates> certificates_of(const Config& config);
+std::optional<Certificates> certificates_of(const config::Config& config);
 
 // Whether all that sessions need can be dialed with the privileges that are left.
-bool can_dial_all(const Config& config);
+bool can_dial_all(const config::Config& config);
 
 // How many workers it asks for.
-std::uint32_t workers_of(const Config& config);
+std::uint32_t workers_of(const config::Config& config);
 
 // Sets how many sessions and near ends there are descriptors for, after asking for all that this
 // process may have: at most limits.sessions, and fewer with a line in the log, unless as many as
 // before. Accepting pauses there, before the dials of accepted clients would find none.
-void limit_by_descriptors(const Config& config, std::uint32_t workers, relay::SessionQuota& quota);
+void limit_by_descriptors(const config::Config& config, std::uint32_t workers,
+                          relay::SessionQuota& quota);
 
 struct Listening {
   std::vector<ListenPlace> places;
@@ -44,10 +45,10 @@ struct Listening {
 };
 
 // All sockets of the config: those that systemd has passed, and new ones.
-std::optional<Listening> listen_first(const Config& config, std::uint32_t workers);
+std::optional<Listening> listen_first(const config::Config& config, std::uint32_t workers);
 
 // The same for another config, while those of `now` listen.
-std::optional<Listening> listen_next(const std::vector<ListenPlace>& now, const Config& next,
-                                     std::uint32_t workers);
+std::optional<Listening> listen_next(const std::vector<ListenPlace>& now,
+                                     const config::Config& next, std::uint32_t workers);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

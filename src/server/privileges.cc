@@ -1,4 +1,4 @@
-#include "app/privileges.h"
+#include "server/privileges.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <vector>
 
-#include "app/wording.h"
+#include "config/messages.h"
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 using base::Mistake;
@@ -38,7 +38,7 @@ bool is_permitted(cap_value_t capability) {
 Mistake failed(const std::string& what) { return {what + ": " + base::errno_text(errno)}; }
 
 // What each session needs, of what there is.
-Capabilities needed_by(const Config& config) {
+Capabilities needed_by(const config::Config& config) {
   bool raw = false;
   bool low_ports = false;
   for (const relay::Route& route : config.routes) {
@@ -47,8 +47,8 @@ Capabilities needed_by(const Config& config) {
     raw = raw || as_client || route.own_mark() != 0;
     low_ports = low_ports || as_client;
   }
-  for (const FarConfig& far : config.fars) raw = raw || far.settings.route.own_mark() != 0;
-  for (const TunnelConfig& tunnel : config.tunnels) raw = raw || tunnel.settings.mark != 0;
+  for (const config::FarConfig& far : config.fars) raw = raw || far.settings.route.own_mark() != 0;
+  for (const config::TunnelConfig& tunnel : config.tunnels) raw = raw || tunnel.settings.mark != 0;
   Capabilities needed;
   // CAP_NET_ADMIN may do the same, and much more.
   if (raw && is_permitted(CAP_NET_RAW)) {
@@ -73,7 +73,7 @@ void shrink_bounding_set(const Capabilities& kept) {
 }
 
 // Those of the user database, and the user's own.
-std::vector<gid_t> groups_of(const User& user) {
+std::vector<gid_t> groups_of(const config::User& user) {
   std::vector<gid_t> groups(64);
   int count = static_cast<int>(groups.size());
   while (getgrouplist(user.name.c_str(), user.gid, groups.data(), &count) < 0) {
@@ -85,7 +85,7 @@ std::vector<gid_t> groups_of(const User& user) {
 }
 
 // Whether this process is that user, and has no group that the user has not. Fewer do no harm.
-bool is_already(const User& user, const std::vector<gid_t>& allowed) {
+bool is_already(const config::User& user, const std::vector<gid_t>& allowed) {
   uid_t real = 0;
   uid_t effective = 0;
   uid_t saved = 0;
@@ -108,23 +108,25 @@ bool is_already(const User& user, const std::vector<gid_t>& allowed) {
 }
 
 // Keeps what is permitted; nothing of it is effective afterwards.
-std::optional<Mistake> become(const User& user) {
+std::optional<Mistake> become(const config::User& user) {
   const std::vector<gid_t> groups = groups_of(user);
   if (is_already(user, groups)) return std::nullopt;
   if (!is_permitted(CAP_SETUID) || !is_permitted(CAP_SETGID)) {
     return Mistake{
-        "user = " + in_quotes(user.name) +
+        "user = " + config::in_quotes(user.name) +
         ": to become that user needs CAP_SETUID and CAP_SETGID; start finhold as root, or as that "
         "user, with no group that is not the user's"};
   }
   if (cap_setgroups(user.gid, groups.size(), groups.data()) != 0) {
-    return failed("cannot take the groups of user " + in_quotes(user.name));
+    return failed("cannot take the groups of user " + config::in_quotes(user.name));
   }
-  if (cap_setuid(user.uid) != 0) return failed("cannot become user " + in_quotes(user.name));
+  if (cap_setuid(user.uid) != 0)
+    return failed("cannot become user " + config::in_quotes(user.name));
   return std::nullopt;
 }
 
-std::optional<Mistake> keep_only(const Config& config, const Capabilities& kept, bool inherited) {
+std::optional<Mistake> keep_only(const config::Config& config, const Capabilities& kept,
+                                 bool inherited) {
   shrink_bounding_set(kept);
   if (config.user) {
     if (auto mistake = become(*config.user)) return mistake;
@@ -161,7 +163,7 @@ bool looks_for_leaks() {
 
 }  // namespace
 
-void hide_memory(const Config& config) {
+void hide_memory(const config::Config& config) {
   const bool dumpable = config.dumpable || looks_for_leaks();
   prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0);
 }
@@ -170,12 +172,12 @@ bool may_change_network() {
   return has(CapabilitySet(cap_get_proc()), CAP_NET_ADMIN, CAP_EFFECTIVE);
 }
 
-std::optional<Mistake> drop_privileges(const Config& config) {
+std::optional<Mistake> drop_privileges(const config::Config& config) {
   return keep_only(config, needed_by(config), false);
 }
 
-std::optional<Mistake> keep_net_admin_only(const Config& config) {
+std::optional<Mistake> keep_net_admin_only(const config::Config& config) {
   return keep_only(config, {CAP_NET_ADMIN}, true);
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

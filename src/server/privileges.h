@@ -7,10 +7,10 @@
 
 #include <optional>
 
-#include "app/config.h"
 #include "base/result.h"
+#include "config/config.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Whether this process may change rules and routing (CAP_NET_ADMIN).
 bool may_change_network();
@@ -18,14 +18,14 @@ bool may_change_network();
 // From now on no other process of the same user can read this one's memory, which holds keys and
 // tokens, or its environment, and there are no core dumps of it; unless the config wants that.
 // drop_privileges() does it again.
-void hide_memory(const Config& config);
+void hide_memory(const config::Config& config);
 
 // Becomes config.user, if there is one, and keeps of its capabilities only what the routes of the
 // config need for each session; nothing that is run later can have more. Capabilities that are
 // needed and missing are told of by those who need them. The mistake says what could not be done.
-std::optional<base::Mistake> drop_privileges(const Config& config);
+std::optional<base::Mistake> drop_privileges(const config::Config& config);
 
 // Becomes config.user, and keeps CAP_NET_ADMIN only, for itself and for what it runs.
-std::optional<base::Mistake> keep_net_admin_only(const Config& config);
+std::optional<base::Mistake> keep_net_admin_only(const config::Config& config);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,16 +1,16 @@
-#include "app/reload.h"
+#include "server/reload.h"
 
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 
-#include "app/config_file.h"
-#include "app/lasting_settings.h"
-#include "app/nft_rules.h"
 #include "base/log.h"
+#include "config/file.h"
+#include "config/interception_needs.h"
+#include "rules/nft_rules.h"
+#include "server/unreloadable_settings.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace log = base::log;
 
@@ -20,30 +20,26 @@ void refuse(const std::string& why) {
   log::Line("cannot reload").add("error", why).write(log::Level::error);
 }
 
-// The file, and the flags that win over it, read as at the start.
-std::optional<Command> read_again(const CommandWords& words) {
-  std::ostringstream out;
-  std::ostringstream err;
-  Command command = parse_command_line(words.count, words.words, out, err);
-  if (command.kind != Command::Kind::run) {
-    std::istringstream lines(err.str());
-    for (std::string line; std::getline(lines, line);) refuse(line);
-    return std::nullopt;
-  }
-  if (command.config_path.empty()) {
+std::optional<NextConfig> read_again(const ReadConfig& read_config) {
+  NextConfig next = read_config();
+  for (const std::string& mistake : next.mistakes) refuse(mistake);
+  if (!next.config) return std::nullopt;
+  if (next.path.empty()) {
     refuse("finhold was started without a file; start it with --config FILE");
     return std::nullopt;
   }
-  return command;
+  return next;
 }
 
 // Those that the kernel should have.
-std::string rules_of(const Config& config) {
-  return any_wants_rules(config) ? as_script(programs_that_load(config), "") : "";
+std::string rules_of(const config::Config& config) {
+  return config::any_wants_rules(config) ? rules::as_script(rules::programs_that_load(config), "")
+                                         : "";
 }
 
 // As "finhold check" tells them.
-std::optional<Certificates> read_certificates(const Config& config, const std::string& path) {
+std::optional<Certificates> read_certificates(const config::Config& config,
+                                              const std::string& path) {
   auto certificates = load_certificates(config);
   if (certificates.ok()) return std::move(certificates.value());
   for (const EndRemark& mistake : certificates.error()) {
@@ -56,12 +52,12 @@ std::optional<Certificates> read_certificates(const Config& config, const std::s
 }  // namespace
 
 std::optional<Reload> prepare_reload(const Running& running) {
-  auto command = read_again(running.words);
-  if (!command) return std::nullopt;
+  auto read = read_again(running.read_config);
+  if (!read) return std::nullopt;
   auto next = std::make_shared<Generation>();
-  next->config = std::move(command->config);
-  const std::string& path = command->config_path;
-  const auto kept = keep_lasting_settings(running.generation.config, next->config);
+  next->config = *std::move(read->config);
+  const std::string& path = read->path;
+  const auto kept = keep_restart_settings(running.generation.config, next->config);
   if (!passes_its_own_rules(next->config)) return std::nullopt;
   auto certificates = read_certificates(next->config, path);
   if (!certificates || !can_dial_all(next->config)) return std::nullopt;
@@ -82,7 +78,7 @@ std::optional<Reload> prepare_reload(const Running& running) {
         .write(log::Level::warning);
   }
   if (other_rules) {
-    const char* how = any_wants_rules(next->config) ? " | sh" : " --remove | sh";
+    const char* how = config::any_wants_rules(next->config) ? " | sh" : " --remove | sh";
     log::Line("the rules of this configuration are others; load them")
         .add("command", "finhold rules --config " + path + how)
         .write(log::Level::warning);
@@ -90,4 +86,4 @@ std::optional<Reload> prepare_reload(const Running& running) {
   return Reload{std::move(next), *std::move(listening)};
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

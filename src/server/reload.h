@@ -2,18 +2,28 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
-#include "app/cli.h"
-#include "app/generation.h"
-#include "app/preparation.h"
+#include "config/config.h"
+#include "server/generation.h"
+#include "server/preparation.h"
 
-namespace finhold::app {
+namespace finhold::server {
+
+// The configuration, read again as at the start: its file, and the flags that win over that.
+struct NextConfig {
+  std::optional<config::Config> config;
+  std::string path;                   // of the file; empty: finhold was started without one
+  std::vector<std::string> mistakes;  // of the file or the flags: why there is no config
+};
+using ReadConfig = std::function<NextConfig()>;
 
 // What runs.
 struct Running {
-  CommandWords words;  // that it was started with
+  const ReadConfig& read_config;
   const Generation& generation;
   const std::vector<ListenPlace>& places;
   std::uint32_t workers = 1;
@@ -30,4 +40,4 @@ struct Reload {
 // thread.
 std::optional<Reload> prepare_reload(const Running& running);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,4 +1,4 @@
-#include "app/door.h"
+#include "server/route_listener.h"
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 #include "net/socket.h"
 #include "relay/keepalive_options.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace log = base::log;
 
@@ -15,28 +15,29 @@ void lend_keepalive(int socket, const relay::Route& route) {
       net::set_leg_options(socket, relay::keepalive_options(route, base::Side::client)));
 }
 
-Door::Door(const Shared& shared, const relay::Route& route, net::Descriptor socket, bool kept)
+RouteListener::RouteListener(const Shared& shared, const relay::Route& route,
+                             net::Descriptor socket, bool kept)
     : shared_(shared),
       route_(&route),
       kept_(kept),
       quota_(&shared.quota.of_route(route.name)),
       listener_(shared.poller, shared.timers, shared.loop, std::move(socket), *this) {}
 
-Door::~Door() {
+RouteListener::~RouteListener() {
   if (paused_in_ != nullptr) static_cast<void>(paused_in_->last_to_recover());
 }
 
-void Door::lead_to(const relay::Route& route) {
+void RouteListener::lead_to(const relay::Route& route) {
   lend_keepalive(listener_.fd(), route);
   route_ = &route;
   quota_ = &shared_.quota.of_route(route.name);
 }
 
-void Door::on_accepted(net::Descriptor fd, const base::Address& client) {
+void RouteListener::on_accepted(net::Descriptor fd, const base::Address& client) {
   shared_.table.open(*route_, std::move(fd), client);
 }
 
-void Door::on_paused(const base::Error& error) {
+void RouteListener::on_paused(const base::Error& error) {
   const bool by_route = error.code == 0 && !quota_->room(route_->sessions);
   paused_in_ = by_route ? &quota_->pauses() : &shared_.quota.pauses();
   if (!paused_in_->first_to_pause()) return;
@@ -52,9 +53,9 @@ void Door::on_paused(const base::Error& error) {
   line.write(log::Level::warning);
 }
 
-void Door::on_recovered() {
+void RouteListener::on_recovered() {
   if (!std::exchange(paused_in_, nullptr)->last_to_recover()) return;
   log::Line("accepting goes on").add("route", route_->name).write(log::Level::info);
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

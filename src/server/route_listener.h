@@ -10,16 +10,16 @@
 #include "relay/route.h"
 #include "relay/session_table.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // A listening socket that was another route's gives the connections that it accepts the keepalive
 // times of this one, whose values the configuration has checked.
 void lend_keepalive(int socket, const relay::Route& route);
 
 // On the worker's thread.
-class Door final : private net::Listener::Owner {
+class RouteListener final : private net::Listener::Owner {
  public:
-  // What doors of a worker share. Outlives them.
+  // What those of a worker share. Outlives them.
   struct Shared {
     relay::SessionTable& table;
     relay::SessionQuota& quota;
@@ -29,11 +29,11 @@ class Door final : private net::Listener::Owner {
   };
 
   // `kept`: by systemd: what waits to be accepted when finhold ends is left to the next one. The
-  // route outlives the door, or lead_to() is called before.
-  Door(const Shared& shared, const relay::Route& route, net::Descriptor socket, bool kept);
-  Door(const Door&) = delete;
-  Door& operator=(const Door&) = delete;
-  ~Door();
+  // route outlives it, or lead_to() is called before.
+  RouteListener(const Shared& shared, const relay::Route& route, net::Descriptor socket, bool kept);
+  RouteListener(const RouteListener&) = delete;
+  RouteListener& operator=(const RouteListener&) = delete;
+  ~RouteListener();
 
   // code 0: it is open.
   base::Error open() { return listener_.start(); }
@@ -58,4 +58,4 @@ class Door final : private net::Listener::Owner {
   net::Listener listener_;
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::server

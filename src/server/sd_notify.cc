@@ -1,4 +1,4 @@
-#include "app/notify.h"
+#include "server/sd_notify.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -6,7 +6,7 @@
 #include <string>
 #include <systemd/sd-daemon.h>
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 constexpr net::Instant status_every_ms = 5000;
@@ -85,4 +85,4 @@ void Notify::wait() {
   arm(loop_.now() + std::max<net::Instant>(every, 1));
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

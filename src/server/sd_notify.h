@@ -6,13 +6,13 @@
 #include <memory>
 #include <vector>
 
-#include "app/worker.h"
 #include "base/duration.h"
 #include "net/loop.h"
 #include "net/timers.h"
 #include "relay/session_table.h"
+#include "server/worker.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // On the main thread. All that is referred to outlives this.
 class Notify final : private net::Timer {
@@ -47,4 +47,4 @@ class Notify final : private net::Timer {
   bool stopping_ = false;
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::server

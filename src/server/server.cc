@@ -1,4 +1,4 @@
-#include "app/server.h"
+#include "server/server.h"
 
 #include <algorithm>
 #include <atomic>
@@ -17,24 +17,24 @@
 #include <vector>
 
 #include "admin/service.h"
-#include "app/admin_facts.h"
-#include "app/generation.h"
-#include "app/listening.h"
-#include "app/notify.h"
-#include "app/preparation.h"
-#include "app/privileges.h"
-#include "app/reload.h"
-#include "app/rules_keeper.h"
-#include "app/wording.h"
-#include "app/worker.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "config/messages.h"
 #include "net/look_up_threads.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/signals.h"
+#include "rules/keeper.h"
+#include "server/admin_facts.h"
+#include "server/bind_sockets.h"
+#include "server/generation.h"
+#include "server/preparation.h"
+#include "server/privileges.h"
+#include "server/reload.h"
+#include "server/sd_notify.h"
+#include "server/worker.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace log = base::log;
 
@@ -42,7 +42,7 @@ namespace {
 
 constexpr std::initializer_list<int> our_signals = {SIGTERM, SIGINT, SIGHUP};
 
-bool intercepts(const Config& config) {
+bool intercepts(const config::Config& config) {
   return std::any_of(config.routes.begin(), config.routes.end(), [](const relay::Route& route) {
     return route.intercept != relay::Intercept::none;
   });
@@ -55,12 +55,12 @@ class Server final : private net::Wake::Listener,
                      private net::Timer {
  public:
   Server(GenerationRef generation, Listening listening, std::optional<net::Descriptor> admin,
-         CommandWords words, std::optional<RulesKeeper>& rules, net::Loop& loop,
+         ReadConfig read_config, std::optional<rules::RulesKeeper>& rules, net::Loop& loop,
          net::Timers& timers)
       : net::Timer(timers),
         generation_(std::move(generation)),
         places_(std::move(listening.places)),
-        words_(words),
+        read_config_(std::move(read_config)),
         rules_(rules),
         loop_(loop),
         quota_(generation_->config.limits.sessions, intercepts(generation_->config)),
@@ -103,7 +103,7 @@ class Server final : private net::Wake::Listener,
     }
   }
 
-  // From here on nobody catches what is thrown for want of memory: app/last_words.h tells it.
+  // From here on nobody catches what is thrown for want of memory: server/fatal_error.h tells it.
   void run() noexcept {
     log::Line("ready").add("workers", workers_.size()).write(log::Level::info);
     notify_.ready();
@@ -144,13 +144,13 @@ class Server final : private net::Wake::Listener,
       tell("cannot stop catching connections", rules_->stop_catching());
     }
     for (const auto& worker : workers_) worker->drain();
-    arm(loop_.now() + static_cast<net::Instant>(drain().count()));
+    arm(loop_.now() + net::instant(drain()));
   }
 
   void reload() {
     reload_wanted_ = false;
     notify_.reloading();
-    auto reload = prepare_reload({words_, *generation_, places_,
+    auto reload = prepare_reload({read_config_, *generation_, places_,
                                   static_cast<std::uint32_t>(workers_.size()), rules_.has_value()});
     reload_failed_ = !reload || !reserve(reload->listening);
     if (reload_failed_) {
@@ -159,7 +159,7 @@ class Server final : private net::Wake::Listener,
       notify_.reloaded();
       return;
     }
-    const Config& config = reload->generation->config;
+    const config::Config& config = reload->generation->config;
     change_ = difference(*generation_, *reload->generation);
     log::set_level(config.log.level);
     limit_by_descriptors(config, static_cast<std::uint32_t>(workers_.size()), quota_);
@@ -178,7 +178,7 @@ class Server final : private net::Wake::Listener,
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       const base::Error error = workers_[i]->reserve(listening.sockets[i]);
       if (error.code == 0) continue;
-      log::Line("cannot reload: " + cure_of_want(error.code))
+      log::Line("cannot reload: " + config::cure_of_want(error.code))
           .add("error", error.text())
           .write(log::Level::error);
       return false;
@@ -237,12 +237,12 @@ class Server final : private net::Wake::Listener,
   }
 
   void on_ready(std::uint32_t events) override {
-    for (const RulesKeeper::Notice& notice : rules_->notices()) note(notice);
+    for (const rules::RulesKeeper::Notice& notice : rules_->notices()) note(notice);
     if ((events & EPOLLRDHUP) != 0) lose_rules();
   }
 
-  void note(const RulesKeeper::Notice& notice) {
-    rules_missing_ = notice.what == RulesKeeper::Notice::What::removed;
+  void note(const rules::RulesKeeper::Notice& notice) {
+    rules_missing_ = notice.what == rules::RulesKeeper::Notice::What::removed;
     if (!rules_missing_) {
       ++rules_restored_;
       log::info("the policy routing of --apply-rules is there again");
@@ -288,11 +288,11 @@ class Server final : private net::Wake::Listener,
 
   GenerationRef generation_;         // that workers have, or are about to have
   std::vector<ListenPlace> places_;  // of the generation
-  const CommandWords words_;
+  const ReadConfig read_config_;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   std::chrono::system_clock::time_point configured_ = started_;
   bool reload_failed_ = false;
-  std::optional<RulesKeeper>& rules_;
+  std::optional<rules::RulesKeeper>& rules_;
   net::Loop& loop_;
   relay::SessionQuota quota_;
   net::Wake wake_;
@@ -314,7 +314,7 @@ class Server final : private net::Wake::Listener,
 
 void tell_no_start(const std::exception& failure) {
   const auto* refused = dynamic_cast<const std::system_error*>(&failure);
-  const std::string cure = refused != nullptr ? cure_of_want(refused->code().value()) : "";
+  const std::string cure = refused != nullptr ? config::cure_of_want(refused->code().value()) : "";
   log::Line("cannot start" + (cure.empty() ? cure : ": " + cure))
       .add("error", failure.what())
       .write(log::Level::error);
@@ -322,7 +322,7 @@ void tell_no_start(const std::exception& failure) {
 
 }  // namespace
 
-int serve(const Config& config, bool apply_rules, CommandWords words) {
+int serve(const config::Config& config, bool apply_rules, ReadConfig read_config) {
   static_cast<void>(std::signal(
       SIGPIPE, SIG_IGN));  // a closed standard error; sockets are written with MSG_NOSIGNAL
   // Others have a use for them; here they mean nothing, and would be the end.
@@ -336,9 +336,16 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
   if (!passes_its_own_rules(config)) return 1;
 
   // All that needs privileges, while there is one thread: the others then have none from the start.
-  std::optional<RulesKeeper> rules;
+  std::optional<rules::RulesKeeper> rules;
   if (apply_rules) {
-    auto keeper = RulesKeeper::start(config);
+    if (!may_change_network()) {
+      tell("cannot load the rules",
+           base::Mistake{"--apply-rules needs CAP_NET_ADMIN (root, or AmbientCapabilities= in "
+                         "systemd); or load what "
+                         "\"finhold rules\" prints beforehand, and leave --apply-rules away"});
+      return 1;
+    }
+    auto keeper = rules::RulesKeeper::start(config, &keep_net_admin_only);
     if (!keeper.ok()) return tell("cannot load the rules", keeper.error()) ? 1 : 0;
     rules.emplace(std::move(keeper.value()));
   }
@@ -365,7 +372,8 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
     net::Loop loop;
     net::Timers timers(loop);
     Server server(std::make_shared<const Generation>(Generation{config, *std::move(certificates)}),
-                  *std::move(listening), std::move(admin), words, rules, loop, timers);
+                  *std::move(listening), std::move(admin), std::move(read_config), rules, loop,
+                  timers);
     log::start();  // until then lines are written at once: the reason why there is no start is the
                    // last
     server.start();
@@ -388,4 +396,4 @@ int serve(const Config& config, bool apply_rules, CommandWords words) {
   return code;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,4 +1,4 @@
-#include "app/passed_sockets.h"
+#include "server/socket_activation.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -7,10 +7,10 @@
 #include <systemd/sd-daemon.h>
 #include <utility>
 
-#include "app/wording.h"
+#include "config/messages.h"
 #include "net/socket.h"
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 struct FreeNames {
@@ -40,7 +40,7 @@ base::Result<PassedSockets, base::Mistake> PassedSockets::from_systemd(
     const std::string name = told.get()[i];
     net::Descriptor socket(SD_LISTEN_FDS_START + i);
     if (!net::is_tcp_listener(socket.get())) {
-      return base::Mistake{"the socket " + in_quotes(name) +
+      return base::Mistake{"the socket " + config::in_quotes(name) +
                            " is not one that listens for TCP; a .socket unit for finhold has "
                            "ListenStream= with an address and a port, and Accept=no"};
     }
@@ -66,10 +66,10 @@ std::optional<base::Mistake> PassedSockets::left() const {
   if (sockets_.empty()) return std::nullopt;
   std::vector<std::string> texts;
   for (const PassedSocket& each : sockets_) {
-    texts.push_back(in_quotes(each.name) + " at " + each.address.text());
+    texts.push_back(config::in_quotes(each.name) + " at " + each.address.text());
   }
   return base::Mistake{
-      "no route or far end wants " + listed(texts, "and") +
+      "no route or far end wants " + config::listed(texts, "and") +
       "; let FileDescriptorName= of the .socket unit be the name of one, or let one have that "
       "address in listen"};
 }
@@ -85,4 +85,4 @@ base::Result<std::vector<net::Descriptor>> share(net::Descriptor socket, std::ui
   return sockets;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

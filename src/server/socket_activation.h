@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "net/descriptor.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 struct PassedSocket {
   std::string name;  // FileDescriptorName= of its .socket unit; without it the name of that unit
@@ -43,7 +43,11 @@ class PassedSockets {
 
 // The same socket once for each worker: the kernel keeps one queue, and tells all of them. (A
 // socket of its own for each, by SO_REUSEPORT, would need systemd's user, and lose its queue with
-// finhold.)
+// finhold.) Each worker has a descriptor of it in its epoll, level-triggered, and who is first
+// accepts. Not EPOLLEXCLUSIVE: the kernel would tell the same idle worker each time, and it would
+// have all the sessions. systemd holds the same open socket, so closing a descriptor does not take
+// it out of an epoll (Poller::remove). What waits at a stop is left to the next finhold, which has
+// its whole life before it. (2026-11-22; tests/integration/operation/test_systemd.py.)
 base::Result<std::vector<net::Descriptor>> share(net::Descriptor socket, std::uint32_t workers);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

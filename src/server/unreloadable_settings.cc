@@ -1,8 +1,9 @@
-#include "app/lasting_settings.h"
+#include "server/unreloadable_settings.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
-std::vector<std::string_view> keep_lasting_settings(const Config& running, Config& next) {
+std::vector<std::string_view> keep_restart_settings(const config::Config& running,
+                                                    config::Config& next) {
   std::vector<std::string_view> kept;
   const auto keep = [&kept](std::string_view key, const auto& value, auto& wanted) {
     if (wanted == value) return;
@@ -22,4 +23,4 @@ std::vector<std::string_view> keep_lasting_settings(const Config& running, Confi
   return kept;
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

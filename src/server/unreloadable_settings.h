@@ -4,12 +4,13 @@
 #include <string_view>
 #include <vector>
 
-#include "app/config.h"
+#include "config/config.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // Gives `next` the values of the running config in all that lasts as long as the process. Returns
 // the keys that were to be other ones, in the order of the file's documentation.
-std::vector<std::string_view> keep_lasting_settings(const Config& running, Config& next);
+std::vector<std::string_view> keep_restart_settings(const config::Config& running,
+                                                    config::Config& next);
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,13 +1,13 @@
-#include "app/worker.h"
+#include "server/worker.h"
 
 #include <system_error>
 #include <utility>
 
-namespace finhold::app {
+namespace finhold::server {
 
 namespace {
 
-relay::TableOptions table_options(const Config& config) {
+relay::TableOptions table_options(const config::Config& config) {
   return {.buffer_per_flow = config.limits.buffer_per_flow, .splicing = config.limits.splice};
 }
 
@@ -19,10 +19,10 @@ Worker::Worker(WorkOrder first, relay::SessionQuota& quota, net::Wake& main)
       poller_(loop_),
       timers_(loop_),
       connections_(loop_, poller_, timers_, first.generation->config.limits.tunnel_window, *this),
-      eras_(connections_, loop_, poller_, timers_),
+      generations_(connections_, loop_, poller_, timers_),
       table_(loop_, poller_, timers_, quota, *this, table_options(first.generation->config)),
-      door_{table_, quota, loop_, poller_, timers_},
-      doors_(door_, connections_),
+      listen_shared_{table_, quota, loop_, poller_, timers_},
+      listeners_(listen_shared_, connections_),
       main_(main),
       first_(std::move(first)) {
   const base::Error error = reserve(first_.sockets);
@@ -57,8 +57,8 @@ void Worker::report_to(admin::Collector& collector) {
 
 admin::WorkerReport Worker::report() const {
   admin::WorkerReport report{.sessions = table_.report(), .tunnels = {}, .fars = {}};
-  eras_.count(report.tunnels);
-  doors_.count(report.fars);
+  generations_.count(report.tunnels);
+  listeners_.count(report.fars);
   return report;
 }
 
@@ -68,23 +68,23 @@ void Worker::ask_report() {
 }
 
 void Worker::begin(WorkOrder order) {
-  const Config& config = order.generation->config;
+  const config::Config& config = order.generation->config;
   if (!connects_ && !(config.tunnels.empty() && config.fars.empty())) {
     connects_ = true;
     connections_.begin();
   }
   // Near ends first: who comes in may need them at once.
-  eras_.begin(order.generation);
-  doors_.begin(order.generation, std::move(order.sockets));
+  generations_.begin(order.generation);
+  listeners_.begin(order.generation, std::move(order.sockets));
   forget_former();
 }
 
 // What sessions have ended without is seen to now and then: it costs a look at all of them.
 void Worker::forget_former() {
   const auto in_use = table_.routes_in_use();
-  const bool no_near_ends = eras_.forget_former(in_use);
-  const bool no_far_ends = doors_.forget_former(in_use);
-  table_.check_every(eras_.check_every_ms());
+  const bool no_near_ends = generations_.forget_former(in_use);
+  const bool no_far_ends = listeners_.forget_former(in_use);
+  table_.check_every(generations_.check_every_ms());
   if (!no_near_ends || !no_far_ends) arm(loop_.now() + forget_every_ms);
 }
 
@@ -130,8 +130,8 @@ void Worker::on_wake() {
   if (!draining_) {
     draining_ = true;
     disarm();
-    doors_.drain();
-    eras_.drain();
+    listeners_.drain();
+    generations_.drain();
   }
   if (order == Order::cut) {
     table_.cut_all();
@@ -142,7 +142,7 @@ void Worker::on_wake() {
 }
 
 std::unique_ptr<relay::Leg> Worker::leg_to_server(const relay::Session& session) {
-  return eras_.leg_to_server(session);
+  return generations_.leg_to_server(session);
 }
 
 void Worker::on_empty() { stop_if_over(); }
@@ -171,4 +171,4 @@ void Worker::on_time() {
   arm(loop_.now() + parting_ms);
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

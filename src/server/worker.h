@@ -9,16 +9,16 @@
 #include <vector>
 
 #include "admin/collector.h"
-#include "app/doors.h"
-#include "app/eras.h"
-#include "app/generation.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
 #include "relay/session_table.h"
+#include "server/generation.h"
+#include "server/generations_in_use.h"
+#include "server/worker_listeners.h"
 #include "tunnel/connection_table.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // What a worker is to serve from now on.
 struct WorkOrder {
@@ -100,10 +100,10 @@ class Worker final : private net::Wake::Listener,
   net::Timers timers_;
   tunnel::ConnectionTable connections_;
   bool connects_ = false;  // connections_ has begun
-  Eras eras_;
+  GenerationsInUse generations_;
   relay::SessionTable table_;
-  Door::Shared door_;
-  Doors doors_;
+  RouteListener::Shared listen_shared_;
+  WorkerListeners listeners_;
   net::Wake& main_;
   WorkOrder first_;  // until run()
   std::mutex mutex_;
@@ -111,4 +111,4 @@ class Worker final : private net::Wake::Listener,
   std::atomic<bool> changing_{false};
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::server

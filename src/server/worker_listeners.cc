@@ -1,35 +1,35 @@
-#include "app/doors.h"
+#include "server/worker_listeners.h"
 
 #include <iterator>
 #include <utility>
 
 #include "base/check.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
-void Doors::begin(const GenerationRef& generation, std::vector<Sockets> sockets) {
-  std::vector<Entrance> former = std::exchange(entrances_, {});
+void WorkerListeners::begin(const GenerationRef& generation, std::vector<Sockets> sockets) {
+  std::vector<Place> former = std::exchange(places_, {});
   const auto& routes = generation->config.routes;
   for (std::size_t i = 0; i < sockets.size(); ++i) {
     Sockets& its = sockets[i];
-    Entrance entrance{.far = 0, .doors = {}, .fars = {}, .kept = its.kept};
-    if (its.from) entrance = std::move(former[*its.from]);
+    Place place{.far = 0, .listeners = {}, .fars = {}, .kept = its.kept};
+    if (its.from) place = std::move(former[*its.from]);
     const bool is_route = i < routes.size();
     const std::size_t far = is_route ? 0 : i - routes.size();
     if (!its.from && is_route) {
-      open_doors(entrance, routes[i], std::move(its.opened));
+      open_listeners(place, routes[i], std::move(its.opened));
     } else if (!its.from) {
-      entrance.far = far;
-      open_fars(entrance, generation, std::move(its.opened));
+      place.far = far;
+      open_fars(place, generation, std::move(its.opened));
     } else if (is_route) {
-      begin_route(entrance, routes[i]);
+      begin_route(place, routes[i]);
     } else {
-      begin_far(entrance, generation, far);
+      begin_far(place, generation, far);
     }
-    entrances_.push_back(std::move(entrance));
+    places_.push_back(std::move(place));
   }
-  for (Entrance& left : former) {
-    for (const auto& door : left.doors) door->close();
+  for (Place& left : former) {
+    for (const auto& listener : left.listeners) listener->close();
     for (const auto& end : left.fars) end->far.drain();
     part_from(left.fars);
   }
@@ -38,98 +38,98 @@ void Doors::begin(const GenerationRef& generation, std::vector<Sockets> sockets)
 }
 
 // That listens where it has listened; or that has its name, if it has moved. nullptr: none.
-tunnel::Far* Doors::in_place_of(const tunnel::Far& former) const {
+tunnel::Far* WorkerListeners::in_place_of(const tunnel::Far& former) const {
   tunnel::Far* by_name = nullptr;
-  for (const Entrance& entrance : entrances_) {
-    if (entrance.fars.empty()) continue;
-    tunnel::Far& far = entrance.fars.front()->far;
+  for (const Place& place : places_) {
+    if (place.fars.empty()) continue;
+    tunnel::Far& far = place.fars.front()->far;
     if (far.listen() == former.listen()) return &far;
     if (far.name() == former.name()) by_name = &far;
   }
   return by_name;
 }
 
-void Doors::begin_route(Entrance& entrance, const relay::Route& route) {
-  if (entrance.fars.empty()) {
-    for (const auto& door : entrance.doors) door->lead_to(route);
+void WorkerListeners::begin_route(Place& place, const relay::Route& route) {
+  if (place.fars.empty()) {
+    for (const auto& listener : place.listeners) listener->lead_to(route);
   } else {
-    open_doors(entrance, route, sockets_of(entrance, route));
+    open_listeners(place, route, sockets_of(place, route));
   }
 }
 
-void Doors::begin_far(Entrance& entrance, const GenerationRef& generation, std::size_t far) {
-  if (entrance.doors.empty() && is_same_far(*generation_, entrance.far, *generation, far)) {
-    entrance.far = far;
+void WorkerListeners::begin_far(Place& place, const GenerationRef& generation, std::size_t far) {
+  if (place.listeners.empty() && is_same_far(*generation_, place.far, *generation, far)) {
+    place.far = far;
     return;
   }
-  entrance.far = far;
+  place.far = far;
   const relay::Route& route = generation->config.fars[far].settings.route;
-  open_fars(entrance, generation, sockets_of(entrance, route));
+  open_fars(place, generation, sockets_of(place, route));
 }
 
 // The poller has a place for each of them (Worker::reserve).
-void Doors::open_doors(Entrance& entrance, const relay::Route& route,
-                       std::vector<net::Descriptor> sockets) {
+void WorkerListeners::open_listeners(Place& place, const relay::Route& route,
+                                     std::vector<net::Descriptor> sockets) {
   for (net::Descriptor& socket : sockets) {
-    entrance.doors.push_back(
-        std::make_unique<Door>(shared_, route, std::move(socket), entrance.kept));
-    FINHOLD_CHECK(entrance.doors.back()->open().code == 0);
+    place.listeners.push_back(
+        std::make_unique<RouteListener>(shared_, route, std::move(socket), place.kept));
+    FINHOLD_CHECK(place.listeners.back()->open().code == 0);
   }
 }
 
-void Doors::open_fars(Entrance& entrance, const GenerationRef& generation,
-                      std::vector<net::Descriptor> sockets) {
-  const tunnel::FarSettings& settings = generation->config.fars[entrance.far].settings;
-  const auto& tls = generation->certificates.fars[entrance.far];
+void WorkerListeners::open_fars(Place& place, const GenerationRef& generation,
+                                std::vector<net::Descriptor> sockets) {
+  const tunnel::FarSettings& settings = generation->config.fars[place.far].settings;
+  const auto& tls = generation->certificates.fars[place.far];
   for (net::Descriptor& socket : sockets) {
-    entrance.fars.emplace_back(new FarEnd{
+    place.fars.emplace_back(new FarEnd{
         generation,
         tunnel::Far(settings, tls ? &*tls : nullptr, std::move(socket), connections_, shared_.table,
                     shared_.quota, shared_.loop, shared_.poller, shared_.timers)});
-    FINHOLD_CHECK(entrance.fars.back()->far.start().code == 0);
+    FINHOLD_CHECK(place.fars.back()->far.start().code == 0);
   }
 }
 
 // They listen on, and nobody accepts until the next one has them.
-std::vector<net::Descriptor> Doors::sockets_of(Entrance& entrance, const relay::Route& next) {
+std::vector<net::Descriptor> WorkerListeners::sockets_of(Place& place, const relay::Route& next) {
   std::vector<net::Descriptor> sockets;
-  for (const auto& door : entrance.doors) sockets.push_back(door->hand_over());
-  entrance.doors.clear();
-  for (const auto& end : entrance.fars) sockets.push_back(end->far.hand_over());
+  for (const auto& listener : place.listeners) sockets.push_back(listener->hand_over());
+  place.listeners.clear();
+  for (const auto& end : place.fars) sockets.push_back(end->far.hand_over());
   for (const net::Descriptor& socket : sockets) lend_keepalive(socket.get(), next);
-  part_from(entrance.fars);
+  part_from(place.fars);
   return sockets;
 }
 
-void Doors::part_from(std::vector<std::unique_ptr<FarEnd>>& fars) {
+void WorkerListeners::part_from(std::vector<std::unique_ptr<FarEnd>>& fars) {
   std::move(fars.begin(), fars.end(), std::back_inserter(former_));
   fars.clear();
 }
 
-void Doors::drain() {
-  for (Entrance& entrance : entrances_) {
-    for (const auto& door : entrance.doors) door->close();
-    for (const auto& end : entrance.fars) end->far.drain();
+void WorkerListeners::drain() {
+  for (Place& place : places_) {
+    for (const auto& listener : place.listeners) listener->close();
+    for (const auto& end : place.fars) end->far.drain();
   }
 }
 
-void Doors::count(std::map<std::string, admin::EndCounts>& fars) const {
+void WorkerListeners::count(std::map<std::string, admin::EndCounts>& fars) const {
   const auto add = [&fars](const std::vector<std::unique_ptr<FarEnd>>& ends) {
     for (const auto& end : ends) {
       fars[end->far.name()] += {end->far.connections(), end->far.streams()};
     }
   };
-  for (const Entrance& entrance : entrances_) add(entrance.fars);
+  for (const Place& place : places_) add(place.fars);
   add(former_);
 }
 
 // A session outlives the connection that it came by while a slow reader takes its last bytes, and
 // its route is one of that generation.
-bool Doors::forget_former(const std::vector<const relay::Route*>& in_use) {
+bool WorkerListeners::forget_former(const std::vector<const relay::Route*>& in_use) {
   std::erase_if(former_, [&](const auto& end) {
     return end->far.is_over() && !is_in_use(*end->generation, in_use);
   });
   return former_.empty();
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,4 +1,4 @@
-// All that listens on one worker: the doors of the routes, and the far ends of pairs.
+// All that listens on one worker: the listeners of the routes, and the far ends of pairs.
 #pragma once
 
 #include <cstddef>
@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "admin/worker_report.h"
-#include "app/door.h"
-#include "app/generation.h"
 #include "net/descriptor.h"
+#include "server/generation.h"
+#include "server/route_listener.h"
 #include "tunnel/connection_table.h"
 #include "tunnel/far.h"
 
-namespace finhold::app {
+namespace finhold::server {
 
 // The sockets of a route or far end on one worker: those of another one (ListenStep::from), or new
 // ones, which listen and are non-blocking.
@@ -26,13 +26,13 @@ struct Sockets {
 };
 
 // On the worker's thread.
-class Doors {
+class WorkerListeners {
  public:
   // Everything referred to outlives it.
-  Doors(const Door::Shared& shared, tunnel::ConnectionTable& connections)
+  WorkerListeners(const RouteListener::Shared& shared, tunnel::ConnectionTable& connections)
       : shared_(shared), connections_(connections) {}
-  Doors(const Doors&) = delete;
-  Doors& operator=(const Doors&) = delete;
+  WorkerListeners(const WorkerListeners&) = delete;
+  WorkerListeners& operator=(const WorkerListeners&) = delete;
 
   // From now on those of that generation listen; `sockets`: for each of listen_places(). Sockets
   // that nobody takes over are closed. Far ends that are not the same any more send their near ends
@@ -56,28 +56,28 @@ class Doors {
   };
   // Of one route or far end. There is more than one of either if systemd has passed several
   // sockets.
-  struct Entrance {
+  struct Place {
     std::size_t far = 0;  // which one of the generation's, if it has `fars`
-    std::vector<std::unique_ptr<Door>> doors;
+    std::vector<std::unique_ptr<RouteListener>> listeners;
     std::vector<std::unique_ptr<FarEnd>> fars;
     bool kept = false;
   };
 
-  void begin_route(Entrance& entrance, const relay::Route& route);
-  void begin_far(Entrance& entrance, const GenerationRef& generation, std::size_t far);
-  void open_doors(Entrance& entrance, const relay::Route& route,
-                  std::vector<net::Descriptor> sockets);
-  void open_fars(Entrance& entrance, const GenerationRef& generation,
+  void begin_route(Place& place, const relay::Route& route);
+  void begin_far(Place& place, const GenerationRef& generation, std::size_t far);
+  void open_listeners(Place& place, const relay::Route& route,
+                      std::vector<net::Descriptor> sockets);
+  void open_fars(Place& place, const GenerationRef& generation,
                  std::vector<net::Descriptor> sockets);
-  std::vector<net::Descriptor> sockets_of(Entrance& entrance, const relay::Route& next);
+  std::vector<net::Descriptor> sockets_of(Place& place, const relay::Route& next);
   void part_from(std::vector<std::unique_ptr<FarEnd>>& fars);
   [[nodiscard]] tunnel::Far* in_place_of(const tunnel::Far& former) const;
 
-  const Door::Shared& shared_;
+  const RouteListener::Shared& shared_;
   tunnel::ConnectionTable& connections_;
   GenerationRef generation_;
-  std::vector<Entrance> entrances_;              // as listen_places()
+  std::vector<Place> places_;                    // as listen_places()
   std::vector<std::unique_ptr<FarEnd>> former_;  // drained
 };
 
-}  // namespace finhold::app
+}  // namespace finhold::server

@@ -1,4 +1,4 @@
-// What OpenSSL calls. Private to tunnel/tls*.
+// What OpenSSL calls. Private to tls/.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,9 @@ struct bio_st;
 struct ssl_st;
 struct x509_store_ctx_st;
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
-struct TlsCallbacks {
+struct Callbacks {
   // The transport of a session: its Wire.
   static const bio_method_st* wire();
   static int read_wire(bio_st* bio, char* data, std::size_t size, std::size_t* done);
@@ -21,4 +21,4 @@ struct TlsCallbacks {
                          ssl_st* ssl, void* unused);
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

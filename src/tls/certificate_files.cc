@@ -1,4 +1,4 @@
-#include "tunnel/tls_files.h"
+#include "tls/certificate_files.h"
 
 #include <array>
 #include <cstdio>
@@ -12,10 +12,10 @@
 #include <openssl/x509v3.h>
 
 #include "base/private_file.h"
-#include "tunnel/tls_contents.h"
-#include "tunnel/tls_words.h"
+#include "tls/messages.h"
+#include "tls/pem_file.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 using base::Mistake;
@@ -24,14 +24,14 @@ using base::Mistake;
 // All workers share it, so it is done here (with -1 that is all that the call does).
 void make_shareable(X509& certificate) { X509_check_purpose(&certificate, -1, 0); }
 
-using Certificate = TlsOwned<X509, X509_free>;
-using Key = TlsOwned<EVP_PKEY, EVP_PKEY_free>;
+using Certificate = Owned<X509, X509_free>;
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
 
 std::optional<Mistake> read_certificates(std::string_view role, const std::string& path,
                                          std::vector<Certificate>& certificates) {
-  TlsContents contents;
+  PemFile contents;
   if (auto mistake = read_file(role, path, contents)) return mistake;
-  const TlsMemory from = contents.as_bio();
+  const MemoryBio from = contents.as_bio();
   ERR_clear_error();
   while (Certificate one{PEM_read_bio_X509(from.get(), nullptr, nullptr, nullptr)}) {
     certificates.push_back(std::move(one));
@@ -66,10 +66,10 @@ void warn_if_not_private(const std::string& path, const struct stat& status,
 
 std::optional<Mistake> read_key(const std::string& path, Key& key,
                                 std::vector<std::string>& warnings) {
-  TlsContents contents;
+  PemFile contents;
   if (auto mistake = read_file("key", path, contents)) return mistake;
   warn_if_not_private(path, contents.status(), warnings);
-  const TlsMemory from = contents.as_bio();
+  const MemoryBio from = contents.as_bio();
   bool encrypted = false;
   ERR_clear_error();
   key.reset(PEM_read_bio_PrivateKey(from.get(), nullptr, &no_password, &encrypted));
@@ -114,7 +114,7 @@ void warn_if_for_others(const std::string& path, X509* certificate, int purpose,
 
 void use_certificate(SSL_CTX& context, int purpose, const std::string& certificate,
                      const std::string& key, std::vector<std::string>& warnings,
-                     TlsMistakes& mistakes) {
+                     Mistakes& mistakes) {
   std::vector<Certificate> chain;
   auto wrong_chain = read_certificates("certificate", certificate, chain);
   Key secret;
@@ -150,7 +150,7 @@ void use_certificate(SSL_CTX& context, int purpose, const std::string& certifica
 }
 
 void believe(SSL_CTX& context, std::string_view role, const std::string& path, bool announce,
-             TlsMistakes& mistakes) {
+             Mistakes& mistakes) {
   std::vector<Certificate> certificates;
   if (auto mistake = read_certificates(role, path, certificates)) {
     return mistakes.push_back(*std::move(mistake));
@@ -169,4 +169,4 @@ void believe(SSL_CTX& context, std::string_view role, const std::string& path, b
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(&context), X509_V_FLAG_PARTIAL_CHAIN);
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,13 +1,13 @@
-// Certificates and keys from files. Private to tunnel/tls*.
+// Certificates and keys from files. Private to tls/.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "tunnel/tls.h"
+#include "tls/context.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
 // All mistakes are added to `mistakes`; they begin with the key of the configuration and the path.
 
@@ -16,11 +16,11 @@ namespace finhold::tunnel {
 // for), and a key that others may read.
 void use_certificate(ssl_ctx_st& context, int purpose, const std::string& certificate,
                      const std::string& key, std::vector<std::string>& warnings,
-                     TlsMistakes& mistakes);
+                     Mistakes& mistakes);
 
 // The certificates of a file are believed: what they issued, and they themselves.
 // `announce`: clients are told their names.
 void believe(ssl_ctx_st& context, std::string_view role, const std::string& path, bool announce,
-             TlsMistakes& mistakes);
+             Mistakes& mistakes);
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,9 +1,9 @@
-#include "tunnel/tls_hello.h"
+#include "tls/client_hello.h"
 
 #include <algorithm>
 #include <cstring>
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 constexpr std::byte handshake{22};
@@ -26,7 +26,7 @@ std::size_t number(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-bool TlsHello::look(std::span<const std::byte> bytes) {
+bool ClientHello::look(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     if (record_size_ < record_.size()) {
       bytes = bytes.subspan(fill(record_, record_size_, bytes));
@@ -43,7 +43,7 @@ bool TlsHello::look(std::span<const std::byte> bytes) {
 }
 
 // Messages may go on in another record, and a record may have several.
-bool TlsHello::look_inside(std::span<const std::byte> bytes) {
+bool ClientHello::look_inside(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     if (message_left_ == 0) {
       bytes = bytes.subspan(fill(message_, message_size_, bytes));
@@ -59,4 +59,4 @@ bool TlsHello::look_inside(std::span<const std::byte> bytes) {
   return true;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <span>
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
 // Looks at what comes from a client until its handshake is over. In TLS 1.3 a client says nothing
 // in records of the type handshake but its hello, and another one if it was asked for that (RFC
 // 8446 sections 4.1.2 and 5.1); the rest comes encrypted, as records of another type.
-class TlsHello {
+class ClientHello {
  public:
   // Bytes. Those of today have 300 to 2000.
   static constexpr std::uint32_t longest = 8U << 10;
@@ -33,4 +33,4 @@ class TlsHello {
   std::size_t message_left_ = 0;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

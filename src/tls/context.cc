@@ -1,3 +1,5 @@
+#include "tls/context.h"
+
 #include <array>
 #include <memory>
 #include <new>
@@ -7,17 +9,16 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "tunnel/tls.h"
-#include "tunnel/tls_callbacks.h"
-#include "tunnel/tls_files.h"
-#include "tunnel/tls_fingerprint.h"
-#include "tunnel/tls_revocation.h"
+#include "tls/callbacks.h"
+#include "tls/certificate_files.h"
+#include "tls/context_digest.h"
+#include "tls/revocation.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 using base::Mistake;
-using ContextResult = base::Result<TlsContext, TlsMistakes>;
+using ContextResult = base::Result<Context, Mistakes>;
 
 // ALPN names have their length before them (RFC 7301 section 3.1).
 constexpr std::array<unsigned char, 3> h2{2, 'h', '2'};
@@ -67,7 +68,7 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
   // is seen. A session without bytes under way has no buffers (2 x 17 KiB).
   SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_msg_callback(context, &TlsCallbacks::on_message);
+  SSL_CTX_set_msg_callback(context, &Callbacks::on_message);
   return context;
 }
 
@@ -108,23 +109,23 @@ void believe_system(SSL_CTX& context, const SystemAuthorities& of_system,
 
 }  // namespace
 
-void TlsContext::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+void Context::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 
-ContextResult TlsContext::load(const TlsNearSettings& settings) {
+ContextResult Context::load(const ClientSettings& settings) {
   std::string name = settings.server_name;
   if (name.ends_with('.')) name.pop_back();
-  TlsContext loaded(new_context(TLS_client_method()), name);
+  Context loaded(new_context(TLS_client_method()), name);
   // First: a file that is replaced now makes the next fingerprint another one.
   loaded.fingerprint_ = digest_of({settings.ca, settings.certificate, settings.key, settings.crl});
   loaded.asks_system_ = settings.ca.empty();
   const SystemAuthorities of_system = SystemAuthorities::find();
   if (loaded.asks_system_) loaded.fingerprint_ += of_system.digest();
   SSL_CTX& context = *loaded.context_;
-  TlsMistakes mistakes;
+  Mistakes mistakes;
   if (auto mistake = expect_server(context, name, loaded.announces_name_)) {
     mistakes.push_back(*std::move(mistake));
   }
-  SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, &TlsCallbacks::on_verified);
+  SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, &Callbacks::on_verified);
   expect_purpose(context, X509_PURPOSE_SSL_SERVER);
   if (settings.ca.empty()) {
     believe_system(context, of_system, loaded.warnings_);
@@ -143,13 +144,13 @@ ContextResult TlsContext::load(const TlsNearSettings& settings) {
   return loaded;
 }
 
-ContextResult TlsContext::load(const TlsFarSettings& settings) {
-  TlsContext loaded(new_context(TLS_server_method()), {});
+ContextResult Context::load(const ServerSettings& settings) {
+  Context loaded(new_context(TLS_server_method()), {});
   SSL_CTX_set_max_cert_list(loaded.context_.get(), longest_chain_of_stranger);
   loaded.fingerprint_ =
       digest_of({settings.certificate, settings.key, settings.client_ca, settings.crl});
   SSL_CTX& context = *loaded.context_;
-  TlsMistakes mistakes;
+  Mistakes mistakes;
   use_certificate(context, X509_PURPOSE_SSL_SERVER, settings.certificate, settings.key,
                   loaded.warnings_, mistakes);
   if (!settings.client_ca.empty()) {
@@ -159,11 +160,11 @@ ContextResult TlsContext::load(const TlsFarSettings& settings) {
       revoke(context, settings.crl, "client_ca", loaded.warnings_, mistakes);
     }
     SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                       &TlsCallbacks::on_verified);
+                       &Callbacks::on_verified);
   }
   if (!mistakes.empty()) return mistakes;
   SSL_CTX_set_alpn_select_cb(&context, &choose_protocol, nullptr);
   return loaded;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,4 +1,4 @@
-#include "tunnel/tls_fingerprint.h"
+#include "tls/context_digest.h"
 
 #include <algorithm>
 #include <array>
@@ -15,9 +15,9 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-#include "tunnel/tls_contents.h"
+#include "tls/pem_file.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 // Debian has 140. More than these do not count.
@@ -70,7 +70,7 @@ std::string digest_of(std::initializer_list<std::string> paths) {
   std::string digests;
   for (const std::string& path : paths) {
     digests += '.';
-    TlsContents contents;
+    PemFile contents;
     if (path.empty() || contents.read(path) != 0) continue;
     digests += digest_of_bytes(contents.bytes());
   }
@@ -96,4 +96,4 @@ std::string SystemAuthorities::listings() const {
   return all;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,11 +1,11 @@
-// What a TlsContext was made of, in a few bytes. Private to tunnel/tls*.
+// What a Context was made of, in a few bytes. Private to tls/.
 #pragma once
 
 #include <initializer_list>
 #include <string>
 #include <utility>
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
 // Of what is in these files; "" for a path, and a file that cannot be read, count as empty.
 std::string digest_of(std::initializer_list<std::string> paths);
@@ -35,4 +35,4 @@ class SystemAuthorities {
   std::string directories_;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,3 +1,5 @@
+#include "tls/endpoint.h"
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -6,11 +8,10 @@
 #include <openssl/ssl.h>
 
 #include "base/check.h"
-#include "tunnel/tls.h"
-#include "tunnel/tls_callbacks.h"
-#include "tunnel/tls_words.h"
+#include "tls/callbacks.h"
+#include "tls/messages.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 constexpr std::size_t largest_record = SSL3_RT_MAX_PLAIN_LENGTH;
@@ -40,14 +41,14 @@ std::size_t what_fits(std::size_t plain, std::size_t room) {
 
 }  // namespace
 
-void TlsSession::Free::operator()(SSL* ssl) const { SSL_free(ssl); }
+void Endpoint::Free::operator()(SSL* ssl) const { SSL_free(ssl); }
 
-TlsSession::TlsSession(const TlsContext& context)
+Endpoint::Endpoint(const Context& context)
     : ssl_(SSL_new(context.context_.get())),
       server_name_(context.server_name_),
       records_per_key_(context.records_per_key_),
       asks_system_(context.asks_system_) {
-  BIO* bio = BIO_new(TlsCallbacks::wire());
+  BIO* bio = BIO_new(Callbacks::wire());
   if (ssl_ == nullptr || bio == nullptr) throw std::bad_alloc();
   BIO_set_data(bio, &wire_);
   BIO_set_init(bio, 1);
@@ -62,18 +63,17 @@ TlsSession::TlsSession(const TlsContext& context)
   handshake();
 }
 
-TlsSession::~TlsSession() = default;
+Endpoint::~Endpoint() = default;
 
-TlsSession::Moved TlsSession::read(std::span<const std::byte> ciphertext,
-                                   std::span<std::byte> plain) {
+Endpoint::Moved Endpoint::read(std::span<const std::byte> ciphertext, std::span<std::byte> plain) {
   FINHOLD_CHECK(!plain.empty());
   Moved moved;
-  if (state_ == TlsState::handshaking && server_name_.empty() && !hello_.look(ciphertext)) {
-    fail(TlsState::failed, "TLS: the other side's hello is too long");
+  if (state_ == State::handshaking && server_name_.empty() && !hello_.look(ciphertext)) {
+    fail(State::failed, "TLS: the other side's hello is too long");
   }
   wire_.in = ciphertext;
   handshake();
-  while (state_ == TlsState::open && moved.made < plain.size()) {
+  while (state_ == State::open && moved.made < plain.size()) {
     std::size_t size = 0;
     wire_.starved = false;
     const auto room = plain.subspan(moved.made);
@@ -91,11 +91,10 @@ TlsSession::Moved TlsSession::read(std::span<const std::byte> ciphertext,
   return moved;
 }
 
-TlsSession::Moved TlsSession::write(std::span<const std::byte> plain,
-                                    std::span<std::byte> ciphertext) {
+Endpoint::Moved Endpoint::write(std::span<const std::byte> plain, std::span<std::byte> ciphertext) {
   Moved moved;
   flush_kept(ciphertext, moved);
-  const bool may_write = (state_ == TlsState::open || state_ == TlsState::ended) && !closed_;
+  const bool may_write = (state_ == State::open || state_ == State::ended) && !closed_;
   const std::size_t size = what_fits(plain.size(), ciphertext.size() - moved.made);
   if (!may_write || has_output() || size == 0) return moved;
 
@@ -111,32 +110,32 @@ TlsSession::Moved TlsSession::write(std::span<const std::byte> plain,
   moved.made += wire_.made;
   wire_.out = {};
   wire_.made = 0;
-  if (result != 1) fail(TlsState::failed, "TLS: " + why_failed());
+  if (result != 1) fail(State::failed, "TLS: " + why_failed());
   return moved;
 }
 
-void TlsSession::close() {
-  if (closed_ || (state_ != TlsState::open && state_ != TlsState::ended)) return;
+void Endpoint::close() {
+  if (closed_ || (state_ != State::open && state_ != State::ended)) return;
   closed_ = true;
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
 }
 
-void TlsSession::transport_ended() {
+void Endpoint::transport_ended() {
   if (is_over()) return;
-  fail(TlsState::truncated,
-       state_ == TlsState::open
+  fail(State::truncated,
+       state_ == State::open
            ? "the connection ended without TLS's close_notify, so something may be missing"
            : "the connection ended in the TLS handshake; the other side may expect no TLS there");
 }
 
-std::string TlsSession::other_side() const {
+std::string Endpoint::other_side() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   return certificate != nullptr ? words_of(X509_get_subject_name(certificate)) : std::string();
 }
 
-void TlsSession::handshake() {
-  while (state_ == TlsState::handshaking) {
+void Endpoint::handshake() {
+  while (state_ == State::handshaking) {
     wire_.starved = false;
     ERR_clear_error();
     const int result = SSL_do_handshake(ssl_.get());
@@ -149,44 +148,44 @@ void TlsSession::handshake() {
 }
 
 // A side that does not know ALPN comes through the handshake.
-void TlsSession::check_protocol() {
+void Endpoint::check_protocol() {
   const unsigned char* name = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl_.get(), &name, &size);
   if (size == 2 && std::memcmp(name, "h2", 2) == 0) {
-    state_ = TlsState::open;
+    state_ = State::open;
     return;
   }
   SSL_shutdown(ssl_.get());
-  fail(TlsState::failed, "TLS: the other side does not speak HTTP/2 (ALPN h2)");
+  fail(State::failed, "TLS: the other side does not speak HTTP/2 (ALPN h2)");
 }
 
 // After a call that did not succeed: whether to try it again at once.
-bool TlsSession::may_go_on(int result) {
+bool Endpoint::may_go_on(int result) {
   const int error = SSL_get_error(ssl_.get(), result);
   if (error == SSL_ERROR_WANT_READ) {
     if (messages_ <= most_messages + received_ / data_for_message) return !wire_.starved;
-    fail(TlsState::failed, "TLS: the other side renews its keys without end");
+    fail(State::failed, "TLS: the other side renews its keys without end");
   } else if (error == SSL_ERROR_ZERO_RETURN) {
-    if (state_ == TlsState::open) {
-      state_ = TlsState::ended;
+    if (state_ == State::open) {
+      state_ = State::ended;
     } else {
-      fail(TlsState::failed, "TLS: the other side ended the handshake");
+      fail(State::failed, "TLS: the other side ended the handshake");
     }
   } else {
-    fail(TlsState::failed, "TLS: " + why_failed());
+    fail(State::failed, "TLS: " + why_failed());
   }
   return false;
 }
 
 // The first reason counts: on_verified() may have noted a better one than OpenSSL has.
-void TlsSession::fail(TlsState state, std::string why) {
+void Endpoint::fail(State state, std::string why) {
   state_ = state;
   if (failure_.empty()) failure_ = std::move(why);
   ERR_clear_error();
 }
 
-void TlsSession::flush_kept(std::span<std::byte> ciphertext, Moved& moved) {
+void Endpoint::flush_kept(std::span<std::byte> ciphertext, Moved& moved) {
   auto& kept = wire_.kept;
   moved.made = std::min(kept.size(), ciphertext.size());
   if (moved.made == 0) return;
@@ -195,7 +194,7 @@ void TlsSession::flush_kept(std::span<std::byte> ciphertext, Moved& moved) {
   if (kept.empty()) kept.shrink_to_fit();
 }
 
-const BIO_METHOD* TlsCallbacks::wire() {
+const BIO_METHOD* Callbacks::wire() {
   static BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "finhold");
     if (made == nullptr) throw std::bad_alloc();
@@ -209,8 +208,8 @@ const BIO_METHOD* TlsCallbacks::wire() {
   return method;
 }
 
-int TlsCallbacks::read_wire(BIO* bio, char* data, std::size_t size, std::size_t* done) {
-  auto& wire = *static_cast<TlsSession::Wire*>(BIO_get_data(bio));
+int Callbacks::read_wire(BIO* bio, char* data, std::size_t size, std::size_t* done) {
+  auto& wire = *static_cast<Endpoint::Wire*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   *done = std::min(size, wire.in.size());
   if (*done == 0) {
@@ -223,8 +222,8 @@ int TlsCallbacks::read_wire(BIO* bio, char* data, std::size_t size, std::size_t*
   return 1;
 }
 
-int TlsCallbacks::write_wire(BIO* bio, const char* data, std::size_t size, std::size_t* done) {
-  auto& wire = *static_cast<TlsSession::Wire*>(BIO_get_data(bio));
+int Callbacks::write_wire(BIO* bio, const char* data, std::size_t size, std::size_t* done) {
+  auto& wire = *static_cast<Endpoint::Wire*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   if (wire.kept.empty() && wire.out.size() - wire.made >= size) {
     std::memcpy(wire.out.data() + wire.made, data, size);
@@ -239,11 +238,11 @@ int TlsCallbacks::write_wire(BIO* bio, const char* data, std::size_t size, std::
   return 1;
 }
 
-void TlsCallbacks::on_message(int written, int /*version*/, int type, const void* /*message*/,
-                              std::size_t /*size*/, SSL* ssl, void* /*unused*/) {
-  auto* session = static_cast<TlsSession*>(SSL_get_app_data(ssl));
+void Callbacks::on_message(int written, int /*version*/, int type, const void* /*message*/,
+                           std::size_t /*size*/, SSL* ssl, void* /*unused*/) {
+  auto* session = static_cast<Endpoint*>(SSL_get_app_data(ssl));
   if (written != 0 || type != SSL3_RT_HANDSHAKE || session == nullptr) return;
-  if (session->state_ == TlsState::open) ++session->messages_;
+  if (session->state_ == State::open) ++session->messages_;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

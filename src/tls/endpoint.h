@@ -7,81 +7,15 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "base/result.h"
-#include "tunnel/tls_hello.h"
+#include "tls/client_hello.h"
+#include "tls/context.h"
 
 struct ssl_st;
-struct ssl_ctx_st;
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
-// Paths of files in PEM form.
-struct TlsNearSettings {
-  std::string ca;           // whom to believe; empty: the authorities that the system knows
-  std::string certificate;  // shown to the far end, with what it was issued by; empty: none
-  std::string key;          // of the certificate
-  std::string server_name;  // the name, or the IP address, that the far end's certificate must have
-  std::string crl = {};     // what those of ca have revoked; empty: it is not asked
-
-  friend bool operator==(const TlsNearSettings&, const TlsNearSettings&) = default;
-};
-
-struct TlsFarSettings {
-  std::string certificate;
-  std::string key;
-  std::string client_ca;  // who issues near ends' certificates; empty: none is asked for
-  std::string crl = {};   // what those of client_ca have revoked; empty: it is not asked
-
-  friend bool operator==(const TlsFarSettings&, const TlsFarSettings&) = default;
-};
-
-// What is wrong with files: at least one.
-using TlsMistakes = std::vector<base::Mistake>;
-
-// What the connections of one end have in common: certificates, and whom to believe. Immutable, so
-// any thread may start sessions with it; these keep what they need of it when it is replaced. Only
-// TLS 1.3, with ALPN "h2" (RFC 9113 section 3.2). No early data, which could be replayed. No
-// session tickets: a connection lives long, and each new one is to be judged by today's
-// certificates.
-class TlsContext {
- public:
-  // Reads the files. Each mistake names the file, what is wrong, and the cure.
-  static base::Result<TlsContext, TlsMistakes> load(const TlsNearSettings& settings);
-  static base::Result<TlsContext, TlsMistakes> load(const TlsFarSettings& settings);
-
-  // What the other side will not like, of what was loaded, what will make us refuse it, and keys
-  // that others may read: sentences for the log.
-  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
-
-  // A digest of the files: as long as it is the same they are. Where ca is empty, of the
-  // authorities that the system knows: OpenSSL reads these once a context.
-  [[nodiscard]] const std::string& fingerprint() const { return fingerprint_; }
-
-  // Records written before the sending key is renewed. AES-GCM allows 2^24.5 (RFC 8446 section
-  // 5.5), which a tunnel reaches in some hundred GB; OpenSSL does not count.
-  void renew_keys_after(std::uint64_t records) { records_per_key_ = records; }
-
- private:
-  friend class TlsSession;
-  struct Free {
-    void operator()(ssl_ctx_st* context) const;
-  };
-
-  TlsContext(ssl_ctx_st* context, std::string server_name)
-      : context_(context), server_name_(std::move(server_name)) {}
-
-  std::unique_ptr<ssl_ctx_st, Free> context_;
-  std::string server_name_;      // empty: this is the far end
-  bool announces_name_ = false;  // an IP address is no server_name of RFC 6066 section 3
-  bool asks_system_ = false;     // ca is empty
-  std::vector<std::string> warnings_;
-  std::string fingerprint_;
-  std::uint64_t records_per_key_ = std::uint64_t{1} << 24U;
-};
-
-enum class TlsState : std::uint8_t {
+enum class State : std::uint8_t {
   handshaking,
   open,
   ended,      // the other side has said that nothing more comes (close_notify)
@@ -92,13 +26,13 @@ enum class TlsState : std::uint8_t {
 // One connection. On one thread. Nothing is kept of what read() and write() are given, so that many
 // connections can share the memory: only messages of TLS itself (the handshake, alerts) wait
 // inside, until write() is called. Idle it has no buffers.
-class TlsSession {
+class Endpoint {
  public:
   // The near end begins: has_output() is true at once.
-  explicit TlsSession(const TlsContext& context);
-  TlsSession(const TlsSession&) = delete;
-  TlsSession& operator=(const TlsSession&) = delete;
-  ~TlsSession();
+  explicit Endpoint(const Context& context);
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+  ~Endpoint();
 
   struct Moved {
     std::size_t taken = 0;  // from the front of what was given
@@ -122,8 +56,8 @@ class TlsSession {
 
   // At the near end it says nothing about the far end's opinion of our certificate: TLS 1.3 tells a
   // refusal later, by failing.
-  [[nodiscard]] TlsState state() const { return state_; }
-  [[nodiscard]] bool is_over() const { return state_ > TlsState::open; }
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool is_over() const { return state_ > State::open; }
 
   // What happened if `truncated` or `failed`: a sentence for the log, with nothing secret and no
   // control character in it.
@@ -137,7 +71,7 @@ class TlsSession {
   // certificates are for, and by their dates. Without client_ca everybody is; with it, nobody who
   // has shown none. It costs what a handshake does for that (a signature for each certificate), so
   // once a context is enough. Requires a context of a far end.
-  [[nodiscard]] bool would_be_believed_by(const TlsContext& context) const;
+  [[nodiscard]] bool would_be_believed_by(const Context& context) const;
 
   // Says that nothing more is written (close_notify); write() then takes nothing. Without it the
   // other side must take the end of the connection for a loss. Reading goes on.
@@ -147,7 +81,7 @@ class TlsSession {
   void transport_ended();
 
  private:
-  friend struct TlsCallbacks;
+  friend struct Callbacks;
   struct Free {
     void operator()(ssl_st* ssl) const;
   };
@@ -164,21 +98,21 @@ class TlsSession {
   void handshake();
   void check_protocol();
   bool may_go_on(int result);
-  void fail(TlsState state, std::string why);
+  void fail(State state, std::string why);
   void flush_kept(std::span<std::byte> ciphertext, Moved& moved);
 
   std::unique_ptr<ssl_st, Free> ssl_;
   Wire wire_;
-  TlsHello hello_;  // far
+  ClientHello hello_;  // far
   std::string server_name_;
   std::string failure_;
   std::uint64_t records_per_key_;
   std::uint64_t records_ = 0;   // written with this key
   std::uint64_t messages_ = 0;  // of TLS itself, since the handshake
   std::uint64_t received_ = 0;  // bytes of data
-  TlsState state_ = TlsState::handshaking;
+  State state_ = State::handshaking;
   bool asks_system_;
   bool closed_ = false;
 };
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,4 +1,4 @@
-#include "tunnel/tls_words.h"
+#include "tls/messages.h"
 
 #include <algorithm>
 #include <memory>
@@ -7,7 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 constexpr std::size_t longest_name = 200;
@@ -80,7 +80,7 @@ std::string_view words_of_alert(int alert) {
   }
 }
 
-std::string who_lists(const TlsJudged& judged) {
+std::string who_lists(const Judged& judged) {
   if (judged.server_name.empty()) return "the client_ca does not list";
   if (!judged.by_system) return "the ca does not list";
   return "is none of the authorities that this system knows; if it is your own, write ca = "
@@ -134,7 +134,7 @@ std::string valid_until(const X509* certificate) {
   return words_of_time(X509_get0_notAfter(certificate));
 }
 
-std::string why_not_believed(X509_STORE_CTX* verification, const TlsJudged& judged) {
+std::string why_not_believed(X509_STORE_CTX* verification, const Judged& judged) {
   const bool of_server = !judged.server_name.empty();
   const int error = X509_STORE_CTX_get_error(verification);
   const std::string whose = of_server ? "the far end's certificate is refused: "
@@ -224,4 +224,4 @@ std::string why_failed() {
   return words != nullptr ? words : "OpenSSL error " + std::to_string(error);
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

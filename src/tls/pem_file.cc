@@ -1,4 +1,4 @@
-#include "tunnel/tls_contents.h"
+#include "tls/pem_file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 constexpr std::size_t longest_file = std::size_t{4}
@@ -30,11 +30,11 @@ std::string looked_for(const std::string& path) {
 
 }  // namespace
 
-void TlsFreeMemory::operator()(BIO* memory) const { BIO_free_all(memory); }
+void FreeMemory::operator()(BIO* memory) const { BIO_free_all(memory); }
 
-TlsContents::~TlsContents() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
+PemFile::~PemFile() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
 
-int TlsContents::read(const std::string& path) {
+int PemFile::read(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
                                                              &std::fclose);
   if (!file) return errno;
@@ -52,11 +52,11 @@ int TlsContents::read(const std::string& path) {
   return 0;
 }
 
-TlsMemory TlsContents::as_bio() const {
-  return TlsMemory(BIO_new_mem_buf(bytes_.data(), static_cast<int>(size_)));
+MemoryBio PemFile::as_bio() const {
+  return MemoryBio(BIO_new_mem_buf(bytes_.data(), static_cast<int>(size_)));
 }
 
-void TlsContents::grow() {
+void PemFile::grow() {
   constexpr std::size_t at_first = 64'000;
   std::vector<char> larger(bytes_.empty() ? at_first : 2 * bytes_.size());
   std::copy(bytes_.begin(), bytes_.end(), larger.begin());
@@ -69,7 +69,7 @@ base::Mistake wrong(std::string_view role, const std::string& path, const std::s
 }
 
 std::optional<base::Mistake> read_file(std::string_view role, const std::string& path,
-                                       TlsContents& contents) {
+                                       PemFile& contents) {
   const int error = contents.read(path);
   if (error == 0) return std::nullopt;
   std::string why = "cannot be read: " + base::errno_text(error);
@@ -83,4 +83,4 @@ bool at_end_of_pem() {
   return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

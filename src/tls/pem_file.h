@@ -1,4 +1,4 @@
-// Files in PEM form, and what all that is read from them has in common. Private to tunnel/tls*.
+// Files in PEM form, and what all that is read from them has in common. Private to tls/.
 #pragma once
 
 #include <cstddef>
@@ -14,26 +14,26 @@
 
 struct bio_st;
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
 template <typename Type, void (*free)(Type*)>
-struct TlsFree {
+struct Free {
   void operator()(Type* it) const { free(it); }
 };
 template <typename Type, void (*free)(Type*)>
-using TlsOwned = std::unique_ptr<Type, TlsFree<Type, free>>;
-struct TlsFreeMemory {
+using Owned = std::unique_ptr<Type, Free<Type, free>>;
+struct FreeMemory {
   void operator()(bio_st* memory) const;
 };
-using TlsMemory = std::unique_ptr<bio_st, TlsFreeMemory>;
+using MemoryBio = std::unique_ptr<bio_st, FreeMemory>;
 
 // A file in memory that is wiped afterwards: it may hold a key.
-class TlsContents {
+class PemFile {
  public:
-  TlsContents() = default;
-  TlsContents(const TlsContents&) = delete;
-  TlsContents& operator=(const TlsContents&) = delete;
-  ~TlsContents();
+  PemFile() = default;
+  PemFile(const PemFile&) = delete;
+  PemFile& operator=(const PemFile&) = delete;
+  ~PemFile();
 
   // 0, or an errno.
   int read(const std::string& path);
@@ -43,7 +43,7 @@ class TlsContents {
   [[nodiscard]] const struct stat& status() const { return status_; }
 
   // Valid as long as this is.
-  [[nodiscard]] TlsMemory as_bio() const;
+  [[nodiscard]] MemoryBio as_bio() const;
 
  private:
   void grow();
@@ -58,9 +58,9 @@ base::Mistake wrong(std::string_view role, const std::string& path, const std::s
 
 // Nothing: it was read.
 std::optional<base::Mistake> read_file(std::string_view role, const std::string& path,
-                                       TlsContents& contents);
+                                       PemFile& contents);
 
 // Whether OpenSSL's last error is that nothing more stands in the file.
 bool at_end_of_pem();
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

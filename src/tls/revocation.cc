@@ -1,4 +1,4 @@
-#include "tunnel/tls_revocation.h"
+#include "tls/revocation.h"
 
 #include <algorithm>
 
@@ -7,19 +7,19 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "tunnel/tls_contents.h"
-#include "tunnel/tls_words.h"
+#include "tls/messages.h"
+#include "tls/pem_file.h"
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 namespace {
 
 using base::Mistake;
-using Lists = std::vector<TlsOwned<X509_CRL, X509_CRL_free>>;
+using Lists = std::vector<Owned<X509_CRL, X509_CRL_free>>;
 
 std::optional<Mistake> read_lists(const std::string& path, Lists& lists) {
-  TlsContents contents;
+  PemFile contents;
   if (auto mistake = read_file("crl", path, contents)) return mistake;
-  const TlsMemory from = contents.as_bio();
+  const MemoryBio from = contents.as_bio();
   ERR_clear_error();
   while (X509_CRL* one = PEM_read_bio_X509_CRL(from.get(), nullptr, nullptr, nullptr)) {
     lists.emplace_back(one);
@@ -106,7 +106,7 @@ void warn(const std::string& path, std::string_view ca_role, const Lists& lists,
 }  // namespace
 
 void revoke(SSL_CTX& context, const std::string& path, std::string_view ca_role,
-            std::vector<std::string>& warnings, TlsMistakes& mistakes) {
+            std::vector<std::string>& warnings, Mistakes& mistakes) {
   Lists lists;
   if (auto mistake = read_lists(path, lists)) return mistakes.push_back(*std::move(mistake));
   X509_STORE* const store = SSL_CTX_get_cert_store(&context);
@@ -134,4 +134,4 @@ bool is_about_believed(X509_STORE_CTX* verification) {
   }
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

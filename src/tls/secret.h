@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace finhold::tunnel {
+namespace finhold::tls {
 
 // Takes as long for a guess whose first characters are right as for one that is all wrong, so that
 // a secret cannot be found character by character. Its length may show: that helps nobody with a
@@ -20,4 +20,4 @@ inline bool is_same_secret(std::string_view one, std::string_view other) {
   return differences == 0;
 }
 
-}  // namespace finhold::tunnel
+}  // namespace finhold::tls

@@ -1,4 +1,4 @@
-// The far end's door: what its `allow` list lets a near end open. Pure: the caller looks names up
+// What a far end's `allow` list lets a near end open. Pure: the caller looks names up
 // and dials, exactly the addresses that admit() gave it, so that what was checked is what is dialed
 // (a second look-up could answer otherwise: DNS rebinding).
 //
@@ -75,7 +75,7 @@ class AllowList {
   explicit AllowList(std::vector<AllowEntry> entries) : entries_(std::move(entries)) {}
 
   // Whether there is an answer to the look-up of this name with which it would be opened. Without
-  // one it is refused unasked, so that nobody reads our name servers through the door.
+  // one it is refused unasked, so that nobody reads our name servers through it.
   [[nodiscard]] bool may_look_up(const Destination& destination) const;
 
   // What is to be looked up of this name: with the last dot, if it has one here or there.

@@ -10,12 +10,12 @@
 
 namespace finhold::tunnel {
 
-class BackOff {
+class Backoff {
  public:
   static constexpr net::Instant first_ms = 100;
   static constexpr net::Instant longest_ms = 10'000;
 
-  explicit BackOff(std::uint32_t seed) : random_(seed) {}
+  explicit Backoff(std::uint32_t seed) : random_(seed) {}
 
   // Something has failed: how long to wait.
   net::Instant failed() {

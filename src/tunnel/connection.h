@@ -15,35 +15,36 @@
 #include <vector>
 
 #include "base/address.h"
+#include "http2/endpoint.h"
 #include "net/descriptor.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
-#include "tunnel/carrier.h"
-#include "tunnel/first_bytes.h"
+#include "tls/endpoint.h"
 #include "tunnel/handshake_queue.h"
-#include "tunnel/http2.h"
+#include "tunnel/protocol_detection.h"
 #include "tunnel/settings.h"
-#include "tunnel/tls.h"
+#include "tunnel/transport.h"
 
 namespace finhold::tunnel {
 
 class ConnectionTable;
 
 struct ConnectionOptions {
-  Http2::Role role = Http2::Role::near;
-  Http2Settings http2;  // its connection_window is raised to twice the window of a stream
-  const TlsContext* tls = nullptr;  // nullptr: without TLS. Used only while the connection is made
-  LifeSigns life;
+  http2::Endpoint::Role role = http2::Endpoint::Role::near;
+  http2::Settings http2;  // its connection_window is raised to twice the window of a stream
+  const tls::Context* tls =
+      nullptr;  // nullptr: without TLS. Used only while the connection is made
+  Liveness life;
   net::Instant ready_within_ms = 10'000;  // TLS and SETTINGS: who is silent, or slow, is dropped
   net::Instant goodbye_ms = 2000;  // without progress, for the other side to take all and end too
 };
 
 // On the worker's thread. Made, owned and destroyed by the ConnectionTable.
-class Connection final : public Carrier,
+class Connection final : public Transport,
                          private net::Watcher,
                          private net::Timer,
-                         private Http2::Events {
+                         private http2::Endpoint::Events {
  public:
   // Told from within events of the poller, of a timer, or at the end of a turn; never from within a
   // verb. Every verb may be called from there.
@@ -52,10 +53,10 @@ class Connection final : public Carrier,
     // TLS stands and the other side's SETTINGS have come, so it has accepted our certificate too.
     // Near: streams can be opened from now on.
     virtual void on_ready(Connection& connection) = 0;
-    // Far: as Http2::Events::on_connect.
-    virtual void on_connect(Connection& connection, Http2Stream& stream,
-                            const ConnectRequest& request) = 0;
-    // Far: as Http2::Events::on_refused.
+    // Far: as http2::Endpoint::Events::on_connect.
+    virtual void on_connect(Connection& connection, http2::Stream& stream,
+                            const http2::ConnectRequest& request) = 0;
+    // Far: as http2::Endpoint::Events::on_refused.
     virtual void on_refused(Connection& /*connection*/, std::string_view /*authority*/,
                             int /*status*/) {}
     // Near: one or more streams have gone, or the other side allows more: can_open(). Or it has no
@@ -80,8 +81,9 @@ class Connection final : public Carrier,
   ~Connection();
 
   // Near. Opens a stream, which goes out at the end of the turn; nullptr: not now, since can_open()
-  // is false. Requires what Http2::open() does.
-  [[nodiscard]] Http2Stream* open(const ConnectRequest& request, Http2Stream::Events& events);
+  // is false. Requires what http2::Endpoint::open() does.
+  [[nodiscard]] http2::Stream* open(const http2::ConnectRequest& request,
+                                    http2::Stream::Events& events);
   // Near: ready, not draining, and room by the other side's limit and by ours.
   [[nodiscard]] bool can_open() const;
 
@@ -92,7 +94,7 @@ class Connection final : public Carrier,
   [[nodiscard]] bool sent_away() const { return goaway_received_; }
 
   // Something was written to, consumed from, or done with one of its streams: what that makes goes
-  // out at the end of the turn. After Http2Stream::respond, write, wrote, finish, reset, consumed
+  // out at the end of the turn. After http2::Stream::respond, write, wrote, finish, reset, consumed
   // and forget; calling it often costs nothing.
   void touch() override;
   [[nodiscard]] bool lost() const override { return lost_ || !http2_.failed().empty(); }
@@ -119,7 +121,7 @@ class Connection final : public Carrier,
   // Who the other end is by its certificate, for the log; empty: it has shown none.
   [[nodiscard]] std::string identity() const;
   // Far, once it was ready: whether the other end would be let in by that one too.
-  [[nodiscard]] bool is_believed_by(const TlsContext& tls) const;
+  [[nodiscard]] bool is_believed_by(const tls::Context& tls) const;
 
  private:
   friend class ConnectionTable;
@@ -131,6 +133,10 @@ class Connection final : public Carrier,
     closed,   // there is no socket any more
   };
   static constexpr std::uint64_t not_made = UINT64_MAX;
+  // Bytes. What is received at once at first, and never more of strangers; and what is made at once
+  // for a socket that takes all.
+  static constexpr std::size_t first_received = std::size_t{2} << 10;
+  static constexpr std::size_t chunk_of_fast_links = std::size_t{128} << 10;
 
   Connection(ConnectionTable& table, net::Descriptor socket, const base::Address& other_end,
              const ConnectionOptions& options, Owner& owner);
@@ -140,11 +146,11 @@ class Connection final : public Carrier,
   void on_ready(std::uint32_t events) override;
   void on_time() override;
   void on_settings() override;
-  void on_connect(Http2Stream& stream, const ConnectRequest& request) override;
+  void on_connect(http2::Stream& stream, const http2::ConnectRequest& request) override;
   void on_refused(std::string_view authority, int status) override {
     owner_.on_refused(*this, authority, status);
   }
-  void on_goaway(std::int32_t last_stream, Http2Code code) override;
+  void on_goaway(std::int32_t last_stream, http2::ErrorCode code) override;
   void on_ping_ack(std::uint64_t /*token*/) override {}
 
   // For the HandshakeQueue. False: it does so already.
@@ -168,6 +174,7 @@ class Connection final : public Carrier,
   [[nodiscard]] bool may_produce() const;
   [[nodiscard]] bool pending() const;
 
+  [[nodiscard]] static std::string words_of(int error);
   void lose(const std::string& why);
   void fail(const std::string& why);
   void cut_now();
@@ -188,8 +195,8 @@ class Connection final : public Carrier,
   Owner& owner_;
   net::Descriptor fd_;
   base::Address other_end_;
-  std::optional<TlsSession> tls_;
-  Http2 http2_;
+  std::optional<tls::Endpoint> tls_;
+  http2::Endpoint http2_;
   std::vector<std::byte> kept_;  // made, and not taken by the socket yet
   std::size_t kept_begin_ = 0;
   std::size_t received_at_once_;
@@ -199,7 +206,7 @@ class Connection final : public Carrier,
   std::uint64_t sent_ = 0;          // bytes that the socket took
   std::uint64_t acknowledged_ = 0;  // of them, at the last look
   std::uint64_t asked_until_ = 0;   // of them, with the first PING that is not answered
-  LifeSigns life_;
+  Liveness life_;
   ReadyTime ready_time_;
   net::Instant goodbye_ms_;
   net::Instant heard_at_;           // when something was received
@@ -210,10 +217,10 @@ class Connection final : public Carrier,
   int unacknowledged_ = 0;          // bytes, when goodbye_ms began
   net::Instant parted_at_ = 0;      // when it began to leave
   int send_error_ = 0;              // what was received before it is still read
-  Http2Code goaway_ = Http2Code::no_error;
+  http2::ErrorCode goaway_ = http2::ErrorCode::no_error;
   std::size_t slot_ = 0;  // in the table
   State state_ = State::open;
-  FirstBytes first_bytes_ = FirstBytes::none_yet;
+  DetectedProtocol other_end_speaks_ = DetectedProtocol::none_yet;
   bool goaway_received_ = false;
   bool ready_ = false;
   bool is_known_;  // far: the near end has shown who it is

@@ -49,7 +49,7 @@ void Connection::receive() {
 }
 
 bool Connection::must_queue() const {
-  const bool shakes_hands = tls_ && tls_->state() == TlsState::handshaking;
+  const bool shakes_hands = tls_ && tls_->state() == tls::State::handshaking;
   return state_ == State::open && !to_cut_ && (shakes_hands || !is_known_);
 }
 

@@ -18,10 +18,6 @@ constexpr int most_unanswered = 100;
 // At one that waits for us.
 constexpr net::Instant look_again_ms = 10;
 
-net::Instant instant(base::Milliseconds duration) {
-  return static_cast<net::Instant>(duration.count());
-}
-
 }  // namespace
 
 // One deadline for everything: it is only looked at when it passes, so that bytes that come and go
@@ -40,24 +36,26 @@ void Connection::on_time() {
   if (!ready_) return give_up_if_late();
   if (waiting_) return arm(table_.loop_.now() + look_again_ms);
   const net::Instant now = table_.loop_.now();
-  const net::Instant quiet_until = heard_at_ + instant(life_.ping_every);
+  const net::Instant quiet_until = heard_at_ + net::instant(life_.ping_every);
   if (unanswered_ == 0 && now < quiet_until) return arm(quiet_until);
   if (!is_alive(now)) {
     return lose("no answer to PING for " + base::format_duration(life_.ping_timeout));
   }
   ask(now);
-  arm(std::min(pinged_at_ + instant(life_.ping_every),
-               waiting_since_ + instant(life_.ping_timeout)));
+  arm(std::min(pinged_at_ + net::instant(life_.ping_every),
+               waiting_since_ + net::instant(life_.ping_timeout)));
 }
 
 // On a slow link a PING stands behind what the socket, or a queue on the way, had before; that it
 // moves is a sign of life until the PING has arrived, at the other side's kernel. Its process has
-// to answer from then on, whatever its kernel still takes.
+// to answer from then on, whatever its kernel still takes: that of one that hangs goes on for
+// megabytes. By SIOCOUTQ: a zero-window probe or a keepalive moves nothing there. (2026-11-27;
+// tests/integration/pair/test_pair_liveness.py.)
 bool Connection::is_alive(net::Instant now) {
   if (unanswered_ == 0) return true;
   const std::uint64_t before = std::exchange(acknowledged_, acknowledged());
   if (before < asked_until_ && acknowledged_ > before) waiting_since_ = now;
-  return now < waiting_since_ + instant(life_.ping_timeout);
+  return now < waiting_since_ + net::instant(life_.ping_timeout);
 }
 
 // Each time, not once: a box may forget the connection before ping_timeout is over.
@@ -66,7 +64,7 @@ void Connection::ask(net::Instant now) {
     waiting_since_ = now;
     acknowledged_ = acknowledged();
     asked_until_ = not_made;
-  } else if (now < pinged_at_ + instant(life_.ping_every)) {
+  } else if (now < pinged_at_ + net::instant(life_.ping_every)) {
     return;
   }
   pinged_at_ = now;

@@ -10,8 +10,8 @@
 
 #include "base/address.h"
 #include "base/block_pool.h"
+#include "net/block_trimmer.h"
 #include "net/descriptor.h"
-#include "net/idle_blocks.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
@@ -33,7 +33,7 @@ class ConnectionTable final : private net::TurnEnd {
   };
 
   // Everything referred to outlives the table, and it outlives the sessions whose legs are streams.
-  // `window`: bytes of one stream, one way, at least Http2::least_window.
+  // `window`: bytes of one stream, one way, at least http2::Endpoint::least_window.
   ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers, std::size_t window,
                   Owner& owner);
   ConnectionTable(const ConnectionTable&) = delete;
@@ -101,7 +101,7 @@ class ConnectionTable final : private net::TurnEnd {
   net::Timers& timers_;
   Owner& owner_;
   base::BlockPool pool_;
-  net::IdleBlocks idle_blocks_;
+  net::BlockTrimmer idle_blocks_;
   std::unique_ptr<std::byte[]> wire_;   // as it is on the wire
   std::unique_ptr<std::byte[]> plain_;  // most_sent; of TLS only
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -5,8 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "tls/secret.h"
 #include "tunnel/host_addresses.h"
-#include "tunnel/secret.h"
 
 namespace finhold::tunnel {
 
@@ -20,8 +20,6 @@ constexpr const char* bad_authority =
 // Of what a near end may write as it likes.
 constexpr std::size_t longest_in_log = 300;
 
-net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
-
 template <typename Thing>
 std::unique_ptr<Thing> take_from(std::vector<std::unique_ptr<Thing>>& things, const Thing& one) {
   const auto found = std::find_if(things.begin(), things.end(),
@@ -34,7 +32,7 @@ std::unique_ptr<Thing> take_from(std::vector<std::unique_ptr<Thing>>& things, co
 
 }  // namespace
 
-Far::Far(const FarSettings& settings, const TlsContext* tls, net::Descriptor listening,
+Far::Far(const FarSettings& settings, const tls::Context* tls, net::Descriptor listening,
          ConnectionTable& connections, relay::SessionTable& sessions, relay::SessionQuota& quota,
          net::Loop& loop, net::Poller& poller, net::Timers& timers)
     : net::Timer(timers),
@@ -59,7 +57,7 @@ void Far::drain() {
   draining_ = true;
   listener_.leave();
   for (const auto& near_end : near_ends_) near_end->drain();
-  if (!near_ends_.empty()) arm(loop_.now() + in_ms(settings_.life.ping_timeout));
+  if (!near_ends_.empty()) arm(loop_.now() + net::instant(settings_.life.ping_timeout));
 }
 
 // Whoever has not answered the PING behind the first GOAWAY would go on opening sessions.
@@ -81,10 +79,10 @@ std::size_t Far::streams() const {
 
 void Far::on_accepted(net::Descriptor fd, const base::Address& near) {
   if (near_ends_.size() >= places() && !make_room()) return;
-  near_ends_.push_back(
-      std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this), near, loop_.now()));
+  near_ends_.push_back(std::make_unique<FarConnection>(static_cast<FarConnection::Owner&>(*this),
+                                                       near, loop_.now()));
   ConnectionOptions options;
-  options.role = Http2::Role::far;
+  options.role = http2::Endpoint::Role::far;
   options.http2.max_streams = settings_.streams_per_connection;
   options.tls = tls_;
   options.life = settings_.life;
@@ -108,7 +106,7 @@ void Far::on_recovered() {
   log::Line("accepting goes on").add("far", settings_.route.name).write(log::Level::info);
 }
 
-log::Line Far::line_about(std::string_view message, const FarNearEnd& near_end) const {
+log::Line Far::line_about(std::string_view message, const FarConnection& near_end) const {
   log::Line line(message);
   line.add("far", settings_.route.name).add("near", near_end.address().text());
   if (near_end.was_ready() && settings_.tls) line.add("identity", near_end.identity());
@@ -127,7 +125,7 @@ void Far::write_limited(log::Line& line, std::uint64_t left_out, log::Level leve
   line.write(level);
 }
 
-void Far::on_near_end_ready(FarNearEnd& near_end) {
+void Far::on_near_end_ready(FarConnection& near_end) {
   // Its certificate was asked for, and is good.
   if (takes_all() || (settings_.tls && !settings_.tls->client_ca.empty())) {
     near_end.prove();
@@ -135,7 +133,7 @@ void Far::on_near_end_ready(FarNearEnd& near_end) {
   tell_arrival(line_about("near end connected", near_end));
 }
 
-void Far::on_near_end_gone(FarNearEnd& near_end, const std::string& why) {
+void Far::on_near_end_gone(FarConnection& near_end, const std::string& why) {
   if (near_end.was_ready()) {
     log::Line line = line_about("near end gone", near_end);
     line.add("streams", near_end.streams());
@@ -165,7 +163,7 @@ void Far::judge(FarAsker asker, std::string_view token) {
   const std::string& why_barred = asker.near_end.why_barred();
   if (!why_barred.empty()) return refuse(asker, answer::not_allowed, why_barred);
   // First, so that who has none learns nothing.
-  if (!settings_.token.empty() && !is_same_secret(settings_.token, token)) {
+  if (!settings_.token.empty() && !tls::is_same_secret(settings_.token, token)) {
     return refuse(asker, answer::needs_token,
                   token.empty() ? "no token: write the same one in [[tunnel]] and in [[far]]"
                                 : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
@@ -176,7 +174,7 @@ void Far::judge(FarAsker asker, std::string_view token) {
     return refuse(asker, answer::bad_request, bad_authority);
   }
   if (!quota_.room()) return refuse(asker, answer::no_room, "limits.sessions is reached");
-  asker.place = FarPlace::take(quota_, asker.near);
+  asker.place = FarPending::take(quota_, asker.near);
   if (asker.place == nullptr) {
     return refuse(
         asker, answer::no_room,
@@ -186,13 +184,14 @@ void Far::judge(FarAsker asker, std::string_view token) {
   if (!allow_.may_look_up(*destination)) {
     return refuse(asker, answer::not_allowed, "the name is not in allow");
   }
-  requests_.push_back(std::make_unique<FarRequest>(static_cast<FarRequest::Owner&>(*this), timers_,
-                                                   sessions_.resolver(), std::move(asker),
-                                                   *destination, allow_.to_look_up(*destination)));
-  requests_.back()->start(loop_.now() + in_ms(settings_.route.connect_timeout));
+  requests_.push_back(std::make_unique<FarLookUp>(static_cast<FarLookUp::Owner&>(*this), timers_,
+                                                  sessions_.resolver(), std::move(asker),
+                                                  *destination, allow_.to_look_up(*destination)));
+  requests_.back()->start(loop_.now() + net::instant(settings_.route.connect_timeout));
 }
 
-void Far::on_malformed_request(const FarNearEnd& near_end, std::string_view authority, int status) {
+void Far::on_malformed_request(const FarConnection& near_end, std::string_view authority,
+                               int status) {
   const auto left_out = lines_about(near_end).take(loop_.now());
   if (!left_out) return;
   log::Line line = line_about("refused a request", near_end);
@@ -207,10 +206,10 @@ void Far::on_malformed_request(const FarNearEnd& near_end, std::string_view auth
   write_limited(line, *left_out);
 }
 
-void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found,
+void Far::on_looked_up(FarLookUp& request, std::span<const base::Address> found,
                        const base::Error& error) {
   // It leaves before anything else happens: a session may be over at once.
-  const std::unique_ptr<FarRequest> done = take_from(requests_, request);
+  const std::unique_ptr<FarLookUp> done = take_from(requests_, request);
   FarAsker& asker = done->asker();
   const Destination& destination = done->destination();
   // By another configuration the name might be looked up otherwise, or not at all.
@@ -227,7 +226,7 @@ void Far::on_looked_up(FarRequest& request, std::span<const base::Address> found
                          : "its name cannot be looked up: " + error.text());
 }
 
-void Far::on_abandoned(FarRequest& request) { take_from(requests_, request); }
+void Far::on_abandoned(FarLookUp& request) { take_from(requests_, request); }
 
 // Where they may be dialed; exactly these are.
 void Far::open(FarAsker& asker, const Destination& destination,

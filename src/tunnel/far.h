@@ -20,14 +20,14 @@
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
-#include "relay/line_limit.h"
+#include "relay/log_rate_limit.h"
 #include "relay/session_table.h"
 #include "tunnel/allow_list.h"
 #include "tunnel/connection_table.h"
 #include "tunnel/far_answer.h"
+#include "tunnel/far_connection.h"
 #include "tunnel/far_leg.h"
-#include "tunnel/far_near_end.h"
-#include "tunnel/far_request.h"
+#include "tunnel/far_look_up.h"
 #include "tunnel/settings.h"
 #include "tunnel/strangers.h"
 
@@ -35,14 +35,14 @@ namespace finhold::tunnel {
 
 // On the worker's thread.
 class Far final : private net::Listener::Owner,
-                  private FarNearEnd::Owner,
-                  private FarRequest::Owner,
+                  private FarConnection::Owner,
+                  private FarLookUp::Owner,
                   private net::Timer,
                   private net::TurnEnd {
  public:
   // Everything referred to outlives it; `tls` is null if settings.tls is nothing. `listening` is
   // non-blocking.
-  Far(const FarSettings& settings, const TlsContext* tls, net::Descriptor listening,
+  Far(const FarSettings& settings, const tls::Context* tls, net::Descriptor listening,
       ConnectionTable& connections, relay::SessionTable& sessions, relay::SessionQuota& quota,
       net::Loop& loop, net::Poller& poller, net::Timers& timers);
   Far(const Far&) = delete;
@@ -84,31 +84,31 @@ class Far final : private net::Listener::Owner,
   void on_accepted(net::Descriptor fd, const base::Address& near) override;
   void on_paused(const base::Error& error) override;
   void on_recovered() override;
-  void on_near_end_ready(FarNearEnd& near_end) override;
+  void on_near_end_ready(FarConnection& near_end) override;
   void on_request(FarAsker asker, std::string_view token) override;
-  void on_malformed_request(const FarNearEnd& near_end, std::string_view authority,
+  void on_malformed_request(const FarConnection& near_end, std::string_view authority,
                             int status) override;
-  void on_near_end_proven(FarNearEnd& near_end) override;
-  void on_near_end_gone(FarNearEnd& near_end, const std::string& why) override;
-  void on_looked_up(FarRequest& request, std::span<const base::Address> found,
+  void on_near_end_proven(FarConnection& near_end) override;
+  void on_near_end_gone(FarConnection& near_end, const std::string& why) override;
+  void on_looked_up(FarLookUp& request, std::span<const base::Address> found,
                     const base::Error& error) override;
-  void on_abandoned(FarRequest& request) override;
+  void on_abandoned(FarLookUp& request) override;
   void on_time() override;
   bool turn_end() override;
 
   void judge_near_ends();
-  void judge_near_end(FarNearEnd& near_end);
+  void judge_near_end(FarConnection& near_end);
   void judge(FarAsker asker, std::string_view token);
   void open(FarAsker& asker, const Destination& destination, std::span<const base::Address> found);
   void turn_away(const FarAsker& asker);
-  [[nodiscard]] std::string why_not(const FarNearEnd& near_end, bool over_tls) const;
+  [[nodiscard]] std::string why_not(const FarConnection& near_end, bool over_tls) const;
   [[nodiscard]] bool knows_token_of(const FarSettings& other) const;
   [[nodiscard]] bool would_open(const FarLeg& leg) const;
-  void cut_what_is_revoked(const FarNearEnd& near_end);
+  void cut_what_is_revoked(const FarConnection& near_end);
   void refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason);
   [[nodiscard]] bool takes_all() const;
-  [[nodiscard]] FarNearEnd* that_makes_room() const;
-  [[nodiscard]] FarNearEnd* unused_one_of_many() const;
+  [[nodiscard]] FarConnection* that_makes_room() const;
+  [[nodiscard]] FarConnection* unused_one_of_many() const;
   bool make_room();
   // Of which its near ends have one each.
   [[nodiscard]] std::size_t places() const {
@@ -118,14 +118,14 @@ class Far final : private net::Listener::Owner,
   static void write_limited(base::log::Line& line, std::uint64_t left_out,
                             base::log::Level level = base::log::Level::warning);
   [[nodiscard]] base::log::Line line_about(std::string_view message,
-                                           const FarNearEnd& near_end) const;
+                                           const FarConnection& near_end) const;
   void tell_arrival(base::log::Line line);
-  [[nodiscard]] relay::LineLimit& lines_about(const FarNearEnd& near_end) {
+  [[nodiscard]] relay::LogRateLimit& lines_about(const FarConnection& near_end) {
     return near_end.is_proven() ? lines_ : lines_of_strangers_;
   }
 
   const FarSettings& settings_;
-  const TlsContext* tls_;
+  const tls::Context* tls_;
   ConnectionTable& connections_;
   relay::SessionTable& sessions_;
   relay::SessionQuota& quota_;
@@ -133,12 +133,12 @@ class Far final : private net::Listener::Owner,
   net::Poller& poller_;
   net::Timers& timers_;
   AllowList allow_;
-  relay::LineLimit lines_;               // about refusals
-  relay::LineLimit lines_of_strangers_;  // the same: they cannot keep others' from the log
-  relay::LineLimit arrivals_;  // about near ends that anybody may be, coming and going in order
-  std::vector<std::unique_ptr<FarNearEnd>> near_ends_;
+  relay::LogRateLimit lines_;               // about refusals
+  relay::LogRateLimit lines_of_strangers_;  // the same: they cannot keep others' from the log
+  relay::LogRateLimit arrivals_;  // about near ends that anybody may be, coming and going in order
+  std::vector<std::unique_ptr<FarConnection>> near_ends_;
   Strangers strangers_;  // among these
-  std::vector<std::unique_ptr<FarRequest>> requests_;
+  std::vector<std::unique_ptr<FarLookUp>> requests_;
   net::Listener listener_;
   Far* judge_ = this;  // of requests; nullptr: nobody
   bool draining_ = false;

@@ -24,27 +24,27 @@ FarAnswer far_answer(Ending why) {
 
 Ending ending_of(FarAnswer answer) {
   switch (answer.error) {
-    case ProxyError::dns_error:
-    case ProxyError::destination_not_found:
+    case http2::ProxyError::dns_error:
+    case http2::ProxyError::destination_not_found:
       return Ending::server_unresolved;
-    case ProxyError::connection_refused:
-    case ProxyError::connection_terminated:
+    case http2::ProxyError::connection_refused:
+    case http2::ProxyError::connection_terminated:
       return Ending::server_refused;
-    case ProxyError::destination_ip_unroutable:
-    case ProxyError::destination_unavailable:
+    case http2::ProxyError::destination_ip_unroutable:
+    case http2::ProxyError::destination_unavailable:
       return Ending::server_unreachable;
     // As where finhold looks a name up itself.
-    case ProxyError::dns_timeout:
-    case ProxyError::connection_timeout:
+    case http2::ProxyError::dns_timeout:
+    case http2::ProxyError::connection_timeout:
       return Ending::server_timeout;
-    case ProxyError::destination_ip_prohibited:
-    case ProxyError::http_request_denied:
-    case ProxyError::http_request_error:
+    case http2::ProxyError::destination_ip_prohibited:
+    case http2::ProxyError::http_request_denied:
+    case http2::ProxyError::http_request_error:
       return Ending::not_allowed;
-    case ProxyError::connection_limit_reached:
-    case ProxyError::proxy_internal_error:
+    case http2::ProxyError::connection_limit_reached:
+    case http2::ProxyError::proxy_internal_error:
       return Ending::far_busy;
-    case ProxyError::none:
+    case http2::ProxyError::none:
       break;
   }
   if (answer.status == 502) return Ending::server_refused;

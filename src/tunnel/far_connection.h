@@ -13,53 +13,53 @@
 #include "net/loop.h"
 #include "tunnel/connection.h"
 #include "tunnel/connection_table.h"
-#include "tunnel/far_place.h"
+#include "tunnel/far_pending.h"
 #include "tunnel/strangers.h"
 
 namespace finhold::tunnel {
 
 class FarLeg;
-class FarNearEnd;
+class FarConnection;
 
 // Who asks for a session, and for which: also what a refusal tells of it.
 struct FarAsker {
-  FarNearEnd& near_end;  // as long as the stream was not reset
-  Carrier& connection;
-  Http2Stream& stream;
+  FarConnection& near_end;  // as long as the stream was not reset
+  Transport& connection;
+  http2::Stream& stream;
   base::Address near;
   base::Address client;  // that the near end names; or else itself
   std::string authority;
-  std::unique_ptr<FarPlace> place = nullptr;  // once it was let in
+  std::unique_ptr<FarPending> place = nullptr;  // once it was let in
 };
 
 // On the worker's thread.
-class FarNearEnd final : private Connection::Owner {
+class FarConnection final : private Connection::Owner {
  public:
   class Owner {
    public:
-    virtual void on_near_end_ready(FarNearEnd& near_end) = 0;
+    virtual void on_near_end_ready(FarConnection& near_end) = 0;
     // A stream was opened: it is to be answered, or to be given events. `token` is a secret.
     virtual void on_request(FarAsker asker, std::string_view token) = 0;
-    // A request was answered already, by Http2 (Http2::Events::on_refused): it is none that can
-    // become a session.
-    virtual void on_malformed_request(const FarNearEnd& near_end, std::string_view authority,
+    // A request was answered already, by http2::Endpoint (http2::Endpoint::Events::on_refused): it
+    // is none that can become a session.
+    virtual void on_malformed_request(const FarConnection& near_end, std::string_view authority,
                                       int status) = 0;
     // It has shown who it is. Told once.
-    virtual void on_near_end_proven(FarNearEnd& near_end) = 0;
+    virtual void on_near_end_proven(FarConnection& near_end) = 0;
     // It is over; `why`: a sentence, or empty if it ended in order. It may be destroyed in the
     // call.
-    virtual void on_near_end_gone(FarNearEnd& near_end, const std::string& why) = 0;
+    virtual void on_near_end_gone(FarConnection& near_end, const std::string& why) = 0;
 
    protected:
     ~Owner() = default;
   };
 
   // `owner` outlives it.
-  FarNearEnd(Owner& owner, const base::Address& address, net::Instant now)
+  FarConnection(Owner& owner, const base::Address& address, net::Instant now)
       : owner_(owner), address_(address), accepted_at_(now) {}
-  FarNearEnd(const FarNearEnd&) = delete;
-  FarNearEnd& operator=(const FarNearEnd&) = delete;
-  ~FarNearEnd();
+  FarConnection(const FarConnection&) = delete;
+  FarConnection& operator=(const FarConnection&) = delete;
+  ~FarConnection();
 
   void start(ConnectionTable& connections, net::Descriptor socket,
              const ConnectionOptions& options);
@@ -73,7 +73,7 @@ class FarNearEnd final : private Connection::Owner {
   void bar(std::string why) { why_barred_ = std::move(why); }
   [[nodiscard]] const std::string& why_barred() const { return why_barred_; }
   // Whether it has shown a certificate that this one believes.
-  [[nodiscard]] bool is_believed_by(const TlsContext& tls) const {
+  [[nodiscard]] bool is_believed_by(const tls::Context& tls) const {
     return connection_->is_believed_by(tls);
   }
 
@@ -113,8 +113,8 @@ class FarNearEnd final : private Connection::Owner {
 
  private:
   void on_ready(Connection& connection) override;
-  void on_connect(Connection& connection, Http2Stream& stream,
-                  const ConnectRequest& request) override;
+  void on_connect(Connection& connection, http2::Stream& stream,
+                  const http2::ConnectRequest& request) override;
   void on_refused(Connection& connection, std::string_view authority, int status) override;
   void on_room(Connection& connection) override;
   void on_goaway(Connection& connection) override;

@@ -8,9 +8,9 @@ namespace finhold::tunnel {
 
 using core::Ending;
 
-FarLeg::FarLeg(Carrier& carrier, Http2Stream& stream) {
+FarLeg::FarLeg(Transport& transport, http2::Stream& stream) {
   stream.set_events(*this);
-  carry(carrier, stream);
+  carry(transport, stream);
   open_way_in();
 }
 
@@ -18,12 +18,12 @@ FarLeg::~FarLeg() { on_closed(); }
 
 void FarLeg::on_closed() {
   opened.place.reset();
-  if (FarNearEnd* const by = std::exchange(opened.by, nullptr)) by->remove(*this);
+  if (FarConnection* const by = std::exchange(opened.by, nullptr)) by->remove(*this);
 }
 
 void FarLeg::revoke() {
   if (stream() == nullptr) return;
-  stream()->reset(Http2Code::connect_error);
+  stream()->reset(http2::ErrorCode::connect_error);
   let_go();
   fail(ECONNRESET, Ending::not_allowed);
   tell_owner();
@@ -36,8 +36,8 @@ void FarLeg::accept() {
   touch();
 }
 
-void FarLeg::on_reset(Http2Code code) {
-  if (code == Http2Code::no_error) closed_at_ = std::chrono::steady_clock::now();
+void FarLeg::on_reset(http2::ErrorCode code) {
+  if (code == http2::ErrorCode::no_error) closed_at_ = std::chrono::steady_clock::now();
   StreamLeg::on_reset(code);
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/address.h"
 #include "tunnel/allow_list.h"
-#include "tunnel/far_near_end.h"
+#include "tunnel/far_connection.h"
 #include "tunnel/settings.h"
 #include "tunnel/stream_leg.h"
 
@@ -19,19 +19,19 @@ namespace finhold::tunnel {
 
 // What a session was let in with, to be judged again after a reload.
 struct FarOpened {
-  FarNearEnd* by = nullptr;  // and which of its legs it is; nullptr: its connection is gone
+  FarConnection* by = nullptr;  // and which of its legs it is; nullptr: its connection is gone
   std::size_t slot = 0;
   const FarSettings* under = nullptr;  // outlives the leg
   Destination destination;
   std::vector<base::Address> servers;  // that were admitted
-  std::unique_ptr<FarPlace> place;     // until the request is answered
+  std::unique_ptr<FarPending> place;   // until the request is answered
 };
 
 // On the worker's thread.
 class FarLeg final : public StreamLeg {
  public:
   // Requires that the stream was not answered.
-  FarLeg(Carrier& carrier, Http2Stream& stream);
+  FarLeg(Transport& transport, http2::Stream& stream);
   FarLeg(const FarLeg&) = delete;
   FarLeg& operator=(const FarLeg&) = delete;
   ~FarLeg() override;
@@ -51,7 +51,7 @@ class FarLeg final : public StreamLeg {
   bool check_answers(std::uint64_t vanished_after_ms) override;
 
  private:
-  void on_reset(Http2Code code) override;
+  void on_reset(http2::ErrorCode code) override;
   void on_closed() override;
 
   std::optional<std::chrono::steady_clock::time_point> closed_at_;

@@ -1,4 +1,4 @@
-#include "tunnel/far_request.h"
+#include "tunnel/far_look_up.h"
 
 #include <cerrno>
 #include <utility>
@@ -7,8 +7,8 @@
 
 namespace finhold::tunnel {
 
-FarRequest::FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
-                       Destination destination, std::string name)
+FarLookUp::FarLookUp(Owner& owner, net::Timers& timers, net::Resolver& resolver, FarAsker asker,
+                     Destination destination, std::string name)
     : net::Timer(timers),
       owner_(owner),
       resolver_(resolver),
@@ -18,11 +18,11 @@ FarRequest::FarRequest(Owner& owner, net::Timers& timers, net::Resolver& resolve
   asker_.stream.set_events(*this);
 }
 
-FarRequest::~FarRequest() {
+FarLookUp::~FarLookUp() {
   if (resolving_) resolver_.forget(*this);
 }
 
-void FarRequest::start(net::Instant until) {
+void FarLookUp::start(net::Instant until) {
   arm(until);
   const int failure = resolver_.resolve({name_, destination_.port}, *this,
                                         base::Network::of_source(asker_.near).text());
@@ -30,23 +30,23 @@ void FarRequest::start(net::Instant until) {
   resolving_ = true;
 }
 
-void FarRequest::on_answer(int /*status*/) {}  // of near ends only
+void FarLookUp::on_answer(int /*status*/) {}  // of near ends only
 
 // Optimistic data waits in the stream's window, and its end too.
-void FarRequest::on_readable() {}
-void FarRequest::on_writable() {}
+void FarLookUp::on_readable() {}
+void FarLookUp::on_writable() {}
 
-void FarRequest::on_reset(Http2Code /*code*/) {
+void FarLookUp::on_reset(http2::ErrorCode /*code*/) {
   asker_.stream.forget();
   asker_.connection.touch();
   owner_.on_abandoned(*this);
 }
 
-void FarRequest::on_resolved(const std::vector<base::Address>& addresses, int error) {
+void FarLookUp::on_resolved(const std::vector<base::Address>& addresses, int error) {
   resolving_ = false;
   owner_.on_looked_up(*this, addresses, {error, "getaddrinfo"});
 }
 
-void FarRequest::on_time() { owner_.on_looked_up(*this, {}, {ETIMEDOUT, "getaddrinfo"}); }
+void FarLookUp::on_time() { owner_.on_looked_up(*this, {}, {ETIMEDOUT, "getaddrinfo"}); }
 
 }  // namespace finhold::tunnel

@@ -13,14 +13,14 @@ bool Far::may_accept() { return near_ends_.size() < places() || that_makes_room(
 
 // Strangers, as long as there is one, though others wait for its second then: for their sake nobody
 // goes who has proven who it is.
-FarNearEnd* Far::that_makes_room() const {
+FarConnection* Far::that_makes_room() const {
   return strangers_.empty() ? unused_one_of_many()
                             : strangers_.that_gives_way(places(), loop_.now());
 }
 
 // Of a source that has too many connections, though it has proven who it is: one that no session
 // uses, so that it loses nothing.
-FarNearEnd* Far::unused_one_of_many() const {
+FarConnection* Far::unused_one_of_many() const {
   std::unordered_map<std::uint64_t, std::size_t> connections;
   for (const auto& near_end : near_ends_) ++connections[near_end->place_of_stranger.source];
   for (const auto& near_end : near_ends_) {
@@ -33,7 +33,7 @@ FarNearEnd* Far::unused_one_of_many() const {
 
 // False: nobody gives way.
 bool Far::make_room() {
-  FarNearEnd* const near_end = that_makes_room();
+  FarConnection* const near_end = that_makes_room();
   if (near_end == nullptr) return false;
   const bool was_stranger = near_end->place_of_stranger.stands;
   strangers_.remove(*near_end);
@@ -53,7 +53,7 @@ bool Far::make_room() {
   return true;
 }
 
-void Far::on_near_end_proven(FarNearEnd& near_end) { strangers_.remove(near_end); }
+void Far::on_near_end_proven(FarConnection& near_end) { strangers_.remove(near_end); }
 
 // There is nothing to prove: who is ready is no stranger.
 bool Far::takes_all() const {

@@ -9,24 +9,24 @@
 
 #include "base/address.h"
 #include "base/network.h"
-#include "relay/session_table.h"
+#include "relay/session_quota.h"
 
 namespace finhold::tunnel {
 
 // On any thread; given back when it is destroyed.
-class FarPlace {
+class FarPending {
  public:
   // For the near ends of that source. Nothing: they have their part.
-  static std::unique_ptr<FarPlace> take(relay::SessionQuota& quota, const base::Address& near) {
+  static std::unique_ptr<FarPending> take(relay::SessionQuota& quota, const base::Address& near) {
     const base::Network of = base::Network::of_source(near);
     const std::uint32_t part = std::max(quota.most() / 4, least_part);
     if (!quota.waiting().take(of, part)) return nullptr;
     quota.reserve();
-    return std::unique_ptr<FarPlace>(new FarPlace(quota, of));
+    return std::unique_ptr<FarPending>(new FarPending(quota, of));
   }
-  FarPlace(const FarPlace&) = delete;
-  FarPlace& operator=(const FarPlace&) = delete;
-  ~FarPlace() {
+  FarPending(const FarPending&) = delete;
+  FarPending& operator=(const FarPending&) = delete;
+  ~FarPending() {
     become_session();
     quota_.waiting().give_back(near_);
   }
@@ -40,7 +40,7 @@ class FarPlace {
  private:
   static constexpr std::uint32_t least_part = 16;
 
-  FarPlace(relay::SessionQuota& quota, const base::Network& near) : quota_(quota), near_(near) {}
+  FarPending(relay::SessionQuota& quota, const base::Network& near) : quota_(quota), near_(near) {}
 
   relay::SessionQuota& quota_;
   base::Network near_;

@@ -44,7 +44,7 @@ void Far::judge_near_ends() {
   are_to_be_judged_ = false;
 }
 
-void Far::judge_near_end(FarNearEnd& near_end) {
+void Far::judge_near_end(FarConnection& near_end) {
   if (!std::exchange(near_end.is_to_be_judged, false)) return;
   near_end.bar(judge_ != nullptr ? judge_->why_not(near_end, settings_.tls.has_value())
                                  : "its [[far]] is not in the configuration any more");
@@ -54,7 +54,7 @@ void Far::judge_near_end(FarNearEnd& near_end) {
 }
 
 // Empty: it would be let in. Its token is a matter of each request.
-std::string Far::why_not(const FarNearEnd& near_end, bool over_tls) const {
+std::string Far::why_not(const FarConnection& near_end, bool over_tls) const {
   if (!settings_.tls) return {};
   if (!over_tls) return "it came without TLS, which is asked for now";
   if (near_end.is_believed_by(*tls_)) return {};
@@ -74,7 +74,7 @@ bool Far::would_open(const FarLeg& leg) const {
   return admitted.ok() && admitted.value().size() == opened.servers.size();
 }
 
-void Far::cut_what_is_revoked(const FarNearEnd& near_end) {
+void Far::cut_what_is_revoked(const FarConnection& near_end) {
   const bool all = !near_end.why_barred().empty();
   std::vector<FarLeg*> revoked = near_end.legs();  // a copy: each takes itself away
   std::erase_if(revoked, [&](FarLeg* leg) { return !all && judge_->would_open(*leg); });
@@ -89,7 +89,7 @@ void Far::cut_what_is_revoked(const FarNearEnd& near_end) {
 
 // Not processed, so it may be asked for elsewhere (RFC 9113 section 8.7).
 void Far::turn_away(const FarAsker& asker) {
-  asker.stream.reset(Http2Code::refused_stream);
+  asker.stream.reset(http2::ErrorCode::refused_stream);
   asker.stream.forget();
   asker.connection.touch();
 }

@@ -1,6 +1,6 @@
 #include "tunnel/host_addresses.h"
 
-#include "net/own_addresses.h"
+#include "net/address_owner.h"
 #include "tunnel/address_kind.h"
 
 namespace finhold::tunnel {

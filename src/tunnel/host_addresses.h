@@ -16,7 +16,7 @@ struct HostAddresses {
   std::vector<base::Address> broadcast;  // of its networks
 };
 
-// As the kernel would route connections with that mark (net/own_addresses.h). An error: it could
+// As the kernel would route connections with that mark (net/address_owner.h). An error: it could
 // not be asked.
 base::Result<HostAddresses> host_addresses(std::span<const base::Address> in_question,
                                            std::uint32_t mark);

@@ -29,7 +29,7 @@ constexpr std::size_t last_of_all = 1'000'000;
 
 }  // namespace
 
-Near::Near(const TunnelSettings& settings, const TlsContext* tls, ConnectionTable& connections,
+Near::Near(const TunnelSettings& settings, const tls::Context* tls, ConnectionTable& connections,
            net::Loop& loop, net::Poller& poller, net::Timers& timers, net::Resolver& resolver)
     : settings_(settings),
       loop_(loop),
@@ -45,7 +45,7 @@ void Near::start() { fill(); }
 
 std::unique_ptr<relay::Leg> Near::leg(const std::string& authority, const base::Address& client,
                                       base::Milliseconds connect_timeout) {
-  const net::Instant until = loop_.now() + static_cast<net::Instant>(connect_timeout.count());
+  const net::Instant until = loop_.now() + net::instant(connect_timeout);
   auto leg = std::make_unique<NearLeg>(settings_, waiting_, static_cast<NearLeg::Owner&>(*this),
                                        timers_, authority, client, until);
   settle();
@@ -70,7 +70,7 @@ void Near::settle() {
 void Near::dismiss_all() {
   // From the back: one that is over at once leaves its place to the last.
   for (std::size_t i = links_.size(); i > 0; --i) {
-    NearLink& link = *links_[i - 1];
+    NearConnection& link = *links_[i - 1];
     if (link.dismissed) continue;
     const bool was_ready = link.was_ready();
     link.dismiss();
@@ -81,7 +81,7 @@ void Near::dismiss_all() {
 // Who waits longest goes first.
 void Near::serve() {
   while (!waiting_.empty()) {
-    NearLink* const link = least_loaded(waiting_.front()->refused_by());
+    NearConnection* const link = least_loaded(waiting_.front()->refused_by());
     if (link == nullptr) return;
     const bool opened = waiting_.front()->open_on(*link);
     if (opened) link->idle_since = 0;
@@ -100,13 +100,13 @@ std::size_t Near::streams() const {
 }
 
 // `last` only if there is no other.
-NearLink* Near::least_loaded(const Connection* last) {
-  NearLink* best = nullptr;
+NearConnection* Near::least_loaded(const Connection* last) {
+  NearConnection* best = nullptr;
   std::size_t least = 0;
   // From the back: among those without a session the one that was used last, so that the others
   // grow old.
   for (std::size_t i = with_room_.size(); i > 0 && (best == nullptr || least > 0); --i) {
-    NearLink* const link = with_room_[i - 1];
+    NearConnection* const link = with_room_[i - 1];
     std::size_t load = link->connection()->streams();
     if (link->connection() == last) load += last_of_all;
     if (best != nullptr && load >= least) continue;
@@ -127,8 +127,8 @@ void Near::fill() {
   // One tries for all, as long as none succeeds.
   const std::size_t most = back_off_.failures() > 0 ? 1 : most_starting;
   while (!redial_.armed() && starting_ < most && with_room_.size() + starting_ < wanted()) {
-    links_.push_back(std::make_unique<NearLink>(shared_));
-    NearLink& link = *links_.back();
+    links_.push_back(std::make_unique<NearConnection>(shared_));
+    NearConnection& link = *links_.back();
     link.place = links_.size() - 1;
     link.place_with_room = no_place;
     ++starting_;
@@ -136,7 +136,7 @@ void Near::fill() {
   }
 }
 
-void Near::on_link_ready(NearLink& link) {
+void Near::on_link_ready(NearConnection& link) {
   --starting_;
   // To dial another at once, and another, would help nobody. Nor is it kept: there would be ever
   // more of them.
@@ -155,7 +155,7 @@ void Near::on_link_ready(NearLink& link) {
   on_link_changed(link);
 }
 
-void Near::on_link_changed(NearLink& link) {
+void Near::on_link_changed(NearConnection& link) {
   if (is_useless(link)) {
     hold_off(link);
     log_useless();
@@ -167,35 +167,35 @@ void Near::on_link_changed(NearLink& link) {
 }
 
 // It has no session, and may have none any more: there would be ever more of them.
-bool Near::is_useless(NearLink& link) {
+bool Near::is_useless(NearConnection& link) {
   const Connection* const connection = link.connection();
   return !link.dismissed && connection != nullptr && connection->ready() &&
          connection->streams() == 0 && !connection->can_open();
 }
 
 // A far end that sends everybody away at once is not to be asked without a pause.
-void Near::on_link_retired(NearLink& link) {
+void Near::on_link_retired(NearConnection& link) {
   if (!link.dismissed) hold_off(link);
   link.dismissed = true;
   on_link_changed(link);
 }
 
 // One that became ready has proved nothing yet: it may be closed at once, and the next one too.
-void Near::on_answered(NearLink& link) {
+void Near::on_answered(NearConnection& link) {
   if (std::exchange(link.answered, true)) return;
   back_off_.succeeded();
   settle();
 }
 
 // Many that fail together are one failure.
-void Near::hold_off(const NearLink& link) {
+void Near::hold_off(const NearConnection& link) {
   if (redial_.armed()) return;
   if (link.was_ready() && loop_.now() - link.ready_at() >= lasting_ms) back_off_.succeeded();
   redial_.arm(loop_.now() + back_off_.failed());
 }
 
 // Keeps with_room_ true.
-void Near::note_room(NearLink& link) {
+void Near::note_room(NearConnection& link) {
   const bool has_room = link.connection() != nullptr && link.connection()->can_open();
   if (has_room == (link.place_with_room != no_place)) return;
   if (has_room) {
@@ -210,7 +210,7 @@ void Near::note_room(NearLink& link) {
   link.place_with_room = no_place;
 }
 
-void Near::note_load(NearLink& link) {
+void Near::note_load(NearConnection& link) {
   if (link.connection()->streams() > 0) {
     link.idle_since = 0;
   } else if (link.idle_since == 0) {
@@ -240,7 +240,7 @@ void Near::close_unused() {
   if (next != 0) surplus_.arm(next);
 }
 
-void Near::on_link_over(NearLink& link, const std::string& why) {
+void Near::on_link_over(NearConnection& link, const std::string& why) {
   log_over(link, why);
   note_room(link);
   if (link.was_ready()) {
@@ -279,7 +279,7 @@ void Near::log_useless() {
   line.write(log::Level::warning);
 }
 
-void Near::log_over(const NearLink& link, const std::string& why) {
+void Near::log_over(const NearConnection& link, const std::string& why) {
   // One that was told to go takes nothing with it but sessions.
   if (why.empty() || (link.dismissed && link.resets == 0)) {
     log::Line("tunnel has closed a connection")

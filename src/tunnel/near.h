@@ -18,20 +18,20 @@
 #include "net/resolver.h"
 #include "net/timers.h"
 #include "relay/leg.h"
-#include "relay/line_limit.h"
-#include "tunnel/back_off.h"
+#include "relay/log_rate_limit.h"
+#include "tunnel/backoff.h"
 #include "tunnel/connection_table.h"
+#include "tunnel/near_connection.h"
 #include "tunnel/near_leg.h"
-#include "tunnel/near_link.h"
 #include "tunnel/settings.h"
 
 namespace finhold::tunnel {
 
 // On the worker's thread. Outlives its legs, and is outlived by the connections' table.
-class Near final : private NearLink::Owner, private NearLeg::Owner {
+class Near final : private NearConnection::Owner, private NearLeg::Owner {
  public:
   // Everything referred to outlives it; `tls` is null if settings.tls is nothing.
-  Near(const TunnelSettings& settings, const TlsContext* tls, ConnectionTable& connections,
+  Near(const TunnelSettings& settings, const tls::Context* tls, ConnectionTable& connections,
        net::Loop& loop, net::Poller& poller, net::Timers& timers, net::Resolver& resolver);
   Near(const Near&) = delete;
   Near& operator=(const Near&) = delete;
@@ -79,42 +79,42 @@ class Near final : private NearLink::Owner, private NearLeg::Owner {
     void (Near::*what_)();
   };
 
-  void on_link_ready(NearLink& link) override;
-  void on_link_changed(NearLink& link) override;
-  void on_link_retired(NearLink& link) override;
-  void on_link_over(NearLink& link, const std::string& why) override;
+  void on_link_ready(NearConnection& link) override;
+  void on_link_changed(NearConnection& link) override;
+  void on_link_retired(NearConnection& link) override;
+  void on_link_over(NearConnection& link, const std::string& why) override;
   void on_leg_back() override { settle(); }
-  void on_answered(NearLink& link) override;
+  void on_answered(NearConnection& link) override;
 
   void settle();
   void serve();
   void fill();
   void dismiss_all();
   void close_unused();
-  void hold_off(const NearLink& link);
-  [[nodiscard]] NearLink* least_loaded(const Connection* last);
+  void hold_off(const NearConnection& link);
+  [[nodiscard]] NearConnection* least_loaded(const Connection* last);
   [[nodiscard]] std::size_t wanted() const;
-  [[nodiscard]] static bool is_useless(NearLink& link);
-  void note_room(NearLink& link);
-  void note_load(NearLink& link);
+  [[nodiscard]] static bool is_useless(NearConnection& link);
+  void note_room(NearConnection& link);
+  void note_load(NearConnection& link);
   [[nodiscard]] bool said_lately(const std::string& why);
   void log_useless();
-  void log_over(const NearLink& link, const std::string& why);
+  void log_over(const NearConnection& link, const std::string& why);
 
   const TunnelSettings& settings_;
   net::Loop& loop_;
   net::Timers& timers_;
-  NearLink::Shared shared_;
-  BackOff back_off_;
-  relay::LineLimit lines_;  // about failures
-  std::string failure_;     // of the attempts since the last one that succeeded
+  NearConnection::Shared shared_;
+  Backoff back_off_;
+  relay::LogRateLimit lines_;  // about failures
+  std::string failure_;        // of the attempts since the last one that succeeded
   net::Instant say_again_at_ = 0;
   std::uint64_t unsaid_ = 0;  // attempts that failed, and were not logged
   Alarm redial_;              // armed: nothing is dialed until then
   Alarm surplus_;             // when a connection may have been unused for long
   NearQueue waiting_;
-  std::vector<std::unique_ptr<NearLink>> links_;
-  std::vector<NearLink*> with_room_;
+  std::vector<std::unique_ptr<NearConnection>> links_;
+  std::vector<NearConnection*> with_room_;
   std::size_t starting_ = 0;  // links that are not ready yet
   std::size_t ready_ = 0;     // that were ready and are not over
   net::Instant unused_for_ms_ = 60'000;

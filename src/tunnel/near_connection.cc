@@ -1,4 +1,4 @@
-#include "tunnel/near_link.h"
+#include "tunnel/near_connection.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -8,8 +8,6 @@
 
 namespace finhold::tunnel {
 namespace {
-
-net::Instant in_ms(base::Milliseconds time) { return static_cast<net::Instant>(time.count()); }
 
 std::string why_not_dialed(const base::Error& error, bool unresolved) {
   if (unresolved && error.code == 0) return "the name in far has no address";
@@ -21,19 +19,20 @@ std::string why_not_dialed(const base::Error& error, bool unresolved) {
 
 }  // namespace
 
-NearLink::NearLink(const Shared& shared)
-    : shared_(shared), give_up_at_(shared.loop.now() + in_ms(shared.settings.connect_timeout)) {}
+NearConnection::NearConnection(const Shared& shared)
+    : shared_(shared),
+      give_up_at_(shared.loop.now() + net::instant(shared.settings.connect_timeout)) {}
 
-void NearLink::dial() {
+void NearConnection::dial() {
   net::DialOptions options;
-  options.timeout_ms = in_ms(shared_.settings.connect_timeout);
+  options.timeout_ms = net::instant(shared_.settings.connect_timeout);
   options.mark = shared_.settings.mark;
   dialer_.emplace(shared_.loop, shared_.poller, shared_.timers, shared_.resolver,
                   static_cast<net::Dialer::Owner&>(*this), options);
   dialer_->start(shared_.settings.far);
 }
 
-void NearLink::dismiss() {
+void NearConnection::dismiss() {
   dismissed = true;
   if (connection_ == nullptr) {
     dialer_.reset();
@@ -46,10 +45,10 @@ void NearLink::dismiss() {
   }
 }
 
-void NearLink::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
+void NearConnection::on_dialed(net::Descriptor fd, base::Address server, bool registered) {
   const net::Instant now = shared_.loop.now();
   ConnectionOptions options;
-  options.role = Http2::Role::near;
+  options.role = http2::Endpoint::Role::near;
   options.http2.max_streams = shared_.settings.streams_per_connection;
   options.tls = shared_.tls;
   options.life = shared_.settings.life;
@@ -60,26 +59,26 @@ void NearLink::on_dialed(net::Descriptor fd, base::Address server, bool register
   dialer_.reset();
 }
 
-void NearLink::on_dial_failed(base::Error error, bool unresolved) {
+void NearConnection::on_dial_failed(base::Error error, bool unresolved) {
   shared_.owner.on_link_over(*this, why_not_dialed(error, unresolved));
 }
 
-void NearLink::on_ready(Connection& /*connection*/) {
+void NearConnection::on_ready(Connection& /*connection*/) {
   ready_at_ = shared_.loop.now();
   shared_.owner.on_link_ready(*this);
 }
 
 // The far side opens no streams: nghttp2 refuses that.
-void NearLink::on_connect(Connection& /*connection*/, Http2Stream& stream,
-                          const ConnectRequest& /*request*/) {
+void NearConnection::on_connect(Connection& /*connection*/, http2::Stream& stream,
+                                const http2::ConnectRequest& /*request*/) {
   stream.forget();
 }
 
-void NearLink::on_room(Connection& /*connection*/) { shared_.owner.on_link_changed(*this); }
+void NearConnection::on_room(Connection& /*connection*/) { shared_.owner.on_link_changed(*this); }
 
-void NearLink::on_goaway(Connection& /*connection*/) { shared_.owner.on_link_retired(*this); }
+void NearConnection::on_goaway(Connection& /*connection*/) { shared_.owner.on_link_retired(*this); }
 
-void NearLink::on_closed(Connection& /*connection*/, const std::string& why) {
+void NearConnection::on_closed(Connection& /*connection*/, const std::string& why) {
   connection_ = nullptr;
   shared_.owner.on_link_over(*this, why);
 }

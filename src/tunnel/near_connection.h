@@ -15,19 +15,19 @@
 namespace finhold::tunnel {
 
 // On the worker's thread.
-class NearLink final : private net::Dialer::Owner, private Connection::Owner {
+class NearConnection final : private net::Dialer::Owner, private Connection::Owner {
  public:
   // Each link ends with exactly one on_link_over(), unless it is destroyed before.
   class Owner {
    public:
-    virtual void on_link_ready(NearLink& link) = 0;
+    virtual void on_link_ready(NearConnection& link) = 0;
     // Its room, or its load, may have changed.
-    virtual void on_link_changed(NearLink& link) = 0;
+    virtual void on_link_changed(NearConnection& link) = 0;
     // It opens no sessions any more; those that it has go on.
-    virtual void on_link_retired(NearLink& link) = 0;
+    virtual void on_link_retired(NearConnection& link) = 0;
     // It is over, or never was; `why`: a sentence, or empty if it ended in order. The link is to be
     // destroyed, in the call or later.
-    virtual void on_link_over(NearLink& link, const std::string& why) = 0;
+    virtual void on_link_over(NearConnection& link, const std::string& why) = 0;
 
    protected:
     ~Owner() = default;
@@ -36,7 +36,7 @@ class NearLink final : private net::Dialer::Owner, private Connection::Owner {
   // What all links of a near end share. Outlives them.
   struct Shared {
     const TunnelSettings& settings;
-    const TlsContext* tls;  // nothing: in clear
+    const tls::Context* tls;  // nothing: in clear
     ConnectionTable& connections;
     net::Loop& loop;
     net::Poller& poller;
@@ -45,10 +45,10 @@ class NearLink final : private net::Dialer::Owner, private Connection::Owner {
     Owner& owner;
   };
 
-  explicit NearLink(const Shared& shared);
-  NearLink(const NearLink&) = delete;
-  NearLink& operator=(const NearLink&) = delete;
-  ~NearLink() = default;
+  explicit NearConnection(const Shared& shared);
+  NearConnection(const NearConnection&) = delete;
+  NearConnection& operator=(const NearConnection&) = delete;
+  ~NearConnection() = default;
 
   // May end it at once.
   void dial();
@@ -75,8 +75,8 @@ class NearLink final : private net::Dialer::Owner, private Connection::Owner {
   void on_dialed(net::Descriptor fd, base::Address server, bool registered) override;
   void on_dial_failed(base::Error error, bool unresolved) override;
   void on_ready(Connection& connection) override;
-  void on_connect(Connection& connection, Http2Stream& stream,
-                  const ConnectRequest& request) override;
+  void on_connect(Connection& connection, http2::Stream& stream,
+                  const http2::ConnectRequest& request) override;
   void on_room(Connection& connection) override;
   void on_goaway(Connection& connection) override;
   void on_closed(Connection& connection, const std::string& why) override;

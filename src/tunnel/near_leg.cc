@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "http2/forwarded.h"
 #include "tunnel/far_answer.h"
-#include "tunnel/forwarded.h"
 
 namespace finhold::tunnel {
 
@@ -38,10 +38,10 @@ void NearLeg::leave_queue() {
   if (place_ != queue_.end()) queue_.erase(std::exchange(place_, queue_.end()));
 }
 
-bool NearLeg::open_on(NearLink& link) {
+bool NearLeg::open_on(NearConnection& link) {
   Connection& connection = *link.connection();
-  const std::string forwarded = forwarded_for(client_);
-  Http2Stream* const stream = connection.open({authority_, forwarded, settings_.token}, *this);
+  const std::string forwarded = http2::forwarded_for(client_);
+  http2::Stream* const stream = connection.open({authority_, forwarded, settings_.token}, *this);
   if (stream == nullptr) return false;
   leave_queue();
   link_ = &link;
@@ -64,8 +64,8 @@ void NearLeg::on_answer(int status) {
   tell_owner();
 }
 
-void NearLeg::on_reset(Http2Code code) {
-  if (code == Http2Code::refused_stream && !stream()->answered()) return try_again();
+void NearLeg::on_reset(http2::ErrorCode code) {
+  if (code == http2::ErrorCode::refused_stream && !stream()->answered()) return try_again();
   disarm();
   if (link_->connection()->lost()) ++link_->resets;
   StreamLeg::on_reset(code);

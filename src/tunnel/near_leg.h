@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "net/timers.h"
-#include "tunnel/near_link.h"
+#include "tunnel/near_connection.h"
 #include "tunnel/settings.h"
 #include "tunnel/stream_leg.h"
 
@@ -26,7 +26,7 @@ class NearLeg final : public StreamLeg, private net::Timer {
     // as the first.
     virtual void on_leg_back() = 0;
     // The far end has answered a leg's request, whatever the answer is.
-    virtual void on_answered(NearLink& link) = 0;
+    virtual void on_answered(NearConnection& link) = 0;
 
    protected:
     ~Owner() = default;
@@ -43,14 +43,14 @@ class NearLeg final : public StreamLeg, private net::Timer {
   // Requires that it stands in the queue, and a link with a connection. Opens its stream;
   // link.resets then counts one more if the stream is lost with the connection. False: the
   // connection opens none now.
-  bool open_on(NearLink& link);
+  bool open_on(NearConnection& link);
 
   // The connection of the last stream that was refused; it may be gone.
   [[nodiscard]] const Connection* refused_by() const { return refused_by_; }
 
  private:
   void on_answer(int status) override;
-  void on_reset(Http2Code code) override;
+  void on_reset(http2::ErrorCode code) override;
   void on_closed() override;
   void on_time() override;
   void try_again();
@@ -63,7 +63,7 @@ class NearLeg final : public StreamLeg, private net::Timer {
   NearQueue::iterator place_;  // queue_.end(): it has left
   std::string authority_;
   base::Address client_;
-  NearLink* link_ = nullptr;  // of the stream, until that has come to its end
+  NearConnection* link_ = nullptr;  // of the stream, until that has come to its end
   const Connection* refused_by_ = nullptr;
   int tries_left_;
 };

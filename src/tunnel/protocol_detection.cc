@@ -1,4 +1,4 @@
-#include "tunnel/first_bytes.h"
+#include "tunnel/protocol_detection.h"
 
 #include <string_view>
 
@@ -20,21 +20,21 @@ bool is_http2_preface(std::string_view text) {
 
 }  // namespace
 
-FirstBytes first_bytes(std::span<const std::byte> received) {
+DetectedProtocol detect_protocol(std::span<const std::byte> received) {
   const std::string_view text(reinterpret_cast<const char*>(received.data()), received.size());
-  if (is_tls_record(text)) return FirstBytes::tls;
-  return is_http2_preface(text) ? FirstBytes::http2 : FirstBytes::other;
+  if (is_tls_record(text)) return DetectedProtocol::tls;
+  return is_http2_preface(text) ? DetectedProtocol::http2 : DetectedProtocol::other;
 }
 
-std::string why_no_match(Http2::Role role, bool has_tls, FirstBytes of_other_end) {
-  const bool near = role == Http2::Role::near;
+std::string why_no_match(http2::Endpoint::Role role, bool has_tls, DetectedProtocol of_other_end) {
+  const bool near = role == http2::Endpoint::Role::near;
   const std::string here = near ? "[[tunnel]]" : "[[far]]";
   const std::string there = near ? "the far end's [[far]]" : "the near end's [[tunnel]]";
-  if (!has_tls && of_other_end == FirstBytes::tls) {
+  if (!has_tls && of_other_end == DetectedProtocol::tls) {
     return "the other side speaks TLS, and here it is off: write tls = { ... } in " + here +
            ", as in " + there;
   }
-  if (has_tls && of_other_end == FirstBytes::http2) {
+  if (has_tls && of_other_end == DetectedProtocol::http2) {
     return "the other side speaks HTTP/2 without TLS: write tls = { ... } in " + there +
            ", as in " + here;
   }

@@ -7,17 +7,18 @@
 #include <span>
 #include <string>
 
-#include "tunnel/http2.h"
+#include "http2/endpoint.h"
 
 namespace finhold::tunnel {
 
-enum class FirstBytes : std::uint8_t { none_yet, tls, http2, other };
+enum class DetectedProtocol : std::uint8_t { none_yet, tls, http2, other };
 
 // Of the first that was received; not none_yet.
-[[nodiscard]] FirstBytes first_bytes(std::span<const std::byte> received);
+[[nodiscard]] DetectedProtocol detect_protocol(std::span<const std::byte> received);
 
 // Why an end of that role cannot be connected to one that has begun so, and what to write in the
 // configuration; empty: that is not the reason.
-[[nodiscard]] std::string why_no_match(Http2::Role role, bool has_tls, FirstBytes of_other_end);
+[[nodiscard]] std::string why_no_match(http2::Endpoint::Role role, bool has_tls,
+                                       DetectedProtocol of_other_end);
 
 }  // namespace finhold::tunnel

@@ -9,27 +9,27 @@
 #include "base/address.h"
 #include "base/duration.h"
 #include "relay/route.h"
+#include "tls/settings.h"
 #include "tunnel/allow_list.h"
-#include "tunnel/tls.h"
 
 namespace finhold::tunnel {
 
 // How a connection of a pair is known to be alive, at either end.
-struct LifeSigns {
+struct Liveness {
   base::Milliseconds ping_every = std::chrono::seconds(15);    // without anything received
   base::Milliseconds ping_timeout = std::chrono::seconds(10);  // then it is lost
 
-  friend bool operator==(const LifeSigns&, const LifeSigns&) = default;
+  friend bool operator==(const Liveness&, const Liveness&) = default;
 };
 
 // [[tunnel]]: the near end.
 struct TunnelSettings {
   std::string name;
   base::HostPort far;
-  std::optional<TlsNearSettings> tls;  // nothing: tls = "off". server_name is never empty
-  std::string token;                   // Proxy-Authorization: Bearer; empty: none. A secret
+  std::optional<tls::ClientSettings> tls;  // nothing: tls = "off". server_name is never empty
+  std::string token;                       // Proxy-Authorization: Bearer; empty: none. A secret
   base::Milliseconds connect_timeout = std::chrono::seconds(10);  // name, TCP, TLS and SETTINGS
-  LifeSigns life;
+  Liveness life;
   std::uint32_t connections = 1;               // with room for a session, kept open by each worker
   std::uint32_t streams_per_connection = 100;  // 1 to 1000
   bool optimistic_data = true;                 // bytes follow the request before its answer
@@ -48,11 +48,11 @@ enum class Revoked : std::uint8_t {
 struct FarSettings {
   relay::Route route;  // of its sessions: name, listen, connect_timeout, keepalive, send_proxy;
                        // crosses nothing, has no server of its own
-  std::optional<TlsFarSettings> tls;  // nothing: tls = "off"
-  std::string token;                  // that a near end must have; empty: none. A secret
+  std::optional<tls::ServerSettings> tls;  // nothing: tls = "off"
+  std::string token;                       // that a near end must have; empty: none. A secret
   std::vector<AllowEntry> allow;
   Revoked revoked = Revoked::drain;
-  LifeSigns life;
+  Liveness life;
   std::uint32_t connections = 1000;             // of near ends, in each worker
   std::uint32_t streams_per_connection = 1000;  // 1 to 1000
 

@@ -4,7 +4,7 @@
 #include <random>
 
 #include "base/network.h"
-#include "tunnel/far_near_end.h"
+#include "tunnel/far_connection.h"
 
 namespace finhold::tunnel {
 namespace {
@@ -19,7 +19,7 @@ constexpr std::size_t many_of_one_source = 16;
 // Of those that had their time the oldest so many are looked at.
 constexpr std::size_t most_looked_at = 1024;
 
-std::uint64_t source_of(const FarNearEnd& near_end) {
+std::uint64_t source_of(const FarConnection& near_end) {
   static const std::uint64_t seed = std::random_device()();
   return base::Network::of_source(near_end.address()).hash(seed);
 }
@@ -30,7 +30,7 @@ bool Strangers::has_too_many(std::size_t its, std::size_t places) {
   return its > std::max(places / 4, many_of_one_source);
 }
 
-void Strangers::add(FarNearEnd& near_end) {
+void Strangers::add(FarConnection& near_end) {
   Place& place = near_end.place_of_stranger;
   place.source = source_of(near_end);
   List& its = of_source_[place.source];
@@ -39,7 +39,7 @@ void Strangers::add(FarNearEnd& near_end) {
   place.stands = true;
 }
 
-void Strangers::remove(FarNearEnd& near_end) {
+void Strangers::remove(FarConnection& near_end) {
   Place& place = near_end.place_of_stranger;
   if (!place.stands) return;
   place.stands = false;
@@ -49,19 +49,20 @@ void Strangers::remove(FarNearEnd& near_end) {
   if (its->second.empty()) of_source_.erase(its);
 }
 
-FarNearEnd* Strangers::that_gives_way(std::size_t places, net::Instant now) const {
+FarConnection* Strangers::that_gives_way(std::size_t places, net::Instant now) const {
   if (all_.empty()) return nullptr;
   const auto busiest = std::max_element(
       of_source_.begin(), of_source_.end(),
       [](const auto& one, const auto& two) { return one.second.size() < two.second.size(); });
   if (has_too_many(busiest->second.size(), places)) {
-    const auto not_ready = std::find_if(busiest->second.begin(), busiest->second.end(),
-                                        [](const FarNearEnd* each) { return !each->was_ready(); });
+    const auto not_ready =
+        std::find_if(busiest->second.begin(), busiest->second.end(),
+                     [](const FarConnection* each) { return !each->was_ready(); });
     return not_ready != busiest->second.end() ? *not_ready : busiest->second.front();
   }
-  FarNearEnd* ready = nullptr;
+  FarConnection* ready = nullptr;
   std::size_t looked_at = 0;
-  for (FarNearEnd* each : all_) {
+  for (FarConnection* each : all_) {
     if (now < each->accepted_at() + slow_after_ms || ++looked_at > most_looked_at) break;
     if (each->waits_for_us()) continue;
     if (!each->was_ready()) return each;

@@ -11,7 +11,7 @@
 
 namespace finhold::tunnel {
 
-class FarNearEnd;
+class FarConnection;
 
 // On the worker's thread.
 class Strangers {
@@ -19,8 +19,8 @@ class Strangers {
   // Whether a source has so many of the places that others would have none.
   [[nodiscard]] static bool has_too_many(std::size_t its, std::size_t places);
 
-  using List = std::list<FarNearEnd*>;
-  // Where it stands; of FarNearEnd.
+  using List = std::list<FarConnection*>;
+  // Where it stands; of FarConnection.
   struct Place {
     std::uint64_t source = 0;
     List::iterator in_all;
@@ -28,15 +28,15 @@ class Strangers {
     bool stands = false;
   };
 
-  void add(FarNearEnd& near_end);
+  void add(FarConnection& near_end);
   [[nodiscard]] bool empty() const { return all_.empty(); }
   // Also if it does not stand here.
-  void remove(FarNearEnd& near_end);
+  void remove(FarConnection& near_end);
 
   // Of so many places in all, none of which is free: one that has had its time, or, at once, one of
   // those whose address has so many that nobody else would have any. Who waits for us is not slow.
   // nullptr: none yet.
-  [[nodiscard]] FarNearEnd* that_gives_way(std::size_t places, net::Instant now) const;
+  [[nodiscard]] FarConnection* that_gives_way(std::size_t places, net::Instant now) const;
 
  private:
   List all_;  // in the order in which they came

@@ -15,21 +15,21 @@ using core::Ending;
 
 // Without an order to close it is a reset, like a socket that is closed with SO_LINGER {1, 0}.
 StreamLeg::~StreamLeg() {
-  if (stream_ != nullptr) stream_->reset(Http2Code::connect_error);
+  if (stream_ != nullptr) stream_->reset(http2::ErrorCode::connect_error);
   let_go();
 }
 
-void StreamLeg::carry(Carrier& carrier, Http2Stream& stream) {
+void StreamLeg::carry(Transport& transport, http2::Stream& stream) {
   FINHOLD_CHECK(open_ && stream_ == nullptr);
-  carrier_ = &carrier;
+  transport_ = &transport;
   stream_ = &stream;
   readable_ = !stream.readable().empty() || stream.ended();
   if (written_) stream.write_again(*std::exchange(written_, std::nullopt));
-  carrier.touch();
+  transport.touch();
 }
 
 void StreamLeg::step_back() {
-  Ring written = stream_->take_written();
+  http2::RingBuffer written = stream_->take_written();
   let_go();
   written_ = std::move(written);
   way_in_ = sent_ = writable_ = false;
@@ -53,7 +53,7 @@ void StreamLeg::let_go() {
   written_.reset();
   if (stream_ == nullptr) return;
   std::exchange(stream_, nullptr)->forget();
-  carrier_->touch();
+  transport_->touch();
 }
 
 relay::Leg::Read StreamLeg::read(std::span<std::byte> into) {
@@ -68,7 +68,7 @@ relay::Leg::Read StreamLeg::read(std::span<std::byte> into) {
   }
   const bool at_end = stream_ != nullptr && stream_->ended();
   if (count > 0) {
-    carrier_->touch();  // the window that is given back
+    transport_->touch();  // the window that is given back
     readable_ = error_ != 0 || at_end || !stream_->readable().empty();
     return {Read::What::bytes, count};
   }
@@ -86,7 +86,7 @@ std::size_t StreamLeg::write(std::span<const std::byte> bytes, bool /*urgent*/) 
   std::size_t taken = 0;
   if (way_in_ && stream_ != nullptr && error_ == 0) {
     taken = stream_->write(bytes);
-    if (taken > 0) carrier_->touch();
+    if (taken > 0) transport_->touch();
   }
   if (taken < bytes.size()) writable_ = false;
   return taken;
@@ -112,7 +112,7 @@ void StreamLeg::finish() {
     return;
   }
   stream_->finish();
-  carrier_->touch();
+  transport_->touch();
 }
 
 bool StreamLeg::holds_bytes() const { return stream_ != nullptr && !stream_->readable().empty(); }
@@ -153,7 +153,7 @@ void StreamLeg::close_now() {
 
 void StreamLeg::reset() {
   if (!open_) return;
-  if (stream_ != nullptr) stream_->reset(Http2Code::connect_error);
+  if (stream_ != nullptr) stream_->reset(http2::ErrorCode::connect_error);
   close();
 }
 
@@ -182,8 +182,8 @@ void StreamLeg::on_sent() {
   tell_owner();
 }
 
-void StreamLeg::on_reset(Http2Code code) {
-  if (code == Http2Code::no_error) {
+void StreamLeg::on_reset(http2::ErrorCode code) {
+  if (code == http2::ErrorCode::no_error) {
     // What arrived is read at the reader's own pace. Somebody who waits for room shall learn that
     // there is none.
     other_takes_nothing_ = true;
@@ -192,7 +192,7 @@ void StreamLeg::on_reset(Http2Code code) {
     if (ended_ && stream_->dropped()) fail_as_closed();
   } else {
     // A stream that was not even looked at is a loss too: a GOAWAY has overtaken it.
-    failed_by_reset_ = !carrier_->lost() && code != Http2Code::refused_stream;
+    failed_by_reset_ = !transport_->lost() && code != http2::ErrorCode::refused_stream;
     fail(ECONNRESET, Ending::tunnel_lost);
   }
   tell_owner();

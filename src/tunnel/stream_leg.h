@@ -8,14 +8,14 @@
 #include <span>
 
 #include "core/ending.h"
+#include "http2/stream.h"
 #include "relay/leg.h"
-#include "tunnel/carrier.h"
-#include "tunnel/http2_stream.h"
+#include "tunnel/transport.h"
 
 namespace finhold::tunnel {
 
 // On the worker's thread. Its near and its far kind differ in how they begin.
-class StreamLeg : public relay::Leg, protected Http2Stream::Events {
+class StreamLeg : public relay::Leg, protected http2::Stream::Events {
  public:
   ~StreamLeg() override;
   StreamLeg(const StreamLeg&) = delete;
@@ -41,23 +41,23 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
   // Open, but without a stream: it neither gives nor takes anything.
   StreamLeg() { open_ = true; }
 
-  // From now on it is this stream, which may have got bytes already. `carrier` outlives it. What
+  // From now on it is this stream, which may have got bytes already. `transport` outlives it. What
   // step_back() has kept is written to it.
-  void carry(Carrier& carrier, Http2Stream& stream);
+  void carry(Transport& transport, http2::Stream& stream);
   // Bytes may be written, and the end be sent.
   void open_way_in();
   // Without a stream again, as before carry(): what was written, and the end, is for the next one.
-  // Requires what Http2Stream::take_written() does.
+  // Requires what http2::Stream::take_written() does.
   void step_back();
   // Fails without a word of the stream's; its owner is not told.
   void fail(int code, core::Ending why);
-  // The stream is not wanted any more, as Http2Stream::forget().
+  // The stream is not wanted any more, as http2::Stream::forget().
   void let_go();
 
   // Nothing: it has none yet, or none any more.
-  [[nodiscard]] Http2Stream* stream() { return stream_; }
+  [[nodiscard]] http2::Stream* stream() { return stream_; }
   // Something was done with the stream; requires carry().
-  void touch() { carrier_->touch(); }
+  void touch() { transport_->touch(); }
 
   // The leg is not open any more.
   virtual void on_closed() {}
@@ -66,16 +66,16 @@ class StreamLeg : public relay::Leg, protected Http2Stream::Events {
   void on_readable() final;
   void on_writable() final;
   void on_sent() final;
-  void on_reset(Http2Code code) override;
+  void on_reset(http2::ErrorCode code) override;
 
  private:
   void finish();
   void fail_as_closed();
   void close();
 
-  Carrier* carrier_ = nullptr;
-  Http2Stream* stream_ = nullptr;
-  std::optional<Ring> written_;  // between step_back() and carry()
+  Transport* transport_ = nullptr;
+  http2::Stream* stream_ = nullptr;
+  std::optional<http2::RingBuffer> written_;  // between step_back() and carry()
   core::Ending why_failed_ = core::Ending::tunnel_lost;
   bool failed_by_reset_ = false;      // by the other side's; then why_failed_ says nothing
   bool way_in_ = false;               // open_way_in() was called

@@ -4,7 +4,7 @@
 namespace finhold::tunnel {
 
 // On the worker's thread.
-class Carrier {
+class Transport {
  public:
   // Something was written to, consumed from, or done with one of its streams: what that makes goes
   // out at the end of the turn.
@@ -15,7 +15,7 @@ class Carrier {
   [[nodiscard]] virtual bool lost() const = 0;
 
  protected:
-  ~Carrier() = default;
+  ~Transport() = default;
 };
 
 }  // namespace finhold::tunnel

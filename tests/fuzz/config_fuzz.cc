@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <string_view>
 
-#include "app/config_file.h"
 #include "base/check.h"
+#include "config/file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto loaded = finhold::app::load_config_text(text);
+  const auto loaded = finhold::config::load_config_text(text);
   if (loaded.ok()) {
     FINHOLD_CHECK(!loaded.value().routes.empty() || !loaded.value().fars.empty());
   } else {

@@ -9,26 +9,26 @@
 #include <vector>
 
 #include "base/check.h"
-#include "tunnel/http2.h"
+#include "http2/endpoint.h"
 
 using finhold::base::BlockPool;
-using finhold::tunnel::ConnectRequest;
-using finhold::tunnel::Http2;
-using finhold::tunnel::Http2Code;
-using finhold::tunnel::Http2Settings;
-using finhold::tunnel::Http2Stream;
+using finhold::http2::ConnectRequest;
+using finhold::http2::Endpoint;
+using finhold::http2::ErrorCode;
+using finhold::http2::Settings;
+using finhold::http2::Stream;
 
 namespace {
 
 // Sends back what it gets; the port of the authority says how it ends.
-struct Echo final : Http2Stream::Events {
-  Http2Stream* stream = nullptr;
+struct Echo final : Stream::Events {
+  Stream* stream = nullptr;
   bool stalled = false;
 
   void on_answer(int /*status*/) override { FINHOLD_CHECK(false); }
   void on_readable() override { echo(); }
   void on_writable() override { echo(); }
-  void on_reset(Http2Code /*code*/) override {
+  void on_reset(ErrorCode /*code*/) override {
     while (!stream->readable().empty()) stream->consumed(stream->readable().size());
     stream->forget();
     stream = nullptr;
@@ -47,17 +47,17 @@ struct Echo final : Http2Stream::Events {
   }
 };
 
-struct Far final : Http2::Events {
+struct Far final : Endpoint::Events {
   std::vector<std::unique_ptr<Echo>> echoes;
 
-  void on_connect(Http2Stream& stream, const ConnectRequest& request) override {
+  void on_connect(Stream& stream, const ConnectRequest& request) override {
     FINHOLD_CHECK(request.authority.size() + request.forwarded.size() <= 8192);
     switch (request.authority.back()) {
       case '1':
         stream.respond(403);
         return stream.forget();
       case '2':
-        stream.reset(Http2Code::connect_error);
+        stream.reset(ErrorCode::connect_error);
         return stream.forget();
       case '3':
         return stream.forget();
@@ -71,7 +71,7 @@ struct Far final : Http2::Events {
     stream.set_events(echo);
     if (request.authority.back() != '5') stream.respond(200);
   }
-  void on_goaway(std::int32_t /*last*/, Http2Code /*code*/) override {}
+  void on_goaway(std::int32_t /*last*/, ErrorCode /*code*/) override {}
   void on_ping_ack(std::uint64_t /*token*/) override {}
 };
 
@@ -81,11 +81,11 @@ struct Far final : Http2::Events {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   constexpr std::string_view preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-  BlockPool pool(Http2::least_window);
-  Http2Settings settings;
+  BlockPool pool(Endpoint::least_window);
+  Settings settings;
   settings.max_streams = 16;
   Far far;
-  Http2 http2(Http2::Role::far, settings, pool, far);
+  Endpoint http2(Endpoint::Role::far, settings, pool, far);
   std::array<std::byte, 20'000> output{};
   FINHOLD_CHECK(http2.feed(std::as_bytes(std::span(preface)), 0));
 

@@ -8,8 +8,8 @@
 
 #include <doctest/doctest.h>
 
-#include "app/config_keys.h"
-#include "certificates.h"
+#include "config/keys.h"
+#include "unit/tls/certificates.h"
 
 using finhold::app::Command;
 
@@ -359,13 +359,14 @@ TEST_CASE("the help of run shows every flag with its default") {
 }
 
 TEST_CASE("rules prints a script, and says so if there is nothing to print") {
-  const Outcome loads = parse({"rules", "--config", FINHOLD_SOURCE_DIR "/tests/unit/sidecar.toml"});
+  const Outcome loads =
+      parse({"rules", "--config", FINHOLD_SOURCE_DIR "/tests/unit/rules/sidecar.toml"});
   CHECK(loads.err.empty());
   CHECK(loads.command.exit_code == 0);
   CHECK(loads.out.starts_with("#!/bin/sh\n# Made by: finhold rules --config "));
   CHECK(loads.out.find("redirect to :15001") != std::string::npos);
   const Outcome removes =
-      parse({"rules", "--remove", "--config", FINHOLD_SOURCE_DIR "/tests/unit/sidecar.toml"});
+      parse({"rules", "--remove", "--config", FINHOLD_SOURCE_DIR "/tests/unit/rules/sidecar.toml"});
   CHECK(removes.err.empty());
   CHECK(removes.out.find("/sidecar.toml --remove\n") != std::string::npos);
   CHECK(removes.out.find("redirect") == std::string::npos);
@@ -383,8 +384,8 @@ TEST_CASE("rules prints a script, and says so if there is nothing to print") {
 }
 
 TEST_CASE("run loads rules if the file has any") {
-  const Outcome outcome =
-      parse({"run", "--apply-rules", "--config", FINHOLD_SOURCE_DIR "/tests/unit/sidecar.toml"});
+  const Outcome outcome = parse(
+      {"run", "--apply-rules", "--config", FINHOLD_SOURCE_DIR "/tests/unit/rules/sidecar.toml"});
   REQUIRE(outcome.command.kind == Command::Kind::run);
   CHECK(outcome.command.apply_rules);
   CHECK_FALSE(run_with({}).command.apply_rules);

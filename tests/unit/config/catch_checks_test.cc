@@ -1,13 +1,13 @@
 // What `catch` and `spare` cannot mean beside other keys: the exact words, at their place.
-#include "app/catch_mistakes.h"
+#include "config/catch_checks.h"
 
 #include <string>
 
 #include <doctest/doctest.h>
 
-#include "config_words.h"
+#include "unit/config/config_words.h"
 
-using finhold::app::lets_finhold_pass;
+using finhold::config::lets_finhold_pass;
 using finhold::test::good_route;
 using finhold::test::said;
 
@@ -160,7 +160,7 @@ TEST_CASE("what finhold opens bears a mark where rules look at it") {
       "[[route]]\nname = \"gw\"\nlisten = \"[::]:15002\"\nintercept = \"tproxy\"\n"
       "[[route]]\nname = \"r\"\nlisten = \"[::]:15003\"\nintercept = \"redirect\"\n";
   const auto marks = [](const std::string& text) {
-    const auto loaded = finhold::app::load_config_text(text);
+    const auto loaded = finhold::config::load_config_text(text);
     REQUIRE(loaded.ok());
     std::string shown;
     for (const auto& route : loaded.value().routes) shown += std::to_string(route.own_mark()) + " ";

@@ -1,11 +1,11 @@
 // The items of `catch` and `spare`: what they mean, and the exact words about wrong ones.
-#include "app/catch_rule.h"
+#include "config/catch_rule.h"
 
 #include <string>
 
 #include <doctest/doctest.h>
 
-using finhold::app::parse_traffic;
+using finhold::config::parse_traffic;
 using finhold::relay::Traffic;
 
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "app/config_file.h"
+#include "config/file.h"
 
 namespace finhold::test {
 
@@ -15,7 +15,7 @@ inline const std::string good_route =
 
 // What is said about a text, a line for each problem, without the name of the file and the count.
 inline std::string said(const std::string& text) {
-  const auto loaded = app::load_config_text(text);
+  const auto loaded = config::load_config_text(text);
   if (loaded.ok()) return "ok\n";
   std::string lines;
   for (const auto& problem : loaded.error()) {

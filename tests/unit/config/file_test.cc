@@ -1,5 +1,5 @@
 // Configuration files: what good ones mean, and the exact words about wrong ones.
-#include "app/config_file.h"
+#include "config/file.h"
 
 #include <algorithm>
 #include <fstream>
@@ -8,14 +8,14 @@
 
 #include <doctest/doctest.h>
 
-#include "app/config_keys.h"
-#include "config_words.h"
+#include "config/keys.h"
+#include "unit/config/config_words.h"
 
-using finhold::app::Config;
-using finhold::app::FarConfig;
-using finhold::app::load_config_file;
-using finhold::app::load_config_text;
-using finhold::app::TunnelConfig;
+using finhold::config::Config;
+using finhold::config::FarConfig;
+using finhold::config::load_config_file;
+using finhold::config::load_config_text;
+using finhold::config::TunnelConfig;
 using finhold::relay::Route;
 using finhold::test::good_route;
 using finhold::test::said;
@@ -26,7 +26,7 @@ namespace {
 // A config whose text must be right.
 Config config_of(const std::string& text) {
   auto loaded = load_config_text(text);
-  REQUIRE_MESSAGE(loaded.ok(), finhold::app::report("t", loaded.error()));
+  REQUIRE_MESSAGE(loaded.ok(), finhold::config::report("t", loaded.error()));
   return loaded.value();
 }
 
@@ -400,11 +400,11 @@ TEST_CASE("a tunnel is marked as the routes that redirect are, and so are a far 
 
 TEST_CASE("a file with every default written out means the same as one without") {
   std::string text;
-  for (const auto& table : finhold::app::known_tables()) {
-    if (finhold::app::find_key(table.parent, table.name) != nullptr) continue;  // it has it
-    text += (table.is_item() ? "[[" : "[") + std::string(table.path) +
-            (table.is_item() ? "]]\n" : "]\n");
-    for (const auto& key : finhold::app::known_keys()) {
+  for (const auto& table : finhold::config::known_tables()) {
+    if (finhold::config::find_key(table.parent, table.name) != nullptr) continue;  // it has it
+    text += (table.is_section() ? "[[" : "[") + std::string(table.path) +
+            (table.is_section() ? "]]\n" : "]\n");
+    for (const auto& key : finhold::config::known_keys()) {
       if (key.table != table.path) continue;
       text += std::string(key.name) + " = " + std::string(key.example) + "\n";
     }
@@ -447,11 +447,11 @@ TEST_CASE("the sample file is right, has every key, and shows the defaults behin
   const std::string all = with_defaults(examples);
   CHECK(all.size() < examples.size());
   check_same(config_of(examples), config_of(all));
-  for (const auto& table : finhold::app::known_tables()) {
+  for (const auto& table : finhold::config::known_tables()) {
     const bool in_item = !table.parent.empty();
-    const auto begin = table.is_item() ? all.rfind("[[" + std::string(table.path) + "]]") : 0;
+    const auto begin = table.is_section() ? all.rfind("[[" + std::string(table.path) + "]]") : 0;
     REQUIRE(begin != std::string::npos);
-    for (const auto& key : finhold::app::known_keys()) {
+    for (const auto& key : finhold::config::known_keys()) {
       if (key.table != table.path) continue;
       const std::string name(key.name);
       const auto at = all.find("\n" + name + " ", table.path == "route" ? 0 : begin);
@@ -492,9 +492,9 @@ server = "x:0"
 }
 
 TEST_CASE("a report names the file in each line and counts the problems") {
-  CHECK(finhold::app::report("c.toml", {{3, 7, "one"}, {0, 0, "all"}}) ==
+  CHECK(finhold::config::report("c.toml", {{3, 7, "one"}, {0, 0, "all"}}) ==
         "c.toml:3:7: one\nc.toml: all\nc.toml: 2 problems\n");
-  CHECK(finhold::app::report("\x1b[2J", {{1, 1, "one"}}) ==
+  CHECK(finhold::config::report("\x1b[2J", {{1, 1, "one"}}) ==
         "\\u001B[2J:1:1: one\n\\u001B[2J: 1 problem\n");
 }
 
@@ -502,7 +502,7 @@ TEST_CASE("of very many problems a report tells the first, and how many more the
   std::string text;
   for (int i = 0; i < 10'000; ++i) text += "[unknown" + std::to_string(i) + "]\n";
   const auto problems = load_config_text(text).error();
-  const std::string told = finhold::app::report("t", problems);
+  const std::string told = finhold::config::report("t", problems);
   CHECK(problems.size() > 10'000);
   CHECK(told.size() < 50'000);
   CHECK(std::count(told.begin(), told.end(), '\n') == 102);
@@ -589,7 +589,7 @@ TEST_CASE("a byte order mark, CRLF and a missing last line end do not matter") {
 TEST_CASE("a file that cannot be read says why") {
   const auto reason = [](const std::string& path) {
     const auto loaded = load_config_file(path);
-    return loaded.ok() ? "ok" : finhold::app::report("t", loaded.error());
+    return loaded.ok() ? "ok" : finhold::config::report("t", loaded.error());
   };
   CHECK(reason("/nonexistent/finhold.toml") ==
         "t: cannot be opened: No such file or directory; check the path and its permissions\n"

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "config_words.h"
+#include "unit/config/config_words.h"
 
 using finhold::test::good_route;
 using finhold::test::said;

@@ -10,7 +10,7 @@
 
 #include <doctest/doctest.h>
 
-#include "fin_policy_walk.h"
+#include "unit/core/fin_policy_walk.h"
 
 namespace finhold::tests {
 
@@ -388,7 +388,7 @@ TEST_CASE("the state table is the one that stands beside the code") {
   std::string printed =
       "The closing rules of fin_policy.h, state by state: event, next state, actions.\n"
       "An event that is not listed is impossible in that state. `crosses = client` is the mirror\n"
-      "image of `server`. Written by tests/unit/fin_policy_test.cc.\n";
+      "image of `server`. Written by tests/unit/core/fin_policy_test.cc.\n";
   for (const auto crosses : {Crosses::none, Crosses::server, Crosses::both}) {
     core::FinSettings settings;
     settings.crosses = crosses;

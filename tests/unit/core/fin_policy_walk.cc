@@ -1,4 +1,4 @@
-#include "fin_policy_walk.h"
+#include "unit/core/fin_policy_walk.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "http2_pair.h"
+#include "unit/http2/endpoint_pair.h"
 
 namespace http2_pair {
 

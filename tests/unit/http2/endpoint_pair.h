@@ -12,21 +12,21 @@
 #include <string_view>
 #include <vector>
 
-#include "tunnel/http2.h"
+#include "http2/endpoint.h"
 
 namespace http2_pair {
 
 using finhold::base::BlockPool;
-using finhold::tunnel::ConnectRequest;
-using finhold::tunnel::Http2;
-using finhold::tunnel::Http2Code;
-using finhold::tunnel::Http2Settings;
-using finhold::tunnel::Http2Stream;
+using finhold::http2::ConnectRequest;
+using finhold::http2::Endpoint;
+using finhold::http2::ErrorCode;
+using finhold::http2::Settings;
+using finhold::http2::Stream;
 
 // What one end of a stream is told, in order: "answer 200, bytes, end, reset 10". Consecutive
 // "bytes" are one.
-struct End final : Http2Stream::Events {
-  Http2Stream* stream = nullptr;
+struct End final : Stream::Events {
+  Stream* stream = nullptr;
   std::string told;
   std::string last;  // of these
   std::string received;
@@ -34,7 +34,7 @@ struct End final : Http2Stream::Events {
   bool reads = true;
   bool ended = false;
 
-  explicit End(Http2Stream* of = nullptr) : stream(of) {}
+  explicit End(Stream* of = nullptr) : stream(of) {}
   End(const End&) = delete;
   End& operator=(const End&) = delete;
   virtual ~End() = default;
@@ -49,7 +49,7 @@ struct End final : Http2Stream::Events {
     if (reads) read();
   }
   void on_writable() override { ++writable; }
-  void on_reset(Http2Code code) override {
+  void on_reset(ErrorCode code) override {
     if (reads) read();
     say("reset " + std::to_string(static_cast<unsigned>(code)));
   }
@@ -76,17 +76,17 @@ struct End final : Http2Stream::Events {
   }
 };
 
-struct Side final : Http2::Events {
+struct Side final : Endpoint::Events {
   std::vector<std::unique_ptr<End>> ends;
   std::string told;
   std::optional<int> answers = 200;  // what a request is answered at once
   bool reads = true;
-  Http2 http2;
+  Endpoint http2;
 
   // A near end that far knows, unless it is a stranger.
-  Side(Http2::Role role, const Http2Settings& settings, BlockPool& pool, bool stranger = false)
+  Side(Endpoint::Role role, const Settings& settings, BlockPool& pool, bool stranger = false)
       : http2(role, settings, pool, *this) {
-    if (role == Http2::Role::far && !stranger) http2.prove();
+    if (role == Endpoint::Role::far && !stranger) http2.prove();
   }
   virtual ~Side() = default;
   Side(const Side&) = delete;
@@ -99,7 +99,7 @@ struct Side final : Http2::Events {
   }
 
   void say(const std::string& what) { told += (told.empty() ? "" : ", ") + what; }
-  void on_connect(Http2Stream& stream, const ConnectRequest& request) override {
+  void on_connect(Stream& stream, const ConnectRequest& request) override {
     say("connect " + std::string(request.authority) + "|" + std::string(request.forwarded) + "|" +
         std::string(request.token));
     ends.push_back(std::make_unique<End>(&stream));
@@ -107,7 +107,7 @@ struct Side final : Http2::Events {
     stream.set_events(*ends.back());
     if (answers) stream.respond(*answers);
   }
-  void on_goaway(std::int32_t last, Http2Code code) override {
+  void on_goaway(std::int32_t last, ErrorCode code) override {
     say("goaway " + std::to_string(last) + " " + std::to_string(static_cast<unsigned>(code)));
   }
   void on_ping_ack(std::uint64_t token) override { say("ping " + std::to_string(token)); }
@@ -138,10 +138,10 @@ struct Pair {
   Chunks chunks = [] { return std::size_t{0}; };
   std::string to_far, to_near;  // all that has gone over the wire
 
-  explicit Pair(const Http2Settings& settings = {}, std::size_t window = Http2::least_window)
+  explicit Pair(const Settings& settings = {}, std::size_t window = Endpoint::least_window)
       : pool(window),
-        near(Http2::Role::near, settings, pool),
-        far(Http2::Role::far, settings, pool) {}
+        near(Endpoint::Role::near, settings, pool),
+        far(Endpoint::Role::far, settings, pool) {}
 
   // Until neither has anything to send.
   void exchange() {

@@ -1,5 +1,5 @@
 // Near and far joined in memory: tunnels, their ends and resets, flow control, GOAWAY and PING.
-#include "tunnel/http2.h"
+#include "http2/endpoint.h"
 
 #include <random>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "http2_pair.h"
+#include "unit/http2/endpoint_pair.h"
 
 using namespace http2_pair;
 
@@ -18,7 +18,7 @@ const ConnectRequest to_a = {"a.example:514", "", ""};
 // A pair with one tunnel that stands.
 struct Tunnel : Pair {
   End& client;
-  explicit Tunnel(const Http2Settings& settings = {}, std::size_t window = Http2::least_window)
+  explicit Tunnel(const Settings& settings = {}, std::size_t window = Endpoint::least_window)
       : Pair(settings, window), client(near.open(to_a)) {
     exchange();
   }
@@ -182,7 +182,7 @@ TEST_CASE("http2: a reset is a reset on the other side, after the bytes that wer
     End& from = client_resets ? tunnel.client : tunnel.server();
     End& to = client_resets ? tunnel.server() : tunnel.client;
     from.write("last words");
-    from.stream->reset(Http2Code::connect_error);
+    from.stream->reset(ErrorCode::connect_error);
     from.stream->forget();
     tunnel.exchange();
     CHECK(to.received == "last words");
@@ -200,7 +200,7 @@ TEST_CASE("http2: a reset after an end is a reset") {
   tunnel.client.write("all");
   tunnel.client.stream->finish();
   tunnel.exchange();
-  tunnel.client.stream->reset(Http2Code::connect_error);
+  tunnel.client.stream->reset(ErrorCode::connect_error);
   tunnel.exchange();
   CHECK(tunnel.server().told == "bytes, end, reset 10");
 
@@ -208,7 +208,7 @@ TEST_CASE("http2: a reset after an end is a reset") {
   Tunnel other;
   other.client.write("all");
   other.client.stream->finish();
-  other.client.stream->reset(Http2Code::connect_error);
+  other.client.stream->reset(ErrorCode::connect_error);
   other.exchange();
   CHECK(other.server().told == "bytes, reset 10");
 }
@@ -221,13 +221,13 @@ TEST_CASE("http2: a reset does not wait for a window that is used up") {
   tunnel.exchange();
   tunnel.client.write(much);
   tunnel.exchange();
-  CHECK(tunnel.client.stream->unsent() == Http2::least_window);
-  tunnel.client.stream->reset(Http2Code::connect_error);
+  CHECK(tunnel.client.stream->unsent() == Endpoint::least_window);
+  tunnel.client.stream->reset(ErrorCode::connect_error);
   tunnel.exchange();
   CHECK(tunnel.server().told == "reset 10");
   // What had arrived can still be read, and is no end.
   tunnel.server().read();
-  CHECK(tunnel.server().received == much.substr(0, Http2::least_window));
+  CHECK(tunnel.server().received == much.substr(0, Endpoint::least_window));
   CHECK_FALSE(tunnel.server().ended);
 }
 
@@ -235,7 +235,7 @@ TEST_CASE("http2: a stream that is reset before its request went out is never he
   Pair pair;
   End& client = pair.near.open(to_a);
   client.write("x");
-  client.stream->reset(Http2Code::cancel);
+  client.stream->reset(ErrorCode::cancel);
   client.stream->forget();
   pair.exchange();
   CHECK(pair.near.http2.streams() == 0);
@@ -275,11 +275,11 @@ TEST_CASE("http2: forgetting a stream that goes on resets it; one that is comple
 
 TEST_CASE(
     "http2: streams beyond the far side's limit are refused, and not opened once it is known") {
-  Http2Settings two;
+  Settings two;
   two.max_streams = 2;
-  BlockPool pool(Http2::least_window);
+  BlockPool pool(Endpoint::least_window);
   Pair pair;
-  Side far(Http2::Role::far, two, pool);
+  Side far(Endpoint::Role::far, two, pool);
   std::vector<End*> ends(4);
   for (auto& end : ends) end = &pair.near.open(to_a);
   const auto exchange = [&] {
@@ -302,7 +302,7 @@ TEST_CASE(
 }
 
 TEST_CASE("http2: the window never promises more than the buffer keeps") {
-  for (const std::size_t window : {Http2::least_window, std::size_t{1} << 20}) {
+  for (const std::size_t window : {Endpoint::least_window, std::size_t{1} << 20}) {
     Tunnel tunnel({}, window);
     tunnel.server().reads = false;
     const std::string much = pattern(4 * window);
@@ -332,7 +332,7 @@ TEST_CASE("http2: the window never promises more than the buffer keeps") {
 }
 
 TEST_CASE("http2: stalled streams stall no other, both ways") {
-  Http2Settings settings;
+  Settings settings;
   settings.connection_window = 65'535;  // less than the stalled ones hold
   for (const bool up : {true, false}) {
     Pair pair(settings);
@@ -351,7 +351,7 @@ TEST_CASE("http2: stalled streams stall no other, both ways") {
         sender(i).write(pattern(100'000));
         pair.exchange();
       }
-      CHECK(sender(i).stream->unsent() == Http2::least_window);
+      CHECK(sender(i).stream->unsent() == Endpoint::least_window);
     }
     const std::string much = pattern(2'000'000);
     send_all(pair, sender(5), much);
@@ -363,14 +363,14 @@ TEST_CASE("http2: a writer is told when there is room again, and not before") {
   Tunnel tunnel;
   tunnel.server().reads = false;
   const std::string much = pattern(200'000);
-  CHECK(tunnel.client.write(much) == Http2::least_window);
+  CHECK(tunnel.client.write(much) == Endpoint::least_window);
   CHECK_FALSE(tunnel.client.stream->writable());
   tunnel.exchange();
   CHECK(tunnel.client.writable == 1);
-  CHECK(tunnel.client.write(much) == Http2::least_window);
+  CHECK(tunnel.client.write(much) == Endpoint::least_window);
   tunnel.exchange();
   CHECK(tunnel.client.writable == 1);
-  tunnel.server().take(Http2::least_window / 2 - 1);
+  tunnel.server().take(Endpoint::least_window / 2 - 1);
   tunnel.exchange();
   CHECK(tunnel.client.writable == 1);
   tunnel.server().take(1);
@@ -403,15 +403,14 @@ TEST_CASE("http2: a reader may take a part, and the rest is kept") {
   int events = 0;
   const std::string text = pattern(200'000);
   std::string got;
-  struct Partly final : Http2Stream::Events {
-    Http2Stream& stream;
+  struct Partly final : Stream::Events {
+    Stream& stream;
     std::string& got;
     int& events;
-    Partly(Http2Stream& one, std::string& into, int& count)
-        : stream(one), got(into), events(count) {}
+    Partly(Stream& one, std::string& into, int& count) : stream(one), got(into), events(count) {}
     void on_answer(int /*status*/) override {}
     void on_writable() override {}
-    void on_reset(Http2Code /*code*/) override {}
+    void on_reset(ErrorCode /*code*/) override {}
     void on_readable() override {
       ++events;
       take(1000);
@@ -438,7 +437,7 @@ TEST_CASE("http2: frames are as large as both sides allow") {
   CHECK(tunnel.server().received == text);
   CHECK(largest_data(tunnel.to_far) == 256U << 10);
 
-  Http2Settings small;
+  Settings small;
   small.max_frame = 16'384;
   Tunnel other(small, 1U << 20);
   other.to_far.clear();
@@ -449,7 +448,7 @@ TEST_CASE("http2: frames are as large as both sides allow") {
 
 TEST_CASE("http2: streams that are all busy share the connection, both ways") {
   for (const bool up : {true, false}) {
-    Http2Settings settings;
+    Settings settings;
     settings.max_frame = 16'384;
     Pair pair(settings);
     std::vector<End*> clients(4);
@@ -549,12 +548,12 @@ TEST_CASE("http2: a lost connection resets every open stream, and what had come 
 TEST_CASE("http2: a stream may be given up in the event that tells of its bytes") {
   for (const std::size_t size : {std::size_t{100}, std::size_t{60'000}}) {
     Tunnel tunnel;
-    struct GivesUp final : Http2Stream::Events {
-      Http2Stream& stream;
-      explicit GivesUp(Http2Stream& of) : stream(of) {}
+    struct GivesUp final : Stream::Events {
+      Stream& stream;
+      explicit GivesUp(Stream& of) : stream(of) {}
       void on_answer(int /*status*/) override {}
       void on_writable() override {}
-      void on_reset(Http2Code /*code*/) override {}
+      void on_reset(ErrorCode /*code*/) override {}
       void on_readable() override { stream.forget(); }
     } gives_up(*tunnel.server().stream);
     tunnel.server().stream->set_events(gives_up);
@@ -576,7 +575,7 @@ TEST_CASE("http2: cut() resets the streams at both ends, those that wait with th
     const End& waiting = of_near ? other : *tunnel.far.ends[1];
     CHECK(waiting.write(pattern(65'536)) == 65'536);
     CHECK(cut.write("lost") == 4);
-    waiting.stream->reset(Http2Code::cancel);
+    waiting.stream->reset(ErrorCode::cancel);
     side.http2.cut();
     CHECK(cut.told.ends_with("reset 10"));
     CHECK_FALSE(side.http2.can_open());

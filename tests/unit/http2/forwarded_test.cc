@@ -1,14 +1,14 @@
-#include "tunnel/forwarded.h"
+#include "http2/forwarded.h"
 
 #include <doctest/doctest.h>
 
-#include "tunnel/back_off.h"
-#include "tunnel/secret.h"
+#include "tls/secret.h"
+#include "tunnel/backoff.h"
 
 namespace finhold::tests {
 
-using tunnel::forwarded_client;
-using tunnel::forwarded_for;
+using http2::forwarded_client;
+using http2::forwarded_for;
 
 namespace {
 
@@ -78,28 +78,28 @@ TEST_CASE("forwarded: what names no address, or is not of the form") {
 }
 
 TEST_CASE("secrets are the same, or they are not") {
-  CHECK(tunnel::is_same_secret("se-cret", "se-cret"));
-  CHECK_FALSE(tunnel::is_same_secret("se-cret", "se-creT"));
-  CHECK_FALSE(tunnel::is_same_secret("se-cret", "Se-cret"));
-  CHECK_FALSE(tunnel::is_same_secret("se-cret", "se-cre"));
-  CHECK_FALSE(tunnel::is_same_secret("se-cret", ""));
-  CHECK_FALSE(tunnel::is_same_secret("", "se-cret"));
+  CHECK(tls::is_same_secret("se-cret", "se-cret"));
+  CHECK_FALSE(tls::is_same_secret("se-cret", "se-creT"));
+  CHECK_FALSE(tls::is_same_secret("se-cret", "Se-cret"));
+  CHECK_FALSE(tls::is_same_secret("se-cret", "se-cre"));
+  CHECK_FALSE(tls::is_same_secret("se-cret", ""));
+  CHECK_FALSE(tls::is_same_secret("", "se-cret"));
 }
 
 TEST_CASE("a dial that fails is tried again later and later, up to a limit") {
   for (std::uint32_t seed = 1; seed < 100; ++seed) {
-    tunnel::BackOff back_off(seed);
-    net::Instant longest = tunnel::BackOff::first_ms;
+    tunnel::Backoff back_off(seed);
+    net::Instant longest = tunnel::Backoff::first_ms;
     for (std::uint32_t failure = 1; failure < 20; ++failure) {
       const net::Instant wait = back_off.failed();
       CHECK(wait >= longest / 2);
       CHECK(wait <= longest);
       CHECK(back_off.failures() == failure);
-      longest = std::min(2 * longest, tunnel::BackOff::longest_ms);
+      longest = std::min(2 * longest, tunnel::Backoff::longest_ms);
     }
     back_off.succeeded();
     CHECK(back_off.failures() == 0);
-    CHECK(back_off.failed() <= tunnel::BackOff::first_ms);
+    CHECK(back_off.failed() <= tunnel::Backoff::first_ms);
   }
 }
 

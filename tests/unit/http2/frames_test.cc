@@ -4,19 +4,19 @@
 
 #include <doctest/doctest.h>
 
-#include "http2_pair.h"
+#include "unit/http2/endpoint_pair.h"
 
 using namespace http2_pair;
-using finhold::tunnel::FloodLimit;
-using finhold::tunnel::FloodLimits;
+using finhold::http2::FloodLimit;
+using finhold::http2::FloodLimits;
 
 namespace {
 
 struct Far {
-  BlockPool pool{Http2::least_window};
+  BlockPool pool{Endpoint::least_window};
   Side side;
-  explicit Far(const Http2Settings& settings = {}, bool stranger = false)
-      : side(Http2::Role::far, settings, pool, stranger) {
+  explicit Far(const Settings& settings = {}, bool stranger = false)
+      : side(Endpoint::Role::far, settings, pool, stranger) {
     CHECK(feed(client_preface()));
     side.sends();
   }
@@ -32,12 +32,12 @@ struct Far {
 
 // A near end with two streams, 1 and 3, and what a server says to it.
 struct Near {
-  BlockPool pool{Http2::least_window};
+  BlockPool pool{Endpoint::least_window};
   Side side;
   End& one;
   End& two;
   Near()
-      : side(Http2::Role::near, {}, pool),
+      : side(Endpoint::Role::near, {}, pool),
         one(side.open({"a:1", "", ""})),
         two(side.open({"b:2", "", ""})) {
     side.sends();
@@ -257,13 +257,13 @@ TEST_CASE("http2: bytes beyond a stream's window are an error, and are not kept"
 TEST_CASE("http2: what does not speak HTTP/2 is told so") {
   for (const char* first :
        {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r!"}) {
-    BlockPool pool(Http2::least_window);
-    Side side(Http2::Role::far, {}, pool);
+    BlockPool pool(Endpoint::least_window);
+    Side side(Endpoint::Role::far, {}, pool);
     CHECK_FALSE(side.feed(first));
     CHECK(side.http2.failed() == "it does not speak HTTP/2");
   }
-  BlockPool pool(Http2::least_window);
-  Side side(Http2::Role::near, {}, pool);
+  BlockPool pool(Endpoint::least_window);
+  Side side(Endpoint::Role::near, {}, pool);
   End& end = side.open({"a:1", "", ""});
   CHECK_FALSE(side.feed("HTTP/1.1 400 Bad Request\r\n\r\n"));
   CHECK(end.last.substr(0, 5) == "reset");
@@ -306,7 +306,7 @@ TEST_CASE("http2: each flood meets its limit, which is named") {
 }
 
 TEST_CASE("http2: rapid reset: streams that are cancelled before they are answered") {
-  Http2Settings settings;
+  Settings settings;
   settings.floods.early_resets = {50, 10};
   settings.floods.provoked_resets = {50, 10};
   Far far(settings);
@@ -337,7 +337,7 @@ TEST_CASE("http2: rapid reset: streams that are cancelled before they are answer
 // Nothing that programs and servers behind a pair may do in plenty costs it the connection, which
 // is everybody's: refusals, and resets of either side.
 TEST_CASE("http2: sessions that are refused or reset are no flood, however many") {
-  Http2Settings settings;
+  Settings settings;
   settings.floods.resets = {20, 1};
   settings.floods.early_resets = {20, 1};
   settings.floods.provoked_resets = {20, 1};
@@ -349,7 +349,7 @@ TEST_CASE("http2: sessions that are refused or reset are no flood, however many"
     for (int i = 0; i < 500; ++i) {
       End& end = pair.near.open({"a:1", "", ""});
       pair.exchange();
-      pair.far.ends.back()->stream->reset(Http2Code::connect_error);
+      pair.far.ends.back()->stream->reset(ErrorCode::connect_error);
       pair.exchange();
       CHECK(end.last == "reset 10");
       end.stream->forget();
@@ -360,7 +360,7 @@ TEST_CASE("http2: sessions that are refused or reset are no flood, however many"
     for (int i = 0; i < 500; ++i) {
       End& end = pair.near.open({"a:1", "", ""});
       pair.exchange();
-      end.stream->reset(Http2Code::connect_error);
+      end.stream->reset(ErrorCode::connect_error);
       pair.exchange();
       end.stream->forget();
       pair.far.ends.back()->stream->forget();
@@ -379,7 +379,7 @@ TEST_CASE("http2: sessions that are refused or reset are no flood, however many"
 }
 
 TEST_CASE("http2: WINDOW_UPDATE in answer to what was sent is no flood") {
-  Http2Settings settings;
+  Settings settings;
   settings.floods.window_updates = {20, 1};
   Far far(settings);
   far.feed(connect(1));
@@ -492,7 +492,7 @@ TEST_CASE("http2: a header block that has no end, or is too long") {
 }
 
 TEST_CASE("http2: more streams than were allowed") {
-  Http2Settings settings;
+  Settings settings;
   settings.max_streams = 2;
   Far early(settings);
   // The limit was not seen yet: refused, each by itself.
@@ -535,19 +535,20 @@ TEST_CASE("http2: garbage is refused, and nothing else happens") {
   pair.near.http2.ping(1);
   pair.exchange();
   client.stream->finish();
-  pair.near.ends.at(1)->stream->reset(Http2Code::connect_error);
+  pair.near.ends.at(1)->stream->reset(ErrorCode::connect_error);
   pair.far.http2.drain();
   pair.exchange();
 
   constexpr int rounds = 300;   // the fuzz target does more
   std::minstd_rand random(99);  // NOLINT(cert-msc*): the same each time
-  for (const auto role : {Http2::Role::far, Http2::Role::near}) {
-    const std::string& good = role == Http2::Role::far ? pair.to_far : pair.to_near;
+  for (const auto role : {Endpoint::Role::far, Endpoint::Role::near}) {
+    const std::string& good = role == Endpoint::Role::far ? pair.to_far : pair.to_near;
     int failures = 0;
     for (int round = 0; round < rounds; ++round) {
       std::string bytes = good;
       for (unsigned i = 0; i <= random() % 4; ++i) {
-        const std::size_t at = (role == Http2::Role::far ? 24 : 0) + random() % (bytes.size() - 24);
+        const std::size_t at =
+            (role == Endpoint::Role::far ? 24 : 0) + random() % (bytes.size() - 24);
         switch (random() % 4) {
           case 0:
             bytes[at] = static_cast<char>(random() & 0xFF);
@@ -563,9 +564,9 @@ TEST_CASE("http2: garbage is refused, and nothing else happens") {
             break;
         }
       }
-      BlockPool pool(Http2::least_window);
+      BlockPool pool(Endpoint::least_window);
       Side side(role, {}, pool);
-      if (role == Http2::Role::near) {
+      if (role == Endpoint::Role::near) {
         side.open({"a:1", "", ""});
         side.open({"b:2", "", ""});
         side.sends();

@@ -1,5 +1,5 @@
-// tests/integration/test_pair_door.py has routes and rules of its own to ask for.
-#include "net/own_addresses.h"
+// tests/integration/pair/test_pair_door.py has routes and rules of its own to ask for.
+#include "net/address_owner.h"
 
 #include <vector>
 

@@ -1,4 +1,5 @@
-// Dials of given addresses. tests/integration/test_dialing.py has those of names, and their times.
+// Dials of given addresses. tests/integration/operation/test_dialing.py has those of names, and
+// their times.
 #include "net/dialer.h"
 
 #include <netinet/in.h>
@@ -7,8 +8,8 @@
 
 #include <doctest/doctest.h>
 
-#include "listening_socket.h"
 #include "net/socket.h"
+#include "unit/net/listening_socket.h"
 
 namespace finhold::tests {
 

@@ -1,4 +1,4 @@
-// Who is looked up next. tests/integration/test_look_ups.py has the threads.
+// Who is looked up next. tests/integration/operation/test_look_ups.py has the threads.
 #include "net/look_up_queue.h"
 
 #include <cerrno>

@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "memory_leg.h"
 #include "net/loop.h"
 #include "relay/flow_mover.h"
+#include "unit/relay/memory_leg.h"
 
 namespace finhold::tests {
 

@@ -1,11 +1,11 @@
-#include "relay/line_limit.h"
+#include "relay/log_rate_limit.h"
 
 #include <doctest/doctest.h>
 
-using finhold::relay::LineLimit;
+using finhold::relay::LogRateLimit;
 
 TEST_CASE("a hundred lines at once, then ten a second, and each tells how many were left out") {
-  LineLimit limit;
+  LogRateLimit limit;
   const finhold::core::Instant start = 1'000'000;
   for (int i = 0; i < 100; ++i) CHECK(limit.take(start) == 0U);
   for (int i = 0; i < 7; ++i) CHECK_FALSE(limit.take(start + 99).has_value());

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "session_world.h"
+#include "unit/relay/session_world.h"
 
 namespace finhold::tests {
 

@@ -6,8 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "listening_socket.h"
-#include "session_world.h"
+#include "unit/net/listening_socket.h"
+#include "unit/relay/session_world.h"
 
 namespace finhold::tests {
 

@@ -14,13 +14,13 @@
 
 #include <doctest/doctest.h>
 
-#include "awaiting.h"
 #include "base/log.h"
-#include "memory_leg.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
 #include "relay/session_table.h"
+#include "unit/awaiting.h"
+#include "unit/relay/memory_leg.h"
 
 namespace finhold::tests {
 

@@ -11,8 +11,8 @@
 
 #include <doctest/doctest.h>
 
-#include "connection_pair.h"
 #include "net/socket.h"
+#include "unit/tunnel/connection_pair.h"
 
 namespace finhold::tests {
 

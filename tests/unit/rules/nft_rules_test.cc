@@ -1,22 +1,22 @@
 // The rules that divert connections: their exact text. That it loads and works is tested with a
-// kernel (integration/test_rules.py).
-#include "app/nft_rules.h"
+// kernel (integration/interception/test_rules.py).
+#include "rules/nft_rules.h"
 
 #include <string>
 
 #include <doctest/doctest.h>
 
-#include "app/config_file.h"
+#include "config/file.h"
 
-using finhold::app::as_script;
-using finhold::app::Config;
-using finhold::app::programs_that_load;
+using finhold::config::Config;
+using finhold::rules::as_script;
+using finhold::rules::programs_that_load;
 
 namespace {
 
 Config config_of(const std::string& text) {
-  auto loaded = finhold::app::load_config_text(text);
-  REQUIRE_MESSAGE(loaded.ok(), finhold::app::report("t", loaded.error()));
+  auto loaded = finhold::config::load_config_text(text);
+  REQUIRE_MESSAGE(loaded.ok(), finhold::config::report("t", loaded.error()));
   return loaded.value();
 }
 
@@ -213,7 +213,7 @@ ip -4 route del local default dev lo table 5382 2>/dev/null || true
 for _ in 1 2 3 4 5 6 7 8; do ip -6 rule del priority 538 fwmark 0x10000000/0x10000000 lookup 5382 2>/dev/null || break; done
 ip -6 route del local default dev lo table 5382 2>/dev/null || true
 )script";
-  CHECK(as_script(finhold::app::programs_that_remove(), "Made by: a test") == expected);
+  CHECK(as_script(finhold::rules::programs_that_remove(), "Made by: a test") == expected);
 }
 
 TEST_CASE("users alone mean every destination, and a listener of one family catches that one") {
@@ -258,9 +258,9 @@ TEST_CASE("each route's own connections pass every redirecting route") {
   const std::string end = "\t\tjump route_a\n\t\tjump route_b\n\t\tjump route_c\n\t}\n";
   CHECK(chain_in(config, "output") == start + end);
   // One whose connections are to be caught cannot be spared as a whole.
-  config.user = finhold::app::User{"app", 1000, 1000};
+  config.user = finhold::config::User{"app", 1000, 1000};
   CHECK(chain_in(config, "output") == start + end);
-  config.user = finhold::app::User{"finhold", 990, 990};
+  config.user = finhold::config::User{"finhold", 990, 990};
   CHECK(chain_in(config, "output") ==
         start + "\t\tmeta skuid 990 return comment \"opened by finhold's user\"\n" + end);
   CHECK(chain_in(config, "route_e") == "none");
@@ -272,7 +272,7 @@ TEST_CASE("each route's own connections pass every redirecting route") {
 
 TEST_CASE("catching stops where it begins, and only there") {
   const auto input = [](const std::string& text) {
-    return finhold::app::programs_that_stop_catching(config_of(text)).front().input;
+    return finhold::rules::programs_that_stop_catching(config_of(text)).front().input;
   };
   const std::string here = route("a", "[::]:1", redirect + "catch = [\":5\"]");
   const std::string through = route("b", "[::]:2", tproxy + "catch = [\":5\"]");
@@ -283,7 +283,7 @@ TEST_CASE("catching stops where it begins, and only there") {
 }
 
 TEST_CASE("a route that catches nothing makes no rules") {
-  CHECK_FALSE(finhold::app::any_wants_rules(config_of(route("a", "[::]:1", redirect))));
+  CHECK_FALSE(finhold::config::any_wants_rules(config_of(route("a", "[::]:1", redirect))));
   CHECK_FALSE(
-      finhold::app::any_wants_rules(config_of(route("a", "[::]:1", tproxy + "catch = []"))));
+      finhold::config::any_wants_rules(config_of(route("a", "[::]:1", tproxy + "catch = []"))));
 }

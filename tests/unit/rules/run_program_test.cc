@@ -1,5 +1,5 @@
 // Running nft and ip: order, repetition, and what a person is told.
-#include "app/run_program.h"
+#include "rules/run_program.h"
 
 #include <csignal>
 #include <cstdlib>
@@ -7,8 +7,8 @@
 
 #include <doctest/doctest.h>
 
-using finhold::app::Program;
-using finhold::app::run_programs;
+using finhold::rules::Program;
+using finhold::rules::run_programs;
 
 namespace {
 

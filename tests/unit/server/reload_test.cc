@@ -1,11 +1,11 @@
 #include <doctest/doctest.h>
 
-#include "app/config_file.h"
-#include "app/generation.h"
-#include "app/lasting_settings.h"
-#include "app/listen_plan.h"
+#include "config/file.h"
+#include "server/generation.h"
+#include "server/listen_plan.h"
+#include "server/unreloadable_settings.h"
 
-namespace finhold::app {
+namespace finhold::server {
 namespace {
 
 ListenPlace place(const char* name, const char* address, bool transparent = false,
@@ -22,7 +22,7 @@ std::vector<int> taken(const std::vector<ListenPlace>& now, const std::vector<Li
 }
 
 Generation generation(const std::string& text) {
-  auto config = load_config_text(text);
+  auto config = config::load_config_text(text);
   REQUIRE(config.ok());
   Generation made{std::move(config.value()), {}};
   auto certificates = load_certificates(made.config);
@@ -78,16 +78,17 @@ TEST_CASE("a new listener is bound beside one of ours that its address overlaps 
 }
 
 TEST_CASE("what lasts as long as the process keeps its value, and is told") {
-  const Config running = generation("[limits]\nworkers = 2\n" + route("one", "1")).config;
-  Config same = running;
-  CHECK(keep_lasting_settings(running, same).empty());
-  Config next = generation(
-                    "user = \"root\"\n[log]\nformat = \"json\"\nlevel = \"error\"\n[limits]\n"
-                    "workers = 3\nsessions = 5\ndrain = \"1s\"\nbuffer_per_flow = "
-                    "\"1MiB\"\nsplice = \"never\"\n" +
-                    route("one", "1"))
-                    .config;
-  CHECK(keep_lasting_settings(running, next) ==
+  const config::Config running = generation("[limits]\nworkers = 2\n" + route("one", "1")).config;
+  config::Config same = running;
+  CHECK(keep_restart_settings(running, same).empty());
+  config::Config next =
+      generation(
+          "user = \"root\"\n[log]\nformat = \"json\"\nlevel = \"error\"\n[limits]\n"
+          "workers = 3\nsessions = 5\ndrain = \"1s\"\nbuffer_per_flow = "
+          "\"1MiB\"\nsplice = \"never\"\n" +
+          route("one", "1"))
+          .config;
+  CHECK(keep_restart_settings(running, next) ==
         std::vector<std::string_view>{"user", "log.format", "limits.workers",
                                       "limits.buffer_per_flow", "limits.splice"});
   CHECK_FALSE(next.user.has_value());
@@ -121,4 +122,4 @@ TEST_CASE("a generation knows its own routes") {
   CHECK_FALSE(owns(one, same.config.routes[0]));
 }
 
-}  // namespace finhold::app
+}  // namespace finhold::server

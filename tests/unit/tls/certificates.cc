@@ -1,4 +1,4 @@
-#include "certificates.h"
+#include "unit/tls/certificates.h"
 
 #include <array>
 #include <cstdio>

@@ -12,18 +12,18 @@
 
 #include <doctest/doctest.h>
 
-#include "certificates.h"
-#include "tunnel/tls.h"
+#include "tls/endpoint.h"
+#include "unit/tls/certificates.h"
 
 namespace tls_pair {
 
 using finhold::test::Authority;
 using finhold::test::CertificateFiles;
-using finhold::tunnel::TlsContext;
-using finhold::tunnel::TlsFarSettings;
-using finhold::tunnel::TlsNearSettings;
-using finhold::tunnel::TlsSession;
-using finhold::tunnel::TlsState;
+using finhold::tls::ClientSettings;
+using finhold::tls::Context;
+using finhold::tls::Endpoint;
+using finhold::tls::ServerSettings;
+using finhold::tls::State;
 
 using Bytes = std::vector<std::byte>;
 
@@ -40,14 +40,14 @@ inline const CertificateFiles& far_certificate() {
 }
 
 template <typename Settings>
-TlsContext context(const Settings& settings) {
-  auto loaded = TlsContext::load(settings);
+Context context(const Settings& settings) {
+  auto loaded = Context::load(settings);
   REQUIRE_MESSAGE(loaded.ok(), loaded.error().front().text);
   return std::move(loaded.value());
 }
 
-inline TlsNearSettings near_settings() { return {authority().certificate(), {}, {}, "far.test"}; }
-inline TlsFarSettings far_settings() {
+inline ClientSettings near_settings() { return {authority().certificate(), {}, {}, "far.test"}; }
+inline ServerSettings far_settings() {
   return {far_certificate().certificate, far_certificate().key, {}};
 }
 
@@ -65,9 +65,9 @@ inline Bytes bytes_of(std::string_view text) {
 
 // One end and what it has: what it wants to write, and what it has read.
 struct End {
-  explicit End(const TlsContext& with) : session(with) {}
+  explicit End(const Context& with) : session(with) {}
 
-  TlsSession session;
+  Endpoint session;
   Bytes wants;
   std::size_t sent = 0;
   Bytes got;
@@ -115,15 +115,15 @@ inline void carry(End& one, End& other, std::size_t chunk = room_size) {
 }
 
 struct Pair {
-  explicit Pair(const TlsNearSettings& near_with = near_settings(),
-                const TlsFarSettings& far_with = far_settings())
+  explicit Pair(const ClientSettings& near_with = near_settings(),
+                const ServerSettings& far_with = far_settings())
       : near(context(near_with)), far(context(far_with)) {}
 
   End near;
   End far;
 
   [[nodiscard]] bool open() const {
-    return near.session.state() == TlsState::open && far.session.state() == TlsState::open;
+    return near.session.state() == State::open && far.session.state() == State::open;
   }
 };
 
@@ -133,18 +133,18 @@ struct Refused {
   std::string far;
 };
 
-inline Refused refused(const TlsNearSettings& near_with, const TlsFarSettings& far_with) {
+inline Refused refused(const ClientSettings& near_with, const ServerSettings& far_with) {
   Pair pair(near_with, far_with);
   pair.near.wants = bytes_of("secret");
   carry(pair.near, pair.far);
   CHECK(pair.far.got.empty());
-  CHECK(pair.near.session.state() == TlsState::failed);
-  CHECK(pair.far.session.state() == TlsState::failed);
+  CHECK(pair.near.session.state() == State::failed);
+  CHECK(pair.far.session.state() == State::failed);
   return {pair.near.session.failure(), pair.far.session.failure()};
 }
 
-inline std::string said_of(const TlsFarSettings& settings) {
-  const auto loaded = TlsContext::load(settings);
+inline std::string said_of(const ServerSettings& settings) {
+  const auto loaded = Context::load(settings);
   if (loaded.ok()) return "ok";
   std::string all;
   for (const auto& mistake : loaded.error()) all += (all.empty() ? "" : "\n") + mistake.text;

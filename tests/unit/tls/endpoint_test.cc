@@ -1,5 +1,5 @@
 // A near end against a far end in memory: what they agree on, what they refuse and in what words.
-#include "tunnel/tls.h"
+#include "tls/endpoint.h"
 
 #include <algorithm>
 #include <array>
@@ -19,8 +19,8 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-#include "certificates.h"
-#include "tls_pair.h"
+#include "unit/tls/certificates.h"
+#include "unit/tls/endpoint_pair.h"
 
 using namespace tls_pair;
 
@@ -151,9 +151,9 @@ TEST_CASE("tls: an end is told by close_notify, and the other way goes on") {
   wire.insert(wire.end(), notice.begin(), notice.end());
   pair.far.hear(wire);
   CHECK(pair.far.got == bytes_of("last"));
-  CHECK(pair.far.session.state() == TlsState::ended);
+  CHECK(pair.far.session.state() == State::ended);
   pair.far.session.transport_ended();
-  CHECK(pair.far.session.state() == TlsState::ended);
+  CHECK(pair.far.session.state() == State::ended);
   CHECK(pair.far.session.failure().empty());
 
   pair.far.wants = bytes_of("answer");
@@ -161,7 +161,7 @@ TEST_CASE("tls: an end is told by close_notify, and the other way goes on") {
   CHECK(pair.near.got == bytes_of("answer"));
   pair.far.session.close();
   pair.near.hear(pair.far.speak());
-  CHECK(pair.near.session.state() == TlsState::ended);
+  CHECK(pair.near.session.state() == State::ended);
   CHECK(pair.far.speak().empty());
 }
 
@@ -174,7 +174,7 @@ TEST_CASE("tls: a transport that ends without close_notify is a loss") {
   pair.far.hear(wire);
   CHECK(pair.far.got.size() == 16'384);
   pair.far.session.transport_ended();
-  CHECK(pair.far.session.state() == TlsState::truncated);
+  CHECK(pair.far.session.state() == State::truncated);
   CHECK(pair.far.session.failure() ==
         "the connection ended without TLS's close_notify, so something may be missing");
   pair.far.wants = bytes_of("x");
@@ -182,7 +182,7 @@ TEST_CASE("tls: a transport that ends without close_notify is a loss") {
 
   Pair early;
   early.near.session.transport_ended();
-  CHECK(early.near.session.state() == TlsState::truncated);
+  CHECK(early.near.session.state() == State::truncated);
   CHECK(early.near.session.failure() ==
         "the connection ended in the TLS handshake; the other side may expect no TLS there");
   early.near.session.close();
@@ -197,12 +197,12 @@ TEST_CASE("tls: a changed byte is found, and what came before it is genuine") {
   Bytes wire = pair.near.speak();
   wire[20'000] ^= std::byte{1};
   pair.far.hear(wire);
-  CHECK(pair.far.session.state() == TlsState::failed);
+  CHECK(pair.far.session.state() == State::failed);
   CHECK(pair.far.session.failure() == "TLS: a record was changed on its way, or is not TLS");
   CHECK(pair.far.got == Bytes(pair.near.wants.begin(), pair.near.wants.begin() + 16'384));
   CHECK(pair.far.session.has_output());
   pair.near.hear(pair.far.speak());
-  CHECK(pair.near.session.state() == TlsState::failed);
+  CHECK(pair.near.session.state() == State::failed);
   CHECK(pair.near.session.failure() == "TLS: the other side refused: bad record mac");
 }
 
@@ -327,7 +327,7 @@ TEST_CASE("tls: a certificate for another name is refused") {
 
 TEST_CASE("tls: names are compared without case and last dot, and a wildcard is one label") {
   const auto wild = authority().issue({"far", "DNS:*.far.test"});
-  const TlsFarSettings far_with{wild.certificate, wild.key, {}};
+  const ServerSettings far_with{wild.certificate, wild.key, {}};
   auto near_with = near_settings();
   for (const char* name : {"a.far.test", "A.FAR.test", "a.far.test."}) {
     near_with.server_name = name;
@@ -399,7 +399,7 @@ TEST_CASE("tls: a newer context judges whom an older one has let in") {
   Pair known({authority().certificate(), client.certificate, client.key, "far.test"}, asks);
   carry(known.near, known.far);
   REQUIRE(known.open());
-  const TlsSession& session = known.far.session;
+  const Endpoint& session = known.far.session;
   CHECK(session.would_be_believed_by(context(asks)));
   CHECK(session.would_be_believed_by(context(far_settings())));
   Authority other("Other CA");
@@ -451,7 +451,7 @@ TEST_CASE("tls: a client that speaks TLS 1.2 at most is refused") {
   End far(context(far_settings()));
   SSL_set_connect_state(old.ssl.get());
   old.shake_hands(far);
-  CHECK(far.session.state() == TlsState::failed);
+  CHECK(far.session.state() == State::failed);
   CHECK(far.session.failure() == "TLS: the other side does not speak TLS 1.3");
 }
 
@@ -466,7 +466,7 @@ TEST_CASE("tls: a server that speaks TLS 1.2 at most is refused") {
   End near(context(near_settings()));
   old.hear(near.speak());
   old.shake_hands(near);
-  CHECK(near.session.state() == TlsState::failed);
+  CHECK(near.session.state() == State::failed);
   CHECK(near.session.failure().find("does not speak TLS 1.3") != std::string::npos);
 }
 
@@ -480,7 +480,7 @@ TEST_CASE("tls: keys are agreed on in X25519, P-256 and P-384, and in nothing th
     SSL_set_connect_state(client.ssl.get());
     End far(context(far_settings()));
     client.shake_hands(far);
-    CHECK(far.session.state() == TlsState::open);
+    CHECK(far.session.state() == State::open);
   }
   for (const char* bad : {"ffdhe2048", "ffdhe8192", "P-521", "X448"}) {
     CAPTURE(bad);
@@ -491,7 +491,7 @@ TEST_CASE("tls: keys are agreed on in X25519, P-256 and P-384, and in nothing th
     SSL_set_connect_state(client.ssl.get());
     End far(context(far_settings()));
     client.shake_hands(far);
-    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.state() == State::failed);
     CHECK(far.session.failure() ==
           "TLS: the other side offers none of the groups X25519, P-256 and P-384");
   }
@@ -533,7 +533,7 @@ TEST_CASE("tls: whoever does not ask for HTTP/2 is refused") {
     SSL_set_connect_state(client.ssl.get());
     End far(context(far_settings()));
     client.shake_hands(far);
-    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.state() == State::failed);
     CHECK(far.session.failure() == "TLS: the other side does not speak HTTP/2 (ALPN h2)");
   }
 }
@@ -557,11 +557,11 @@ TEST_CASE("tls: what is not TLS is refused in those words") {
        {"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"}) {
     End far(context(far_settings()));
     far.hear(bytes_of(text));
-    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.state() == State::failed);
     CHECK(far.session.failure() == "TLS: what the other side sends is not TLS");
     End near(context(near_settings()));
     near.hear(bytes_of(text));
-    CHECK(near.session.state() == TlsState::failed);
+    CHECK(near.session.state() == State::failed);
     CHECK(near.session.failure() == "TLS: what the other side sends is not TLS");
   }
 }
@@ -583,15 +583,15 @@ TEST_CASE("tls: a hello that is announced to be long is refused before there is 
   for (const auto& bytes : {record(too_long), record(hello(131'000)), in_pieces}) {
     End far(context(far_settings()));
     for (const char byte : bytes) far.hear(bytes_of(std::string(1, byte)));
-    CHECK(far.session.state() == TlsState::failed);
+    CHECK(far.session.state() == State::failed);
     CHECK(far.session.failure() == "TLS: the other side's hello is too long");
   }
   End far(context(far_settings()));
   far.hear(bytes_of(record(longest)));
-  CHECK(far.session.state() == TlsState::handshaking);
+  CHECK(far.session.state() == State::handshaking);
 
   // So is the second one, which was asked for.
-  finhold::tunnel::TlsHello second;
+  finhold::tls::ClientHello second;
   const std::string two = record(hello(500)) + std::string("\x14\x03\x03\x00\x01\x01", 6);
   CHECK(second.look(bytes_of(two)));
   CHECK_FALSE(second.look(bytes_of(record(too_long))));
@@ -611,7 +611,7 @@ TEST_CASE("tls: garbage at any place fails, or waits") {
     pair.far.hear(garbage);
     pair.far.session.transport_ended();
     CHECK(pair.far.session.is_over());
-    CHECK(pair.far.session.state() != TlsState::ended);
+    CHECK(pair.far.session.state() != State::ended);
     CHECK(pair.far.got.size() == before);
     CHECK_FALSE(pair.far.session.failure().empty());
   }
@@ -624,7 +624,7 @@ TEST_CASE("tls: no tickets are given, and no early data is taken") {
   SSL_set_connect_state(client.ssl.get());
   End far(context(far_settings()));
   client.shake_hands(far);
-  CHECK(far.session.state() == TlsState::open);
+  CHECK(far.session.state() == State::open);
   CHECK(SSL_version(client.ssl.get()) == TLS1_3_VERSION);
   char byte = 0;
   SSL_read(client.ssl.get(), &byte, 1);  // would take the tickets
@@ -654,7 +654,7 @@ TEST_CASE("tls: keys that are renewed without end are refused, but for much data
     SSL_set_connect_state(client.ssl.get());
     End far(context(far_settings()));
     client.shake_hands(far);
-    REQUIRE(far.session.state() == TlsState::open);
+    REQUIRE(far.session.state() == State::open);
     const std::string bytes(data, 'x');
     for (int i = 0; i < 100; ++i) {
       SSL_key_update(client.ssl.get(), SSL_KEY_UPDATE_REQUESTED);
@@ -666,7 +666,7 @@ TEST_CASE("tls: keys that are renewed without end are refused, but for much data
       SSL_read(client.ssl.get(), &byte, 1);
     }
     const bool is_much = data == 65'536;
-    CHECK(far.session.state() == (is_much ? TlsState::open : TlsState::failed));
+    CHECK(far.session.state() == (is_much ? State::open : State::failed));
     if (!is_much) {
       CHECK(far.session.failure() == "TLS: the other side renews its keys without end");
     }
@@ -675,7 +675,7 @@ TEST_CASE("tls: keys that are renewed without end are refused, but for much data
 }
 
 TEST_CASE("tls: a session outlives its context") {
-  auto with = std::make_unique<TlsContext>(context(near_settings()));
+  auto with = std::make_unique<Context>(context(near_settings()));
   End near(*with);
   with.reset();
   End far(context(far_settings()));
@@ -732,12 +732,12 @@ TEST_CASE("tls: files that cannot be used are named, with what is wrong and the 
 TEST_CASE("tls: a certificate that the other side will refuse is a warning") {
   CHECK(context(far_settings()).warnings().empty());
   const auto old = authority().issue({"far", "DNS:far.test", "serverAuth", -3, -1});
-  const auto warnings = context(TlsFarSettings{old.certificate, old.key, {}}).warnings();
+  const auto warnings = context(ServerSettings{old.certificate, old.key, {}}).warnings();
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0].starts_with("certificate \"" + old.certificate +
                                 "\" has expired: it was valid until "));
   const auto early = authority().issue({"far", "DNS:far.test", "serverAuth", 1, 3});
-  CHECK(context(TlsFarSettings{early.certificate, early.key, {}})
+  CHECK(context(ServerSettings{early.certificate, early.key, {}})
             .warnings()[0]
             .starts_with("certificate \"" + early.certificate + "\" is not valid before "));
 }
@@ -746,7 +746,7 @@ TEST_CASE("tls: a key that others can use is a warning, but for a group's of roo
   const auto files = authority().issue();
   const auto warnings = [&](unsigned mode) {
     REQUIRE(chmod(files.key.c_str(), mode) == 0);
-    return context(TlsFarSettings{files.certificate, files.key, {}}).warnings();
+    return context(ServerSettings{files.certificate, files.key, {}}).warnings();
   };
   const auto said = [&](const std::string& mode) {
     return std::vector<std::string>{
@@ -773,6 +773,6 @@ TEST_CASE("tls: a near end without a name to look for is none") {
   auto near_with = near_settings();
   for (const std::string& name : {std::string(), std::string("."), std::string("a\0b", 3)}) {
     near_with.server_name = name;
-    CHECK_FALSE(TlsContext::load(near_with).ok());
+    CHECK_FALSE(Context::load(near_with).ok());
   }
 }

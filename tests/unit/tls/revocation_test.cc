@@ -6,8 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "certificates.h"
-#include "tls_pair.h"
+#include "unit/tls/certificates.h"
+#include "unit/tls/endpoint_pair.h"
 
 using namespace tls_pair;
 
@@ -16,9 +16,9 @@ namespace {
 // A near end with a certificate, and a far end that asks for one.
 struct Ends {
   CertificateFiles near_files = authority().issue({"near", "", "clientAuth"});
-  TlsNearSettings near = {authority().certificate(), near_files.certificate, near_files.key,
-                          "far.test"};
-  TlsFarSettings far = {far_certificate().certificate, far_certificate().key,
+  ClientSettings near = {authority().certificate(), near_files.certificate, near_files.key,
+                         "far.test"};
+  ServerSettings far = {far_certificate().certificate, far_certificate().key,
                         authority().certificate()};
 
   [[nodiscard]] bool open() const {
@@ -29,7 +29,7 @@ struct Ends {
   [[nodiscard]] Refused refused() const { return tls_pair::refused(near, far); }
 };
 
-std::vector<std::string> warnings_of(const TlsFarSettings& settings) {
+std::vector<std::string> warnings_of(const ServerSettings& settings) {
   return context(settings).warnings();
 }
 

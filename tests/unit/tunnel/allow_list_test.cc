@@ -40,9 +40,9 @@ std::string said_of(const std::string& item) {
   return parsed.ok() ? "ok" : parsed.error().text;
 }
 
-class Door {
+class RouteListener {
  public:
-  explicit Door(Texts items) : list_(entries(items)) {}
+  explicit RouteListener(Texts items) : list_(entries(items)) {}
 
   // What may be dialed, or why nothing may be, for a name that resolves so.
   [[nodiscard]] std::string named(const std::string& authority, Texts resolved) const {
@@ -92,13 +92,13 @@ class Door {
 }  // namespace
 
 TEST_CASE("allow: an empty list opens nothing") {
-  const Door door({});
+  const RouteListener door({});
   CHECK(door.at("10.0.0.5:514") == "10.0.0.5:514 is not in allow");
   CHECK(door.named("db.internal:5432", {"10.0.0.5:0"}) == "not looked up");
 }
 
 TEST_CASE("allow: a network opens its addresses at its ports") {
-  const Door door({"10.0.0.0/8:514", "[2001:db8::/32]:7000-7010"});
+  const RouteListener door({"10.0.0.0/8:514", "[2001:db8::/32]:7000-7010"});
   CHECK(door.opens("10.0.0.5:514"));
   CHECK(door.at("10.0.0.5:515") == "10.0.0.5:515 is not in allow");
   CHECK(door.at("11.0.0.5:514") == "11.0.0.5:514 is not in allow");
@@ -109,7 +109,7 @@ TEST_CASE("allow: a network opens its addresses at its ports") {
 }
 
 TEST_CASE("allow: a listed name opens what it resolves to, at its port only") {
-  const Door door({"db.internal:5432", "10.0.0.0/8:514"});
+  const RouteListener door({"db.internal:5432", "10.0.0.0/8:514"});
   CHECK(door.named("db.internal:5432", {"192.0.2.7:0", "[2001:db8::7]:0"}) ==
         "192.0.2.7:5432 [2001:db8::7]:5432");
   CHECK(door.named("db.internal:5433", {"192.0.2.7:0"}) == "not looked up");
@@ -119,7 +119,7 @@ TEST_CASE("allow: a listed name opens what it resolves to, at its port only") {
 }
 
 TEST_CASE("allow: names are compared without case and last dot, and whole") {
-  const Door door({"DB.Internal.:5432"});
+  const RouteListener door({"DB.Internal.:5432"});
   CHECK(door.named("db.internal:5432", {"192.0.2.7:0"}) == "192.0.2.7:5432");
   CHECK(door.named("Db.INTERNAL.:5432", {"192.0.2.7:0"}) == "192.0.2.7:5432");
   for (const std::string other : {"xdb.internal:5432", "x.db.internal:5432", "db.internal.x:5432",
@@ -143,7 +143,7 @@ TEST_CASE("allow: a name is looked up with the last dot that it has here or ther
 }
 
 TEST_CASE("allow: another name opens addresses of listed networks, and only those of its answer") {
-  const Door door({"10.0.0.0/8:514"});
+  const RouteListener door({"10.0.0.0/8:514"});
   CHECK(door.named("any.name:514", {"10.0.0.5:0"}) == "10.0.0.5:514");
   CHECK(door.named("any.name:514", {"192.0.2.7:0", "10.0.0.5:0", "10.0.0.6:99"}) ==
         "10.0.0.5:514 10.0.0.6:514");
@@ -153,7 +153,7 @@ TEST_CASE("allow: another name opens addresses of listed networks, and only thos
 }
 
 TEST_CASE("allow: the port of an answer is not believed") {
-  const Door door({"10.0.0.0/8:514"});
+  const RouteListener door({"10.0.0.0/8:514"});
   CHECK(door.named("any.name:514", {"10.0.0.5:22"}) == "10.0.0.5:514");
 }
 
@@ -161,11 +161,12 @@ TEST_CASE("allow: a wide network opens neither loopback nor link-local nor this 
   for (const std::string authority :
        {"127.0.0.1:80", "127.255.255.255:80", "169.254.169.254:80", "10.1.2.3:80", "169.254.1.1:80",
         "[::1]:80", "[fe80::1%lo]:80", "[febf::1%lo]:80", "[2001:db8::3]:80"}) {
-    const Door door({"0.0.0.0/0:80", "[::/0]:80", "10.0.0.0/8:80", "10.1.2.2/31:80",
-                     "126.0.0.0/7:80", "[2001:db8::2/127]:80", "[fe80::/9]:80", "[::/127]:80"});
+    const RouteListener door({"0.0.0.0/0:80", "[::/0]:80", "10.0.0.0/8:80", "10.1.2.2/31:80",
+                              "126.0.0.0/7:80", "[2001:db8::2/127]:80", "[fe80::/9]:80",
+                              "[::/127]:80"});
     CHECK_MESSAGE(!door.opens(authority), authority);
   }
-  const Door door({"0.0.0.0/0:80", "[::/0]:80"});
+  const RouteListener door({"0.0.0.0/0:80", "[::/0]:80"});
   CHECK(door.at("127.0.0.1:80") == "127.0.0.1:80 is loopback, and not in allow as an address");
   CHECK(door.at("[fe80::1%lo]:80") ==
         "[fe80::1%lo]:80 is link-local, and not in allow as an address");
@@ -179,25 +180,25 @@ TEST_CASE("allow: a wide network opens neither loopback nor link-local nor this 
 }
 
 TEST_CASE("allow: listed as an address they are opened, at the listed port") {
-  CHECK(Door({"127.0.0.1:5432"}).opens("127.0.0.1:5432"));
-  CHECK_FALSE(Door({"127.0.0.1:5432"}).opens("127.0.0.1:5433"));
-  CHECK_FALSE(Door({"127.0.0.1:5432"}).opens("127.0.0.2:5432"));
-  CHECK(Door({"127.0.0.1/32:5432"}).opens("127.0.0.1:5432"));
-  CHECK(Door({"127.0.0.0/8:5432"}).opens("127.9.9.9:5432"));
-  CHECK(Door({"127.0.0.0/31:5432"}).opens("127.0.0.1:5432"));
-  CHECK(Door({"[::1]:5432"}).opens("[::1]:5432"));
-  CHECK(Door({"169.254.0.0/16:80"}).opens("169.254.169.254:80"));
-  CHECK(Door({"[fe80::/64]:80"}).opens("[fe80::1%lo]:80"));
-  CHECK(Door({"10.1.2.3:80"}).opens("10.1.2.3:80"));
-  CHECK(Door({"[2001:db8::3]:80"}).opens("[2001:db8::3]:80"));
+  CHECK(RouteListener({"127.0.0.1:5432"}).opens("127.0.0.1:5432"));
+  CHECK_FALSE(RouteListener({"127.0.0.1:5432"}).opens("127.0.0.1:5433"));
+  CHECK_FALSE(RouteListener({"127.0.0.1:5432"}).opens("127.0.0.2:5432"));
+  CHECK(RouteListener({"127.0.0.1/32:5432"}).opens("127.0.0.1:5432"));
+  CHECK(RouteListener({"127.0.0.0/8:5432"}).opens("127.9.9.9:5432"));
+  CHECK(RouteListener({"127.0.0.0/31:5432"}).opens("127.0.0.1:5432"));
+  CHECK(RouteListener({"[::1]:5432"}).opens("[::1]:5432"));
+  CHECK(RouteListener({"169.254.0.0/16:80"}).opens("169.254.169.254:80"));
+  CHECK(RouteListener({"[fe80::/64]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK(RouteListener({"10.1.2.3:80"}).opens("10.1.2.3:80"));
+  CHECK(RouteListener({"[2001:db8::3]:80"}).opens("[2001:db8::3]:80"));
   // A link-local address that is this host's too: the range says it.
-  CHECK(Door({"169.254.0.0/16:80"}).opens("169.254.1.1:80"));
+  CHECK(RouteListener({"169.254.0.0/16:80"}).opens("169.254.1.1:80"));
 }
 
 TEST_CASE("allow: a link-local address is one of an interface of this host") {
   for (const std::string item : {"[fe80::/10]:80", "[fe80::1]:80", "[fe80::1%lo]:80",
                                  "[fe80::%lo/64]:80", "[fe80::1%25lo]:80"}) {
-    const Door door({item});
+    const RouteListener door({item});
     CHECK(door.opens("[fe80::1%lo]:80"));
     CHECK(door.opens("[fe80::1%25lo]:80"));  // RFC 6874
     CHECK(door.opens("[fe80::1%1]:80"));
@@ -206,8 +207,8 @@ TEST_CASE("allow: a link-local address is one of an interface of this host") {
     CHECK(door.at("[fe80::1]:80") == nowhere);
     CHECK(door.at("[fe80::1%nowhere]:80") == nowhere);
   }
-  CHECK_FALSE(Door({"[fe80::1%eth77]:80"}).opens("[fe80::1%lo]:80"));
-  CHECK_FALSE(Door({"[fe80::2%lo]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK_FALSE(RouteListener({"[fe80::1%eth77]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK_FALSE(RouteListener({"[fe80::2%lo]:80"}).opens("[fe80::1%lo]:80"));
   CHECK(said_of("[2001:db8::1%lo]:80") ==
         "has an interface behind the %, which belongs to link-local addresses only; take it away");
   CHECK(said_of("[fe80::1%]:80").starts_with("\"\" is not the name of an interface; "));
@@ -216,7 +217,7 @@ TEST_CASE("allow: a link-local address is one of an interface of this host") {
 }
 
 TEST_CASE("allow: a name that turns to this host is refused, listed or not") {
-  const Door door({"db.internal:5432", "0.0.0.0/0:5432"});
+  const RouteListener door({"db.internal:5432", "0.0.0.0/0:5432"});
   for (const std::string name : {"db.internal:5432", "evil.example:5432", "localhost:5432"}) {
     CHECK(door.named(name, {"127.0.0.1:0"}) ==
           "127.0.0.1:5432 is loopback, and not in allow as an address");
@@ -227,27 +228,27 @@ TEST_CASE("allow: a name that turns to this host is refused, listed or not") {
           "127.0.0.1:5432 is loopback, and not in allow as an address");
     CHECK(door.named(name, {"[::1]:0", "192.0.2.7:0"}) == "192.0.2.7:5432");
   }
-  const Door both({"db.internal:5432", "127.0.0.1:5432"});
+  const RouteListener both({"db.internal:5432", "127.0.0.1:5432"});
   CHECK(both.named("db.internal:5432", {"127.0.0.1:0"}) == "127.0.0.1:5432");
   CHECK(both.named("localhost:5432", {"[::1]:0", "127.0.0.1:0"}) == "127.0.0.1:5432");
 }
 
 TEST_CASE("allow: no server has an unspecified, multicast or broadcast address") {
-  const Door door({"0.0.0.0/0:80", "[::/0]:80"});
+  const RouteListener door({"0.0.0.0/0:80", "[::/0]:80"});
   for (const std::string authority :
        {"0.0.0.0:80", "0.1.2.3:80", "224.0.0.1:80", "239.255.255.255:80", "255.255.255.255:80",
         "[::]:80", "[ff02::1]:80", "[ff0e::1]:80", "[::ffff:0.0.0.0]:80", "10.1.2.255:80",
         "[::ffff:10.1.2.255]:80"}) {
     CHECK_MESSAGE(door.at(authority).ends_with(" is no address of a server"), authority);
   }
-  CHECK_FALSE(Door({"10.1.2.255:80"}).opens("10.1.2.255:80"));
+  CHECK_FALSE(RouteListener({"10.1.2.255:80"}).opens("10.1.2.255:80"));
   CHECK_FALSE(door.opens("[64:ff9b::10.1.2.255]:80"));
 }
 
 TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
-  const Door v4({"10.0.0.0/8:80"});
-  const Door v6({"[::/0]:80"});
-  const Door any({"0.0.0.0/0:80", "[::/0]:80"});
+  const RouteListener v4({"10.0.0.0/8:80"});
+  const RouteListener v6({"[::/0]:80"});
+  const RouteListener any({"0.0.0.0/0:80", "[::/0]:80"});
   for (const std::string clothes : {"[::ffff:10.0.0.5]:80", "[::10.0.0.5]:80",
                                     "[::ffff:0:10.0.0.5]:80", "[64:ff9b::10.0.0.5]:80"}) {
     CHECK_MESSAGE(v4.opens(clothes), clothes);
@@ -259,8 +260,8 @@ TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
     CHECK_MESSAGE(!v4.opens(others), others);
     CHECK_MESSAGE(!any.opens(others), others);
   }
-  CHECK_FALSE(Door({"10.0.0.5:80"}).opens("[2002:a00:5:1::99]:80"));
-  CHECK(Door({"[64:ff9b:1::/48]:80"}).opens("[64:ff9b:1::10.0.0.5]:80"));
+  CHECK_FALSE(RouteListener({"10.0.0.5:80"}).opens("[2002:a00:5:1::99]:80"));
+  CHECK(RouteListener({"[64:ff9b:1::/48]:80"}).opens("[64:ff9b:1::10.0.0.5]:80"));
   for (const std::string clothes :
        {"[::ffff:127.0.0.1]:80", "[::127.0.0.1]:80", "[::ffff:0:127.0.0.1]:80",
         "[64:ff9b::127.0.0.1]:80", "[64:ff9b:1::127.0.0.1]:80", "[2002:7f00:1::1]:80",
@@ -276,20 +277,20 @@ TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
 }
 
 TEST_CASE("allow: what is listed as 127.0.0.1 is this host's, not a translator's") {
-  const Door door({"127.0.0.1:80", "[64:ff9b::/96]:80"});
+  const RouteListener door({"127.0.0.1:80", "[64:ff9b::/96]:80"});
   CHECK(door.opens("[::ffff:127.0.0.1]:80"));
   CHECK_FALSE(door.opens("[64:ff9b::127.0.0.1]:80"));
   CHECK_FALSE(door.opens("[2002:7f00:1::]:80"));
 }
 
 TEST_CASE("allow: a network of stand-ins opens them, since whoever writes it means them") {
-  CHECK(Door({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.0.0.5]:80"));
-  CHECK(Door({"[2002:a00::/24]:80"}).opens("[2002:a00:5::1]:80"));
-  CHECK_FALSE(Door({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
-  CHECK(Door({"[64:ff9b::10.1.2.3]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
-  CHECK(Door({"db.internal:80"}).named("db.internal:80", {"[64:ff9b::10.0.0.5]:0"}) ==
+  CHECK(RouteListener({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.0.0.5]:80"));
+  CHECK(RouteListener({"[2002:a00::/24]:80"}).opens("[2002:a00:5::1]:80"));
+  CHECK_FALSE(RouteListener({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
+  CHECK(RouteListener({"[64:ff9b::10.1.2.3]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
+  CHECK(RouteListener({"db.internal:80"}).named("db.internal:80", {"[64:ff9b::10.0.0.5]:0"}) ==
         "[64:ff9b::a00:5]:80");
-  CHECK_FALSE(Door({"db.internal:80"})
+  CHECK_FALSE(RouteListener({"db.internal:80"})
                   .named("db.internal:80", {"[64:ff9b::127.0.0.1]:0"})
                   .starts_with("[64:ff9b::7f00:1]:80 "));
 }

@@ -1,4 +1,4 @@
-#include "connection_pair.h"
+#include "unit/tunnel/connection_pair.h"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -83,7 +83,7 @@ void Side::on_ready(Connection& of) {
   say("ready");
 }
 
-void Side::on_connect(Connection& of, Http2Stream& stream, const ConnectRequest& request) {
+void Side::on_connect(Connection& of, Stream& stream, const ConnectRequest& request) {
   say("connect " + std::string(request.authority));
   ends.push_back(std::make_unique<End>(of));
   End& end = *ends.back();
@@ -143,7 +143,7 @@ void World::until(const std::function<bool()>& is_so) {
 
 void World::pause(net::Instant milliseconds) { awaiting_.pause(milliseconds); }
 
-void World::start(Side& side, Http2::Role role, const TlsContext* tls, net::Descriptor socket) {
+void World::start(Side& side, Endpoint::Role role, const Context* tls, net::Descriptor socket) {
   ConnectionOptions with = options;
   with.role = role;
   with.tls = tls;
@@ -151,7 +151,7 @@ void World::start(Side& side, Http2::Role role, const TlsContext* tls, net::Desc
   REQUIRE(other_end);
   side.socket = socket.get();
   // A near end's socket comes from a Dialer, which had it registered.
-  const bool registered = role == Http2::Role::near;
+  const bool registered = role == Endpoint::Role::near;
   if (registered) {
     REQUIRE(poller.add(socket.get(), net::Poller::every_edge, dialer_).code == 0);
     poller.forget(dialer_);
@@ -159,20 +159,20 @@ void World::start(Side& side, Http2::Role role, const TlsContext* tls, net::Desc
   side.connection = &side.table->start(std::move(socket), registered, *other_end, with, side);
 }
 
-void World::join(const TlsContext* near_tls, const TlsContext* far_tls, bool small_buffers) {
+void World::join(const Context* near_tls, const Context* far_tls, bool small_buffers) {
   Sockets sockets = connected(small_buffers);
-  start(near, Http2::Role::near, near_tls, std::move(sockets.one));
-  start(far, Http2::Role::far, far_tls, std::move(sockets.other));
+  start(near, Endpoint::Role::near, near_tls, std::move(sockets.one));
+  start(far, Endpoint::Role::far, far_tls, std::move(sockets.other));
   until([this] {
     const bool ready = near.connection->ready() && far.connection->ready();
     return ready || near.closed + far.closed > 0;
   });
 }
 
-net::Descriptor World::join(Side& side, const TlsContext* tls, bool small_buffers,
+net::Descriptor World::join(Side& side, const Context* tls, bool small_buffers,
                             const std::string& host) {
   Sockets sockets = connected(small_buffers, host);
-  const auto role = &side == &near ? Http2::Role::near : Http2::Role::far;
+  const auto role = &side == &near ? Endpoint::Role::near : Endpoint::Role::far;
   start(side, role, tls, std::move(sockets.one));
   REQUIRE(fcntl(sockets.other.get(), F_SETFL, 0) == 0);
   return std::move(sockets.other);

@@ -10,35 +10,35 @@
 #include <string_view>
 #include <vector>
 
-#include "awaiting.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "net/timers.h"
 #include "tunnel/connection.h"
 #include "tunnel/connection_table.h"
+#include "unit/awaiting.h"
 
 namespace connection_pair {
 
+using finhold::http2::ConnectRequest;
+using finhold::http2::Endpoint;
+using finhold::http2::ErrorCode;
+using finhold::http2::Stream;
+using finhold::tls::Context;
 using finhold::tunnel::Connection;
 using finhold::tunnel::ConnectionOptions;
 using finhold::tunnel::ConnectionTable;
-using finhold::tunnel::ConnectRequest;
-using finhold::tunnel::Http2;
-using finhold::tunnel::Http2Code;
-using finhold::tunnel::Http2Stream;
-using finhold::tunnel::TlsContext;
 
 namespace net = finhold::net;
 
 // One end of a stream: sends what it is given, then its end if it has one, and takes what comes.
-struct End final : Http2Stream::Events {
+struct End final : Stream::Events {
   explicit End(Connection& carries) : connection(&carries) {}
   End(const End&) = delete;
   End& operator=(const End&) = delete;
   virtual ~End() = default;
 
   Connection* connection;
-  Http2Stream* stream = nullptr;
+  Stream* stream = nullptr;
   std::string sends;
   std::size_t sent = 0;
   bool finishes = false;
@@ -47,7 +47,7 @@ struct End final : Http2Stream::Events {
   bool echoes = false;  // sends what it receives, its end too
   int answer = 0;
   bool ended = false;
-  std::optional<Http2Code> reset;
+  std::optional<ErrorCode> reset;
 
   // Call it after a change of the above.
   void go();
@@ -59,7 +59,7 @@ struct End final : Http2Stream::Events {
   void on_answer(int status) override { answer = status; }
   void on_readable() override { go(); }
   void on_writable() override { go(); }
-  void on_reset(Http2Code code) override { reset = code; }
+  void on_reset(ErrorCode code) override { reset = code; }
 
  private:
   bool finished_ = false;
@@ -90,7 +90,7 @@ struct Side final : Connection::Owner, ConnectionTable::Owner {
   void forget_all();
 
   void on_ready(Connection& of) override;
-  void on_connect(Connection& of, Http2Stream& stream, const ConnectRequest& request) override;
+  void on_connect(Connection& of, Stream& stream, const ConnectRequest& request) override;
   void on_room(Connection& of) override;
   void on_goaway(Connection& of) override;
   void on_closed(Connection& of, const std::string& why) override;
@@ -114,7 +114,7 @@ struct Machine {
 };
 
 struct World final : Machine {
-  explicit World(std::size_t window = Http2::least_window);
+  explicit World(std::size_t window = Endpoint::least_window);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
   ~World() = default;
@@ -125,10 +125,10 @@ struct World final : Machine {
   void pause(net::Instant milliseconds);
 
   // Near and far, over TLS if there are contexts, both ready.
-  void join(const TlsContext* near_tls = nullptr, const TlsContext* far_tls = nullptr,
+  void join(const Context* near_tls = nullptr, const Context* far_tls = nullptr,
             bool small_buffers = false);
   // The other one is for the test; blocking.
-  net::Descriptor join(Side& side, const TlsContext* tls = nullptr, bool small_buffers = false,
+  net::Descriptor join(Side& side, const Context* tls = nullptr, bool small_buffers = false,
                        const std::string& host = "127.0.0.1");
 
   ConnectionOptions options;  // for what is joined from now on
@@ -136,7 +136,7 @@ struct World final : Machine {
   Side far;
 
  private:
-  void start(Side& side, Http2::Role role, const TlsContext* tls, net::Descriptor socket);
+  void start(Side& side, Endpoint::Role role, const Context* tls, net::Descriptor socket);
 
   struct Dialer final : net::Watcher {
     void on_ready(std::uint32_t /*events*/) override {}

@@ -16,16 +16,16 @@
 
 #include <doctest/doctest.h>
 
-#include "certificates.h"
-#include "connection_pair.h"
-#include "http2_pair.h"
 #include "net/socket.h"
+#include "unit/http2/endpoint_pair.h"
+#include "unit/tls/certificates.h"
+#include "unit/tunnel/connection_pair.h"
 
 using namespace connection_pair;
 using finhold::test::Authority;
 using finhold::test::CertificateFiles;
-using finhold::tunnel::TlsFarSettings;
-using finhold::tunnel::TlsNearSettings;
+using finhold::tls::ClientSettings;
+using finhold::tls::ServerSettings;
 using http2_pair::pattern;
 
 namespace {
@@ -41,21 +41,21 @@ const CertificateFiles& certificate() {
 }
 
 template <typename Settings>
-TlsContext load(const Settings& settings) {
-  auto loaded = TlsContext::load(settings);
+Context load(const Settings& settings) {
+  auto loaded = Context::load(settings);
   REQUIRE_MESSAGE(loaded.ok(), loaded.error().front().text);
   return std::move(loaded.value());
 }
 
-const TlsContext& near_tls() {
-  static const TlsContext made = load(TlsNearSettings{
+const Context& near_tls() {
+  static const Context made = load(ClientSettings{
       authority().certificate(), certificate().certificate, certificate().key, "far.test"});
   return made;
 }
 
-const TlsContext& far_tls() {
-  static const TlsContext made =
-      load(TlsFarSettings{certificate().certificate, certificate().key, authority().certificate()});
+const Context& far_tls() {
+  static const Context made =
+      load(ServerSettings{certificate().certificate, certificate().key, authority().certificate()});
   return made;
 }
 
@@ -66,7 +66,7 @@ struct Joined {
   Side& far = world.far;
 
   explicit Joined(bool tls = false, bool small_buffers = false,
-                  std::size_t window = Http2::least_window)
+                  std::size_t window = Endpoint::least_window)
       : world(window) {
     world.join(tls ? &near_tls() : nullptr, tls ? &far_tls() : nullptr, small_buffers);
     REQUIRE(near.told == "ready");
@@ -205,7 +205,7 @@ TEST_CASE("connection: a stream that nobody reads stalls no other") {
   pair.world.until([&] { return pair.far.ended() == 1; });
   CHECK(pair.far.ends[1]->ended_with(other.sends));
   // What the other end keeps is the window, and what this one keeps is as much.
-  CHECK(stalled.sent <= 2 * Http2::least_window);
+  CHECK(stalled.sent <= 2 * Endpoint::least_window);
   CHECK(pair.far.ends[0]->received.empty());
 
   pair.far.ends[0]->reads = true;
@@ -243,8 +243,8 @@ TEST_CASE("connection: the loss of it resets its streams, also those that one si
     pair.far.table.reset();  // as if the process had died
     pair.world.until([&] { return pair.near.closed == 1; });
     CHECK(pair.near.told == "ready, closed: reset by the other side");
-    CHECK(one.reset == Http2Code::connect_error);
-    CHECK(other.reset == Http2Code::connect_error);
+    CHECK(one.reset == ErrorCode::connect_error);
+    CHECK(other.reset == ErrorCode::connect_error);
     CHECK(pair.near.ended() == 0);
     // It stays as long as somebody may read what had arrived.
     pair.world.pause(20);
@@ -265,11 +265,11 @@ TEST_CASE("connection: the end of the socket alone is no end of a connection, bu
           (tls ? "ready, closed: the connection ended without TLS's close_notify, so something may "
                  "be missing"
                : "ready, closed: the other side closed the connection without GOAWAY"));
-    CHECK(end.reset == Http2Code::connect_error);
+    CHECK(end.reset == ErrorCode::connect_error);
     CHECK_FALSE(end.ended);
     // And that one has met a reset.
     pair.world.until([&] { return pair.far.closed == 1; });
-    CHECK(pair.far.ends[0]->reset == Http2Code::connect_error);
+    CHECK(pair.far.ends[0]->reset == ErrorCode::connect_error);
     pair.forget();
     pair.both_go();
   }
@@ -291,7 +291,7 @@ TEST_CASE(
   CHECK(world.near.told == "ready, closed: the other side closed the connection without GOAWAY");
   CHECK(end.received == "firstsecon");
   CHECK_FALSE(end.ended);
-  CHECK(end.reset == Http2Code::connect_error);
+  CHECK(end.reset == ErrorCode::connect_error);
   end.forget();
 }
 
@@ -346,8 +346,8 @@ TEST_CASE("connection: cut() resets the streams at both ends") {
     pair.world.until([&] { return pair.near.closed + pair.far.closed == 2; });
     CHECK(pair.near.told == "ready, closed: it was cut by this side");
     CHECK(pair.far.told == "ready, connect a:1, goaway, closed");
-    CHECK(end.reset == Http2Code::connect_error);
-    CHECK(pair.far.ends[0]->reset == Http2Code::connect_error);
+    CHECK(end.reset == ErrorCode::connect_error);
+    CHECK(pair.far.ends[0]->reset == ErrorCode::connect_error);
     pair.forget();
     pair.both_go();
   }
@@ -366,7 +366,7 @@ TEST_CASE("connection: an end that does not answer PING is lost") {
   send_raw(raw, http2_pair::client_preface() + http2_pair::connect(1));
   world.until([&] { return world.far.closed == 1; });
   CHECK(world.far.told == "ready, connect a:1, closed: no answer to PING for 50ms");
-  CHECK(world.far.ends[0]->reset == Http2Code::connect_error);
+  CHECK(world.far.ends[0]->reset == ErrorCode::connect_error);
   world.far.forget_all();
   const std::string all = all_of(raw);
   CHECK(http2_pair::summary(all).find("PING 0/0") != std::string::npos);
@@ -418,14 +418,14 @@ TEST_CASE("connection: why TLS does not come about is told at both ends") {
   const auto both_go = [&] { world.until([&] { return world.near.gone && world.far.gone; }); };
   SUBCASE("an authority that near does not know") {
     Authority stranger("Stranger");
-    const TlsContext near = load(TlsNearSettings{stranger.certificate(), {}, {}, "far.test"});
+    const Context near = load(ClientSettings{stranger.certificate(), {}, {}, "far.test"});
     world.join(&near, &far_tls());
     both_go();
     CHECK(world.near.told.starts_with("closed: TLS: the far end's certificate is refused"));
     CHECK(world.far.told.find("does not know who issued our certificate") != std::string::npos);
   }
   SUBCASE("a certificate that near does not have") {
-    const TlsContext near = load(TlsNearSettings{authority().certificate(), {}, {}, "far.test"});
+    const Context near = load(ClientSettings{authority().certificate(), {}, {}, "far.test"});
     world.join(&near, &far_tls());
     both_go();
     CHECK(world.far.told == "closed: TLS: the client has shown no certificate");
@@ -500,7 +500,7 @@ TEST_CASE("connection: a refusal is read by who is refused, whatever else it has
                       http2_pair::frame(http2_pair::DATA, 0, 0, "x") + pattern(100'000));
     world.until([&] { return world.far.closed == 1; });
     CHECK(world.far.told.starts_with("ready, connect a:1, closed: HTTP/2: "));
-    CHECK(world.far.ends[0]->reset == Http2Code::protocol_error);
+    CHECK(world.far.ends[0]->reset == ErrorCode::protocol_error);
     world.far.forget_all();
     REQUIRE(shutdown(raw.get(), SHUT_WR) == 0);
     world.until([&] { return world.far.gone; });
@@ -524,7 +524,7 @@ TEST_CASE("connection: GOAWAY with an error is a loss") {
   CHECK(world.near.told ==
         "ready, goaway, closed: the other side has given the connection up: HTTP/2 "
         "ENHANCE_YOUR_CALM");
-  CHECK(end.reset == Http2Code::connect_error);
+  CHECK(end.reset == ErrorCode::connect_error);
   world.near.forget_all();
 }
 
@@ -653,7 +653,7 @@ struct TlsByHand {
   }
 
   net::Descriptor raw;
-  finhold::tunnel::TlsSession tls{near_tls()};
+  finhold::tls::Endpoint tls{near_tls()};
 };
 
 std::size_t fill(int socket) {
@@ -685,7 +685,7 @@ net::Descriptor leave_with_much_unread(World& world, const std::string& host = "
   TlsByHand near(world.join(world.far, &far_tls(), true, host));
   world.until([&] {
     near.hear();
-    return near.tls.state() == finhold::tunnel::TlsState::open;
+    return near.tls.state() == finhold::tls::State::open;
   });
   near.say(http2_pair::client_preface());
   world.until([&] { return world.far.connection->ready(); });

@@ -14,22 +14,21 @@
 
 #include <doctest/doctest.h>
 
-#include "certificates.h"
-#include "connection_pair.h"
-#include "http2_pair.h"
+#include "tls/endpoint.h"
 #include "tunnel/handshake_queue.h"
-#include "tunnel/tls.h"
-#include "tunnel_world.h"
+#include "unit/http2/endpoint_pair.h"
+#include "unit/tls/certificates.h"
+#include "unit/tunnel/connection_pair.h"
+#include "unit/tunnel/tunnel_world.h"
 
 using namespace connection_pair;
 using finhold::test::Authority;
 using finhold::test::CertificateFiles;
+using finhold::tls::ClientSettings;
+using finhold::tls::ServerSettings;
+using finhold::tls::State;
 using finhold::tunnel::HandshakeQueue;
 using finhold::tunnel::ReadyTime;
-using finhold::tunnel::TlsFarSettings;
-using finhold::tunnel::TlsNearSettings;
-using finhold::tunnel::TlsSession;
-using finhold::tunnel::TlsState;
 
 namespace {
 
@@ -44,21 +43,20 @@ const CertificateFiles& certificate() {
 }
 
 template <typename Settings>
-TlsContext load(const Settings& settings) {
-  auto loaded = TlsContext::load(settings);
+Context load(const Settings& settings) {
+  auto loaded = Context::load(settings);
   REQUIRE_MESSAGE(loaded.ok(), loaded.error().front().text);
   return std::move(loaded.value());
 }
 
-const TlsContext& near_tls() {
-  static const TlsContext made =
-      load(TlsNearSettings{authority().certificate(), {}, {}, "far.test"});
+const Context& near_tls() {
+  static const Context made = load(ClientSettings{authority().certificate(), {}, {}, "far.test"});
   return made;
 }
 
-const TlsContext& far_tls() {
-  static const TlsContext made =
-      load(TlsFarSettings{certificate().certificate, certificate().key, {}});
+const Context& far_tls() {
+  static const Context made =
+      load(ServerSettings{certificate().certificate, certificate().key, {}});
   return made;
 }
 
@@ -78,7 +76,7 @@ bool waits(const net::Descriptor& socket) {
 
 void say_hello(const net::Descriptor& to) {
   std::array<std::byte, 4096> hello{};
-  TlsSession client(near_tls());
+  finhold::tls::Endpoint client(near_tls());
   const auto size = client.write({}, hello).made;
   REQUIRE(send(to.get(), hello.data(), size, MSG_NOSIGNAL) == static_cast<ssize_t>(size));
 }
@@ -147,12 +145,12 @@ TEST_CASE("handshakes: near ends have theirs in the same turns") {
   // A far end's answers to all of them, at once.
   std::vector<net::Descriptor> others;
   for (std::size_t i = 0; i < count; ++i) others.push_back(world.join(world.near, &near_tls()));
-  std::vector<std::unique_ptr<TlsSession>> servers;
+  std::vector<std::unique_ptr<finhold::tls::Endpoint>> servers;
   world.until([&] { return std::all_of(others.begin(), others.end(), waits); });
   std::vector<std::byte> wire(20'000);
   std::vector<std::byte> plain(20'000);
   for (const auto& other : others) {
-    servers.push_back(std::make_unique<TlsSession>(far_tls()));
+    servers.push_back(std::make_unique<finhold::tls::Endpoint>(far_tls()));
     const ssize_t heard = recv(other.get(), wire.data(), wire.size(), 0);
     servers.back()->read(std::span(wire).first(static_cast<std::size_t>(heard)), plain);
     const std::size_t made = servers.back()->write({}, wire).made;
@@ -256,7 +254,7 @@ TEST_CASE("handshakes: what has arrived in time counts, even if the worker comes
   world.far.table->measure_handshakes_with(&one_of<1>);
   Crowd crowd(world);
   const net::Descriptor socket = world.join(world.far, &far_tls());
-  TlsSession client(near_tls());
+  finhold::tls::Endpoint client(near_tls());
   std::vector<std::byte> wire(20'000);
   std::vector<std::byte> plain(20'000);
   const auto say = [&](std::string_view text) {
@@ -268,7 +266,7 @@ TEST_CASE("handshakes: what has arrived in time counts, even if the worker comes
   const ssize_t heard = recv(socket.get(), wire.data(), wire.size(), 0);
   REQUIRE(heard > 0);
   client.read(std::span(wire).first(static_cast<std::size_t>(heard)), plain);
-  REQUIRE(client.state() == TlsState::open);
+  REQUIRE(client.state() == State::open);
   say("");
   say(http2_pair::client_preface());
   const net::Instant until = world.loop.now() + world.options.ready_within_ms;

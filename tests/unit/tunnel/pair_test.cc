@@ -12,8 +12,8 @@
 
 #include <doctest/doctest.h>
 
-#include "http2_pair.h"
-#include "tunnel_world.h"
+#include "unit/http2/endpoint_pair.h"
+#include "unit/tunnel/tunnel_world.h"
 
 namespace finhold::tests {
 

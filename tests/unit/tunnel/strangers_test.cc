@@ -1,4 +1,4 @@
-// Which near end gives way. tests/integration/test_pair_strangers.py has real ones.
+// Which near end gives way. tests/integration/pair/test_pair_strangers.py has real ones.
 #include "tunnel/strangers.h"
 
 #include <memory>
@@ -7,28 +7,28 @@
 
 #include <doctest/doctest.h>
 
-#include "tunnel/far_near_end.h"
+#include "tunnel/far_connection.h"
 
 namespace finhold::tunnel {
 namespace {
 
-struct Owner final : FarNearEnd::Owner {
-  void on_near_end_ready(FarNearEnd& /*near_end*/) override {}
+struct Owner final : FarConnection::Owner {
+  void on_near_end_ready(FarConnection& /*near_end*/) override {}
   void on_request(FarAsker /*asker*/, std::string_view /*token*/) override {}
-  void on_malformed_request(const FarNearEnd& /*near_end*/, std::string_view /*authority*/,
+  void on_malformed_request(const FarConnection& /*near_end*/, std::string_view /*authority*/,
                             int /*status*/) override {}
-  void on_near_end_proven(FarNearEnd& near_end) override { strangers.remove(near_end); }
-  void on_near_end_gone(FarNearEnd& /*near_end*/, const std::string& /*why*/) override {}
+  void on_near_end_proven(FarConnection& near_end) override { strangers.remove(near_end); }
+  void on_near_end_gone(FarConnection& /*near_end*/, const std::string& /*why*/) override {}
 
-  FarNearEnd& come(const std::string& address, net::Instant now) {
-    all.push_back(std::make_unique<FarNearEnd>(static_cast<FarNearEnd::Owner&>(*this),
-                                               base::Address::parse(address).value(), now));
+  FarConnection& come(const std::string& address, net::Instant now) {
+    all.push_back(std::make_unique<FarConnection>(static_cast<FarConnection::Owner&>(*this),
+                                                  base::Address::parse(address).value(), now));
     strangers.add(*all.back());
     return *all.back();
   }
 
   Strangers strangers;
-  std::vector<std::unique_ptr<FarNearEnd>> all;
+  std::vector<std::unique_ptr<FarConnection>> all;
 };
 
 std::string address(int host) {
@@ -41,8 +41,8 @@ std::string address(int host) {
 TEST_CASE("strangers: nobody gives way before his time, and who has proven himself never") {
   Owner owner;
   CHECK(owner.strangers.that_gives_way(2, 5000) == nullptr);
-  FarNearEnd& first = owner.come("10.0.0.1:1", 1000);
-  FarNearEnd& second = owner.come("10.0.0.2:1", 1500);
+  FarConnection& first = owner.come("10.0.0.1:1", 1000);
+  FarConnection& second = owner.come("10.0.0.2:1", 1500);
   CHECK(owner.strangers.that_gives_way(2, 1999) == nullptr);
   CHECK(owner.strangers.that_gives_way(2, 2000) == &first);
   first.prove();
@@ -59,7 +59,7 @@ TEST_CASE("strangers: of an address that has more than a quarter of the places o
   for (int i = 0; i < 10; ++i) owner.come(address(i), 1000);
   for (int i = 0; i < 25; ++i) owner.come("192.0.2.7:" + std::to_string(i + 1), 1000);
   CHECK(owner.strangers.that_gives_way(100, 1000) == nullptr);
-  FarNearEnd& first_of_many = *owner.all[10];
+  FarConnection& first_of_many = *owner.all[10];
   owner.come("192.0.2.7:99", 1000);
   CHECK(owner.strangers.that_gives_way(100, 1000) == &first_of_many);
   CHECK(owner.strangers.that_gives_way(104, 1000) == nullptr);
@@ -67,7 +67,7 @@ TEST_CASE("strangers: of an address that has more than a quarter of the places o
   for (int i = 0; i < 30; ++i) {
     owner.come("[2001:db8::" + std::to_string(i + 1) + "]:1", 1000);
   }
-  FarNearEnd* const gives_way = owner.strangers.that_gives_way(100, 1000);
+  FarConnection* const gives_way = owner.strangers.that_gives_way(100, 1000);
   REQUIRE(gives_way != nullptr);
   CHECK(gives_way->address().text().starts_with("[2001:db8::1]"));
   Owner few;

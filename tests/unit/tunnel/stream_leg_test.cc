@@ -9,8 +9,8 @@
 
 #include <doctest/doctest.h>
 
-#include "http2_pair.h"
 #include "tunnel/far_leg.h"
+#include "unit/http2/endpoint_pair.h"
 
 using namespace http2_pair;
 
@@ -25,7 +25,7 @@ using What = relay::Leg::Read::What;
 namespace {
 
 // The connection of one end.
-struct Wire final : tunnel::Carrier {
+struct Wire final : tunnel::Transport {
   virtual ~Wire() = default;
   void touch() override { ++touched; }
   [[nodiscard]] bool lost() const override { return is_lost; }
@@ -54,7 +54,7 @@ class OpenedLeg final : public StreamLeg {
 
 // Both legs of a tunnel that stands; the client's is the near one's.
 struct Legs {
-  explicit Legs(std::size_t window = Http2::least_window) : pair({}, window) {
+  explicit Legs(std::size_t window = Endpoint::least_window) : pair({}, window) {
     pair.far.answers.reset();
     near.emplace(near_wire, pair.near);
     near->attach(near_watch, Side::server);
@@ -169,7 +169,7 @@ TEST_CASE("stream leg: a slow reader stops the writer, and room is told") {
     legs.pair.exchange();
   }
   // What the far end keeps, and what the near end does.
-  CHECK(much.size() - left.size() <= 2 * Http2::least_window);
+  CHECK(much.size() - left.size() <= 2 * Endpoint::least_window);
   std::string got;
   while (got.size() < much.size()) {
     const int touched = legs.far_wire.touched;
@@ -245,9 +245,9 @@ TEST_CASE("stream leg: the other side has ended and takes nothing more, and byte
     for (const bool was_read : {true, false}) {
       Legs legs;
       const std::string text = pattern(100'000);
-      CHECK(write(*legs.near, text) == Http2::least_window);
+      CHECK(write(*legs.near, text) == Endpoint::least_window);
       legs.pair.exchange();
-      CHECK(write(*legs.near, std::string_view(text).substr(Http2::least_window)) > 0);
+      CHECK(write(*legs.near, std::string_view(text).substr(Endpoint::least_window)) > 0);
       if (ours) legs.near->send_fin();
       write(*legs.far, "whole answer");
       legs.far->send_fin();

@@ -1,4 +1,4 @@
-#include "tunnel_world.h"
+#include "unit/tunnel/tunnel_world.h"
 
 #include <array>
 #include <cerrno>

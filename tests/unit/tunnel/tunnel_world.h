@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "awaiting.h"
 #include "base/address.h"
 #include "base/log.h"
 #include "core/ending.h"
@@ -22,6 +21,7 @@
 #include "tunnel/connection_table.h"
 #include "tunnel/far.h"
 #include "tunnel/near.h"
+#include "unit/awaiting.h"
 
 namespace tunnel_world {
 
@@ -108,7 +108,7 @@ class World : public Machine,
   base::Milliseconds connect_timeout = std::chrono::seconds(10);
   tunnel::TunnelSettings near_settings;
   tunnel::FarSettings far_settings;
-  const tunnel::TlsContext* far_tls = nullptr;
+  const finhold::tls::Context* far_tls = nullptr;
   relay::SessionQuota quota{1000, false};
   tunnel::ConnectionTable near_connections{loop, poller, timers, 65'536, *this};
   tunnel::ConnectionTable far_connections{loop, poller, timers, 65'536, *this};
