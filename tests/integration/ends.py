@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import Callable
 
 Address = tuple[str, int]
@@ -220,6 +221,25 @@ def expect_refusal(address: Address) -> None:
     client = connect_client(address)
     assert client.expect_reset_not_end() == 0
     client.close()
+
+
+def connect_from(address: Address, source: str) -> socket.socket:
+    return socket.create_connection(address, timeout=10, source_address=(source, 0))
+
+
+def expect_refusal_of(address: Address, source: str) -> None:
+    try:
+        client = End(connect_from(address, source), "client")
+    except ConnectionResetError:
+        return
+    client.expect_reset_not_end()
+    client.close()
+
+
+def listens(port: int) -> bool:
+    sockets = "".join(Path(f"/proc/thread-self/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    lines = (line.split() for line in sockets.splitlines())
+    return any(line[1].endswith(f":{port:04X}") and line[3] == "0A" for line in lines)
 
 
 def unused_address(host: str = "127.0.0.1") -> Address:

@@ -3,14 +3,13 @@
 import os
 import random
 import resource
-import time
 
 import pytest
 from ends import background
 from finhold import route_to
+from traffic import receive_at_random, send_at_random
 
 PATHS = ["auto", "never", "always"]
-SMALL, BULK = (1, 4096), (65_536, 3_000_000)
 
 
 def pipes_of(finhold) -> int:
@@ -22,27 +21,6 @@ def pipes_of(finhold) -> int:
         except FileNotFoundError:
             pass
     return count
-
-
-def send_at_random(end, seed: int, total: int) -> None:
-    """Bursts of small pieces and of large ones, with pauses that let the flow run dry, then the end."""
-    dice = random.Random(seed)
-    while end.sent < total:
-        low, high = dice.choice([SMALL, BULK])
-        for _ in range(dice.randint(1, 6)):
-            end.send(min(dice.randint(low, high), total - end.sent))
-        if dice.random() < 0.4:
-            time.sleep(dice.random() * 0.02)
-    end.finish()
-
-
-def receive_at_random(end, seed: int, total: int) -> None:
-    dice = random.Random(seed)
-    while end.received < total:
-        end.receive(min(dice.choice([1, 5_000, 400_000]), total - end.received))
-        if dice.random() < 0.1:
-            time.sleep(dice.random() * 0.05)  # long enough for back-pressure
-    end.expect_end(total)
 
 
 @pytest.mark.parametrize("splice", PATHS)

@@ -9,13 +9,13 @@ import socket
 import struct
 
 import pytest
+from diverting import MARK, OWN, PORT, SERVER, divert_to_tproxy
 from clients import Clients
 from ends import Server, Session, text_of
 from finhold import Finhold, route_to, wait_until
 from private_network import private_network
 from test_half_close import source_of
 from test_holding import crossing, seconds, sink_ended
-from test_interception import MARK, OWN, PORT, SERVER, divert_to_tproxy
 
 
 def closed(finhold, flow, **fields):

@@ -1,35 +1,17 @@
 """Keepalive on both legs, always; and nursing: often, on a crossing leg that is half-closed. `ss` shows
 the time that is left on the kernel's timer of a socket."""
 
-import re
 import socket
-import subprocess
 import time
 
 from ends import seconds_of
 from finhold import route_to, wait_until
+from keepalive import await_timer, leg, timer
 from reloading import Reloading
 from test_holding import crossing
 
 KEEPALIVE = {"idle": "100s", "interval": "20s", "probes": 3}
 NURSING = {"nurse_every": "7s"}
-
-
-def leg(local, remote):
-    """The line of finhold's socket between these ports."""
-    text = subprocess.run(["ss", "-Htno", "sport", "=", f":{local}", "and", "dport", "=", f":{remote}"],
-                          capture_output=True, text=True, check=True).stdout
-    return text.strip()
-
-
-def timer(line):
-    """Seconds on the keepalive timer; 0 if another one runs, for a moment, or none."""
-    # ss writes 1min39sec, 20sec, 6.796ms (6.796 seconds; 6.796sec in Debian 13) and 796ms.
-    found = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)(?:\.(\d+))?sec)?(?:(?:(\d+)\.)?(\d+)ms)?,", line)
-    if not found:
-        return 0
-    minutes, seconds, of_them, also_seconds, milliseconds = (int(part or 0) for part in found.groups())
-    return minutes * 60 + seconds + also_seconds + (of_them + milliseconds) / 1000
 
 
 def legs(session):
@@ -38,10 +20,6 @@ def legs(session):
         local, remote = end.sock.getpeername()[1], end.sock.getsockname()[1]
         return lambda: leg(local, remote)
     return {"client": look(session.client), "server": look(session.server)}
-
-
-def await_timer(look, low, high):
-    wait_until(lambda: low < timer(look()) <= high, look)
 
 
 def test_both_legs_have_keepalive(relay):

@@ -7,11 +7,11 @@ import socket
 import subprocess
 
 import pytest
+from diverting import GATEWAY, SIDECAR, run, script, state
 from admin import Admin
 from finhold import config_text, wait_until
 from private_network import private_network
 from privileges import GID, UID, USER, expect_only, mask, unprivileged
-from test_rules import GATEWAY, SIDECAR, run, script, state
 
 BOTH = [SIDECAR, GATEWAY]
 APPLY = ("--apply-rules",)

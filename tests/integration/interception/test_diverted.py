@@ -6,12 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from ends import Server, Session, connect, text_of
+from diverting import run, script
+from ends import Server, Session, connect, expect_refusal_of, text_of
 from finhold import config_text, wait_until
 from private_network import private_network
 from privileges import UID, GID, expect_only, mask, unprivileged
-from test_allow_deny import expect_refusal_of
-from test_rules import run, script
 
 SIDECAR = {"name": "main", "listen": "[::]:15001", "intercept": "redirect", "crosses": "none",
            "catch": ["127.0.0.2:9000", "[fd77::2]:9000"]}

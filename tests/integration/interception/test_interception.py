@@ -6,17 +6,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from diverting import MARK, OWN, PORT, SERVER, divert_to_tproxy
 from ends import Server, Session, connect, expect_refusal, text_of
 from finhold import wait_until
+from keepalive import await_timer, leg
 from private_network import private_network
 from proxy_headers import take_header
-from test_keepalive import await_timer, leg
 
-PORT = 15001
-MARK = 0x1F1
-SERVER = {"v4": "127.0.0.2", "v6": "fd77::2"}
-# What finhold's own connections come from where no mark spares them.
-OWN = {"v4": "127.0.0.3", "v6": "fd77::3"}
 LISTENER = {"v4": ("127.0.0.1", PORT), "v6": ("::1", PORT)}
 
 REDIRECT = f"""
@@ -26,21 +22,6 @@ table inet finhold {{
     meta mark {MARK} return
     ip daddr {SERVER["v4"]} tcp dport 9000 redirect to :{PORT}
     ip6 daddr {SERVER["v6"]} tcp dport 9000 redirect to :{PORT}
-  }}
-}}
-"""
-# Connections of this very machine come around again over lo, where tproxy takes them.
-TPROXY = f"""
-table inet finhold {{
-  chain output {{
-    type route hook output priority mangle
-    ip saddr {OWN["v4"]} return
-    ip6 saddr {OWN["v6"]} return
-    tcp dport 9000 meta mark set 1
-  }}
-  chain prerouting {{
-    type filter hook prerouting priority mangle
-    meta mark 1 meta l4proto tcp tproxy to :{PORT} accept
   }}
 }}
 """
@@ -65,13 +46,6 @@ def network():
 @pytest.fixture(params=["v4", "v6"])
 def family(request):
     return request.param
-
-
-def divert_to_tproxy(network):
-    network.load(TPROXY)
-    for version in ("-4", "-6"):
-        network.ip(version, "rule", "add", "fwmark", "1", "lookup", "100")
-        network.ip(version, "route", "add", "local", "default", "dev", "lo", "table", "100")
 
 
 def route(intercept, listen=f"[::]:{PORT}", **keys):

@@ -4,9 +4,9 @@ changed, and whom they catch. Each test has a network of its own."""
 import json
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
+from diverting import GATEWAY, SIDECAR, intercepting, output, run, script, state
 from finhold import BINARY, config_text
 from private_network import private_network
 
@@ -17,43 +17,10 @@ def network():
         yield made
 
 
-def intercepting(name: str, kind: str, port: int, catch: list[str], listen: str = "[::]", **keys: object) -> dict:
-    return {"name": name, "listen": f"{listen}:{port}", "intercept": kind, "catch": catch, **keys}
-
-
-SIDECAR = intercepting("side", "redirect", 15001,
-                       ["10.0.0.0/8:514", "[2001:db8::/32]:7000-7010", ":21", "127.0.0.1:9000", "user:1000"],
-                       spare=["10.9.0.0/16", "user:nobody"])
-GATEWAY = intercepting("gw", "tproxy", 15002, ["10.0.0.0/8", "[2001:db8::/32]:514", ":7000-7010"], spare=[":22"])
 GATEWAY4 = intercepting("gw4", "tproxy", 15003, [":80", "0.0.0.0/0:81"], listen="127.0.0.1")
 GATEWAY6 = intercepting("gw6", "tproxy", 15004, [":80"], listen="[::1]")
 SETS = {"sidecar": [SIDECAR], "gateway": [GATEWAY], "both": [SIDECAR, GATEWAY, GATEWAY4, GATEWAY6],
         "one-family": [intercepting("v6", "redirect", 15001, [":514"], listen="[::1]"), GATEWAY4]}
-
-
-def output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
-def state() -> dict[str, str]:
-    """All that rules could have changed in this network."""
-    return {" ".join(command): output(*command) for command in (
-        ("nft", "list", "ruleset"), ("ip", "rule"), ("ip", "-6", "rule"),
-        ("ip", "route", "show", "table", "5382"), ("ip", "-6", "route", "show", "table", "5382"),
-        ("ip", "route", "show", "table", "all"), ("ip", "-6", "route", "show", "table", "all"))}
-
-
-def script(tmp_path: Path, routes: list[dict], *arguments: str) -> str:
-    path = tmp_path / "rules.toml"
-    path.write_text(config_text(routes, {}))
-    made = subprocess.run([BINARY, "rules", "--config", str(path), *arguments], capture_output=True, text=True, check=False)
-    assert made.returncode == 0 and made.stderr == "", made.stderr
-    return made.stdout
-
-
-def run(text: str) -> None:
-    done = subprocess.run(["sh"], input=text, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from ends import End, connect, expect_refusal, text_of
+from ends import End, connect, connect_from, expect_refusal, expect_refusal_of, text_of
 from finhold import route_to, wait_until
 from pair import start_pair
 from proxy_headers import v1
@@ -11,19 +11,6 @@ from reloading import Reloading
 from test_accept_proxy import accepting, expect_no_connection
 
 LOCAL, OTHER = "127.0.0.1", "127.0.0.2"
-
-
-def connect_from(address, source):
-    return socket.create_connection(address, timeout=10, source_address=(source, 0))
-
-
-def expect_refusal_of(address, source):
-    try:
-        client = End(connect_from(address, source), "client")
-    except ConnectionResetError:
-        return
-    client.expect_reset_not_end()
-    client.close()
 
 
 def expect_service(finhold, server, source=LOCAL, route="main"):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from admin import ON, Admin
-from ends import End, Server, Session, connect, connect_client, expect_refusal, text_of
+from ends import End, Server, Session, connect, connect_client, connect_from, expect_refusal, expect_refusal_of, text_of
 from finhold import route_to, wait_until
 from pair import far_table, start_pair
 from private_network import private_network
@@ -14,7 +14,6 @@ from proxy_headers import v1
 from reloading import Reloading
 from scripted import ScriptedNear
 from test_accept_proxy import accepting, expect_no_connection
-from test_allow_deny import connect_from, expect_refusal_of
 from test_limits import PAUSED, RECOVERED, work_of
 
 LOCAL, OTHER = "127.0.0.1", "127.0.0.2"

@@ -2,10 +2,9 @@
 in a network of the test's own. nginx's stream module sends version 1 only, and takes both."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
-from ends import Server, connect, text_of
+from ends import Server, connect, listens, text_of
 from finhold import PATIENCE, route_to, wait_until
 from private_network import private_network
 from proxy_headers import receive, take_header
@@ -20,12 +19,6 @@ every_version = pytest.mark.parametrize("version", ["v1", "v2"])
 def network():
     with private_network() as made:
         yield made
-
-
-def listens(port: int) -> bool:
-    sockets = "".join(Path(f"/proc/thread-self/net/{name}").read_text() for name in ("tcp", "tcp6"))
-    lines = (line.split() for line in sockets.splitlines())
-    return any(line[1].endswith(f":{port:04X}") and line[3] == "0A" for line in lines)
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from admin import ON, Admin
-from ends import End, Server, Session, connect, connect_client, text_of
+from diverting import SIDECAR, state
+from ends import Server, Session, connect, connect_client, text_of
 from finhold import BINARY, PATIENCE, config_text, route_to, wait_until
 from private_network import private_network
 from privileges import USER
 from reloading import Reloading, free_address, keepalive_of_listeners, listening_inodes
 from systemd import Manager, listening, passing
-from test_rules import SIDECAR, state
+from traffic import exchange
 
 
 @pytest.fixture
@@ -30,19 +31,6 @@ def reloading(start, public_path):
     def make(*routes: dict, **options):
         return Reloading(start, public_path / "reloaded.toml", *routes, **options)
     return make
-
-
-def exchange(session: Session) -> None:
-    """Bytes both ways, both ends, nothing lost."""
-    session.client.send(1000)
-    session.client.finish()
-    session.server.receive(1000)
-    session.server.expect_end()
-    session.server.send(2000)
-    session.server.finish()
-    session.client.receive(2000)
-    session.client.expect_end()
-    session.close()
 
 
 def serve_all(server: Server) -> int:

@@ -11,18 +11,10 @@ from ends import background, connect_client
 from finhold import route_to, wait_until
 from reloading import Reloading
 from responder import Responder
+from traffic import one_session
 
 RELOADS = 1000
 WRONG = 'nonsense = "here"\n'
-
-
-def one_session(address: tuple, length: int) -> None:
-    client = connect_client(address)
-    client.send(length)
-    client.finish()
-    client.receive(min(length, 5000))
-    client.expect_end()
-    client.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from ends import LIMIT, End, Server, Session, background, connect, connect_clien
 from pair import await_tunnels, far_table, start_pair, through_tunnel, tunnel_table
 from private_network import private_network, with_files
 from proxy_headers import take_header
-from test_data_paths import receive_at_random, send_at_random
+from traffic import receive_at_random, send_at_random
 
 MEGABYTE = 1_000_000
 every_way = pytest.mark.parametrize("over", ["tls", "plain"])

@@ -11,8 +11,8 @@ from ends import connect, text_of
 from pair import far_table
 from reloading import WORKERS, Reloading
 from test_pair_door import strangers  # noqa: F401, pylint: disable=unused-import
-from test_reload import exchange
 from test_reload_pair import LOG, World, reloaded, table, world  # noqa: F401, pylint: disable=unused-import
+from traffic import exchange
 
 
 def with_lists(made: World, end: str, crl: str) -> None:

@@ -10,8 +10,7 @@ from ends import Server, Session, background, connect_client, expect_refusal, te
 from finhold import toml, wait_until
 from reloading import WORKERS, Reloading, free_address
 from responder import Responder
-from test_reload import exchange
-from test_reload_load import one_session
+from traffic import exchange, one_session
 
 
 def table(heading: str, **keys: object) -> str:
