@@ -31,7 +31,8 @@ PAUSE = 0.3  # seconds in which nothing may happen to one who reads nothing
 # A second after close() the sender's kernel has forgotten the connection, and a keepalive draws a RST from it.
 ROOMY = {"tcp_rmem": "4096 16777216 16777216", "tcp_wmem": "4096 16777216 16777216", "tcp_congestion_control": "reno",
          "tcp_fin_timeout": 1}
-SOON = {"idle": "1s", "interval": "1s", "probes": 15}
+# As patient as a whole test may last: the readers take nothing until every sender is gone.
+SOON = {"idle": "1s", "interval": "1s", "probes": 100}
 NEVER = {"idle": "2h", "interval": "75s", "probes": 9}  # within a test
 
 

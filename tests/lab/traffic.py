@@ -46,8 +46,9 @@ def text_of(address: tuple) -> str:
 
 
 class End:
-    def __init__(self, connection: socket.socket, ours: str, theirs: str):
+    def __init__(self, connection: socket.socket, ours: str, theirs: str, peer: tuple):
         self.connection = connection
+        self.peer = peer  # getpeername() fails once it was reset
         self.ours = ours
         self.theirs = theirs
         self.sent = 0
@@ -122,12 +123,12 @@ def connected(arguments: argparse.Namespace) -> End:
             connection.bind(("", arguments.from_port))
         connection.settimeout(arguments.patience)
         connection.connect(here)
-        return End(connection, "c", "s")
+        return End(connection, "c", "s", here)
     with socket.create_server(here, family=family) as listener:
         print("listening", flush=True)
-        connection, _ = listener.accept()
+        connection, there = listener.accept()
     connection.settimeout(arguments.patience)
-    return End(connection, "s", "c")
+    return End(connection, "s", "c", there)
 
 
 def main() -> None:
@@ -147,7 +148,7 @@ def main() -> None:
     step = "connect"
     try:
         end = connected(arguments)
-        result.update(self=text_of(end.connection.getsockname()), peer=text_of(end.connection.getpeername()))
+        result.update(self=text_of(end.connection.getsockname()), peer=text_of(end.peer))
         started = time.monotonic()
         for step in arguments.steps:
             end.do(step)
