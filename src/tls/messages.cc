@@ -209,7 +209,7 @@ std::string why_failed() {
       case SSL_R_NO_SUITABLE_KEY_SHARE:
       case SSL_R_NO_SUITABLE_GROUPS:
       case SSL_R_NO_SHARED_GROUPS:
-        return "the other side offers none of the groups X25519, P-256 and P-384";
+        return "the other side offers none of the groups X25519 and P-256";
       case SSL_R_NO_APPLICATION_PROTOCOL:
         return "the other side does not speak HTTP/2 (ALPN h2)";
       case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <doctest/doctest.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -100,6 +101,10 @@ CertificateFiles Authority::issue(const CertificateOptions& options) {
   const Key issuer_key = read_key(key());
   const Certificate issuer = read_certificate(certificate());
   const Key secret(EVP_EC_gen("P-256"), &EVP_PKEY_free);
+  if (options.own_curve) {
+    REQUIRE(EVP_PKEY_set_utf8_string_param(secret.get(), OSSL_PKEY_PARAM_EC_ENCODING,
+                                           OSSL_PKEY_EC_ENCODING_EXPLICIT) == 1);
+  }
   const Certificate made = draft(secret.get(), options.subject, ++issued_ + 1);
   X509_set_issuer_name(made.get(), X509_get_subject_name(issuer.get()));
   set_days(made.get(), options.valid_from, options.valid_until);

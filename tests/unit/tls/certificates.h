@@ -13,6 +13,7 @@ struct CertificateOptions {
   std::string usage = "serverAuth,clientAuth";      // extendedKeyUsage; empty: none
   int valid_from = -1;                              // days from now
   int valid_until = 1;
+  bool own_curve = false;  // P-256, told by its parameters in place of its name
 };
 
 // Paths of files.
