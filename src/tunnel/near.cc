@@ -22,6 +22,10 @@ constexpr net::Instant lasting_ms = 5000;
 // That a failure which stays the same is logged again.
 constexpr net::Instant say_again_after_ms = 60'000;
 
+// Of a connection that refuses; and how many may at a time: for each, another one is dialed.
+constexpr net::Instant rest_ms = 200;
+constexpr std::ptrdiff_t most_resting = 8;
+
 constexpr std::size_t no_place = ~std::size_t{0};
 
 // More streams than a connection has.
@@ -37,7 +41,8 @@ Near::Near(const TunnelSettings& settings, const tls::Context* tls, ConnectionTa
       shared_{settings, tls, connections, loop, poller, timers, resolver, *this},
       back_off_(std::random_device{}()),
       redial_(timers, *this, &Near::fill),
-      surplus_(timers, *this, &Near::close_unused) {}
+      surplus_(timers, *this, &Near::close_unused),
+      rest_(timers, *this, &Near::end_rests) {}
 
 Near::~Near() { FINHOLD_CHECK(waiting_.empty()); }
 
@@ -196,7 +201,8 @@ void Near::hold_off(const NearConnection& link) {
 
 // Keeps with_room_ true.
 void Near::note_room(NearConnection& link) {
-  const bool has_room = link.connection() != nullptr && link.connection()->can_open();
+  const bool has_room =
+      link.connection() != nullptr && link.connection()->can_open() && link.rests_until == 0;
   if (has_room == (link.place_with_room != no_place)) return;
   if (has_room) {
     link.place_with_room = with_room_.size();
@@ -208,6 +214,35 @@ void Near::note_room(NearConnection& link) {
   with_room_[place]->place_with_room = place;
   with_room_.pop_back();
   link.place_with_room = no_place;
+}
+
+// The far end may keep sessions of it that are over for this one: those whose server is still
+// dialed for bytes that it is to get, or reads slowly. They fill that connection and no other.
+void Near::on_refused_again(NearConnection& link) {
+  const auto resting = std::count_if(links_.begin(), links_.end(),
+                                     [](const auto& one) { return one->rests_until != 0; });
+  if (link.rests_until != 0 || link.dismissed || resting >= most_resting) return;
+  link.rests_until = loop_.now() + rest_ms;
+  note_room(link);
+  if (!rest_.armed()) rest_.arm(link.rests_until);
+}
+
+void Near::end_rests() {
+  net::Instant next = 0;
+  for (const auto& link : links_) {
+    if (link->rests_until == 0) continue;
+    if (link->rests_until > loop_.now()) {
+      next = next == 0 ? link->rests_until : std::min(next, link->rests_until);
+      continue;
+    }
+    link->rests_until = 0;
+    note_room(*link);
+  }
+  if (next != 0) rest_.arm(next);
+  if (!surplus_.armed() && with_room_.size() > settings_.connections) {
+    surplus_.arm(loop_.now() + unused_for_ms_);
+  }
+  settle();
 }
 
 void Near::note_load(NearConnection& link) {

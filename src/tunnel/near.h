@@ -84,6 +84,7 @@ class Near final : private NearConnection::Owner, private NearLeg::Owner {
   void on_link_retired(NearConnection& link) override;
   void on_link_over(NearConnection& link, const std::string& why) override;
   void on_leg_back() override { settle(); }
+  void on_refused_again(NearConnection& link) override;
   void on_answered(NearConnection& link) override;
 
   void settle();
@@ -91,6 +92,7 @@ class Near final : private NearConnection::Owner, private NearLeg::Owner {
   void fill();
   void dismiss_all();
   void close_unused();
+  void end_rests();
   void hold_off(const NearConnection& link);
   [[nodiscard]] NearConnection* least_loaded(const Connection* last);
   [[nodiscard]] std::size_t wanted() const;
@@ -112,6 +114,7 @@ class Near final : private NearConnection::Owner, private NearLeg::Owner {
   std::uint64_t unsaid_ = 0;  // attempts that failed, and were not logged
   Alarm redial_;              // armed: nothing is dialed until then
   Alarm surplus_;             // when a connection may have been unused for long
+  Alarm rest_;                // when one has rested
   NearQueue waiting_;
   std::vector<std::unique_ptr<NearConnection>> links_;
   std::vector<NearConnection*> with_room_;

@@ -67,9 +67,10 @@ class NearConnection final : private net::Dialer::Owner, private Connection::Own
   // For its owner.
   std::size_t place = 0;
   std::size_t place_with_room = 0;
-  net::Instant idle_since = 0;  // without a session; 0: it has one
-  bool dismissed = false;       // it is to end, in order
-  bool answered = false;        // a session
+  net::Instant idle_since = 0;   // without a session; 0: it has one
+  net::Instant rests_until = 0;  // it has refused a session twice; 0: it does not rest
+  bool dismissed = false;        // it is to end, in order
+  bool answered = false;         // a session
 
  private:
   void on_dialed(net::Descriptor fd, base::Address server, bool registered) override;

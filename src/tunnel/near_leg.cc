@@ -83,6 +83,8 @@ void NearLeg::try_again() {
   // A connection that is sent away as soon as it is ready never hears of it. Its own time, and that
   // near ends dial after failures, bound how often that may be.
   if (was_asked) --tries_left_;
+  const bool stays = !connection.sent_away() && !connection.lost();
+  if (was_asked && stays && refused_by_ == &connection) owner_.on_refused_again(*link_);
   refused_by_ = &connection;
   step_back();
   place_ = queue_.insert(queue_.begin(), this);

@@ -1,6 +1,8 @@
 // Sessions that the far end has not begun go to another stream, with all that was written. The far
 // end is made by hand, frame by frame.
+#include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <string>
 #include <sys/socket.h>
@@ -113,6 +115,22 @@ struct FarByHand final : World {
   void expect_data(ByHand& by_hand, std::uint32_t stream, const std::string& text) {
     until([&] { return by_hand.data(stream).size() >= text.size(); });
     CHECK((by_hand.data(stream) == text));
+  }
+  // Refuses every request, on every connection that comes.
+  void refuse_all_until(const std::function<bool()>& is_so) {
+    std::vector<std::size_t> refused(connections.size());
+    until([&] {
+      for (auto next = listening.accept(); next.valid(); next = listening.accept()) {
+        connections.push_back(std::make_unique<ByHand>(std::move(next)));
+      }
+      refused.resize(connections.size());
+      for (std::size_t place = 0; place < refused.size(); ++place) {
+        while (refused[place] < connections[place]->requests()) {
+          connections[place]->refuse(static_cast<std::uint32_t>(2 * refused[place]++ + 1));
+        }
+      }
+      return is_so();
+    });
   }
   // It is answered, and both sides end.
   void expect_finished(ByHand& by_hand, std::uint32_t stream, Client& client) {
@@ -361,6 +379,31 @@ TEST_CASE("near: who is refused goes before those that wait") {
   CHECK_FALSE(later->leg->writable());
 }
 
+TEST_CASE("near: a connection that refuses one session twice rests, and another takes it") {
+  FarByHand world;
+  world.start();
+  const auto client = world.client("a.example:514");
+  client->write("early");
+  ByHand& full = *world.connections[0];
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    world.expect_request(full, i + 1);
+    full.refuse(2 * i + 1);
+  }
+  ByHand& other = world.accept();
+  world.expect_request(other);
+  world.expect_data(other, 1, "early");
+  world.expect_finished(other, 1, *client);
+  const auto next = world.client("a.example:514");
+  world.expect_request(other, 2);
+  CHECK(full.requests() == 2);
+  // It has room again.
+  std::vector<std::unique_ptr<Client>> more;
+  world.until([&] {
+    more.push_back(world.client("a.example:514"));
+    return full.requests() > 2;
+  });
+}
+
 TEST_CASE(
     "near: a far end that closes each connection once it is ready is asked ever more rarely") {
   FarByHand world;
@@ -406,20 +449,26 @@ TEST_CASE("near: a far end that refuses everything is not asked for ever") {
     world.start();
     const auto client = world.client("a.example:514");
     client->write("early");
-    ByHand& by_hand = *world.connections[0];
-    for (std::uint32_t i = 0; i < 6; ++i) {
-      world.expect_request(by_hand, i + 1);
-      world.expect_data(by_hand, 2 * i + 1, "early");
-      CHECK(client->got.empty());
-      by_hand.refuse(2 * i + 1);
-    }
-    world.until([&] { return !client->got.empty(); });
+    world.refuse_all_until([&] { return !client->got.empty(); });
     CHECK(client->got == "!");
     CHECK(client->ending() == Ending::far_busy);
-    CHECK(by_hand.requests() == 6);
-    const auto next = world.client("a.example:514");
-    world.expect_request(by_hand, 7);
-    world.expect_finished(by_hand, 13, *next);
+    std::size_t tries = 0;
+    for (const auto& one : world.connections) {
+      tries += one->requests();
+      if (one->requests() > 0) CHECK(one->data(1) == "early");
+    }
+    CHECK(tries == 6);
+  }
+  SUBCASE("each stream, of so many sessions that every connection that may rest does") {
+    world.start();
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 50; ++i) clients.push_back(world.client("a.example:514"));
+    world.refuse_all_until([&] {
+      return std::all_of(clients.begin(), clients.end(),
+                         [](const auto& client) { return client->got == "!"; });
+    });
+    for (const auto& client : clients) CHECK(client->ending() == Ending::far_busy);
+    CHECK(world.connections.size() <= 10);
   }
   SUBCASE("each connection") {
     world.start(6);
