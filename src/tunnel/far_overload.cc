@@ -11,11 +11,13 @@ namespace log = base::log;
 
 bool Far::may_accept() { return near_ends_.size() < places() || that_makes_room() != nullptr; }
 
-// Strangers, as long as there is one, though others wait for its second then: for their sake nobody
-// goes who has proven who it is.
+// Strangers first. For the sake of a crowd of them nobody goes who has proven who it is: others
+// wait for their second then. But a few of them, ever new ones, keep nobody from places that are
+// not used.
 FarConnection* Far::that_makes_room() const {
-  return strangers_.empty() ? unused_one_of_many()
-                            : strangers_.that_gives_way(places(), loop_.now());
+  FarConnection* const stranger = strangers_.that_gives_way(places(), loop_.now());
+  if (stranger != nullptr || strangers_.size() >= places() / 4) return stranger;
+  return unused_one_of_many();
 }
 
 // Of a source that has too many connections, though it has proven who it is: one that no session

@@ -29,7 +29,7 @@ class Strangers {
   };
 
   void add(FarConnection& near_end);
-  [[nodiscard]] bool empty() const { return all_.empty(); }
+  [[nodiscard]] std::size_t size() const { return all_.size(); }
   // Also if it does not stand here.
   void remove(FarConnection& near_end);
 

@@ -186,13 +186,29 @@ def test_a_near_end_does_not_keep_out_the_others(start, server):
         assert len(far.found("refused a connection")) == 3
 
 
-def test_strangers_throw_out_nobody_who_is_known(start, server):
-    """As long as one of them is there, the others wait for its second."""
+def known_and_unused(far, stack, count: int) -> list[ScriptedNear]:
+    known = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(count)]
+    for near in known:
+        assert near.answer(near.request("192.0.2.1:9", proxy_authorization="Bearer " + TOKEN)) == 403
+    return known
+
+
+def test_strangers_throw_out_few_who_are_known(start, server):
+    """Once they have a quarter of the places, others wait for their second."""
     far = start(far=[far_table([server.address], token=TOKEN, connections=40)], limits={"workers": 1})
     with contextlib.ExitStack() as stack:
-        known = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(39)]
-        for near in known:
-            assert near.answer(near.request("192.0.2.1:9", proxy_authorization="Bearer " + TOKEN)) == 403
-        for source in range(3, 8):
+        known = known_and_unused(far, stack, 39)
+        for source in range(3, 18):
             stack.enter_context(contextlib.closing(near_end(far, f"127.0.0.{source}")))
-        assert all(near.alive() for near in known)
+        assert sum(near.alive() for near in known) == 30
+
+
+def test_a_stranger_keeps_nobody_from_places_that_are_not_used(start, server):
+    """One near end has them all, and does not use them: those go, before the stranger has had its second."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=40)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        known_and_unused(far, stack, 39)
+        strangers = [stack.enter_context(contextlib.closing(near_end(far, f"127.0.0.{source}"))) for source in (3, 4, 5)]
+        other = stack.enter_context(contextlib.closing(near_end(far, "127.0.0.6")))
+        other.open(text_of(server.address), proxy_authorization="Bearer " + TOKEN)
+        assert all(stranger.alive() for stranger in strangers)
