@@ -64,8 +64,8 @@ struct Value {
   tunnel::AllowEntry allow = {};              // destinations: one of them
 };
 
-// Where values go: a key of [[route]], [[tunnel]], [[far]] and their tables to the section, any other
-// to the config.
+// Where values go: a key of [[route]], [[tunnel]], [[far]] and their tables to the section, any
+// other to the config.
 struct Target {
   Config& config;
   Section& section;

@@ -462,6 +462,7 @@ TEST_CASE("near: a far end that refuses everything is not asked for ever") {
   SUBCASE("each stream, of so many sessions that every connection that may rest does") {
     world.start();
     std::vector<std::unique_ptr<Client>> clients;
+    clients.reserve(50);
     for (int i = 0; i < 50; ++i) clients.push_back(world.client("a.example:514"));
     world.refuse_all_until([&] {
       return std::all_of(clients.begin(), clients.end(),
