@@ -148,12 +148,19 @@ bool Dialer::connected_to_itself(const base::Address& address) const {
 void Dialer::on_ready(std::uint32_t events) {
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
   const base::Address& address = addresses_[next_ - 1];
-  // Connected, and reset since: the new owner reads what came, and meets the error itself.
-  if ((events & EPOLLERR) != 0 && unread_bytes(fd_.get()) > 0) {
-    disarm();
-    return owner_.on_dialed(std::move(fd_), address, true);
+  // Connected, and reset since: the new owner reads what came, the end too, and meets the error
+  // itself. Without bytes or an end before it recv() takes the error.
+  int code = 0;
+  if ((events & EPOLLERR) != 0) {
+    char byte = 0;
+    if (recv(fd_.get(), &byte, 1, MSG_PEEK) >= 0) {
+      disarm();
+      return owner_.on_dialed(std::move(fd_), address, true);
+    }
+    code = errno;
+  } else {
+    code = take_socket_error(fd_.get());
   }
-  const int code = take_socket_error(fd_.get());
   if (code == 0 && !connected_to_itself(address)) {
     disarm();
     return owner_.on_dialed(std::move(fd_), address, true);

@@ -2,7 +2,11 @@
 // their times.
 #include "net/dialer.h"
 
+#include <array>
+#include <cerrno>
+#include <functional>
 #include <netinet/in.h>
+#include <string_view>
 #include <sys/socket.h>
 #include <vector>
 
@@ -17,9 +21,12 @@ namespace {
 
 class Dial final : private net::Dialer::Owner {
  public:
-  void run(const std::vector<base::Address>& servers) {
+  // `meanwhile`: the dial is under way, and nothing of it was told yet.
+  void run(
+      const std::vector<base::Address>& servers, const std::function<void()>& meanwhile = [] {}) {
     net::Dialer dialer(loop_, poller_, timers_, resolver_, *this, {});
     dialer.start(servers);
+    meanwhile();
     if (calls == 0) poller_.run();
     CHECK(calls == 1);
   }
@@ -63,6 +70,40 @@ TEST_CASE("given addresses are dialed in their order, until one answers") {
   REQUIRE(dial.fd.valid());
   CHECK(dial.server == first.address);
   CHECK(net::local_address(dial.fd.get()).port() != 0);
+}
+
+TEST_CASE("R4: a server that ends and resets before the dial is told of has been reached") {
+  // One waits already, so that the kernel takes the dial only when it repeats its SYN: else the
+  // dialer would know at once that it is connected.
+  const ListeningSocket busy(1);
+  const ListeningSocket other;
+  std::vector<net::Descriptor> waiting;
+  for (int i = 0; i < 2; ++i) {
+    waiting.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(connect(waiting.back().get(), busy.address.raw(), busy.address.length()) == 0);
+  }
+  std::string_view said;
+  SUBCASE("with bytes") { said = "busy"; }
+  SUBCASE("with its end alone") {}
+  Dial dial;
+  dial.run({busy.address, other.address}, [&] {
+    for (const auto& each : waiting) {
+      REQUIRE(net::Descriptor(accept(busy.fd.get(), nullptr, nullptr)).valid());
+      REQUIRE(each.valid());
+    }
+    const net::Descriptor accepted(accept(busy.fd.get(), nullptr, nullptr));
+    REQUIRE(accepted.valid());
+    REQUIRE(send(accepted.get(), said.data(), said.size(), MSG_NOSIGNAL) >= 0);
+    shutdown(accepted.get(), SHUT_WR);
+    const linger at_once{1, 0};
+    REQUIRE(setsockopt(accepted.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+  });
+  REQUIRE(dial.fd.valid());
+  CHECK(dial.server == busy.address);
+  std::array<char, 8> got{};
+  CHECK(recv(dial.fd.get(), got.data(), got.size(), 0) == static_cast<ssize_t>(said.size()));
+  CHECK(recv(dial.fd.get(), got.data(), got.size(), 0) == 0);
+  CHECK(net::take_socket_error(dial.fd.get()) == EPIPE);
 }
 
 TEST_CASE("where none of the given addresses answers, the error is the last one's") {
