@@ -20,6 +20,7 @@ from ends import Server, pattern
 SIDES = ("client", "server")
 STEPS = 25
 QUIET = 0.02  # seconds without a change, on a direct connection over loopback: then a step has had its effect
+PATIENT = 0.3  # the same, where the machine has much else to do
 LIMIT = 20  # seconds for the same through finhold, which is awaited
 SMALL = 4000  # what is sent to one who does not read, at a time and in all: the smallest buffers take it
 SIZES = (1, 2, 100, 4096, 65_536, 300_000, 1_000_000)
