@@ -89,7 +89,8 @@ class Transfer:
         # finhold's socket towards the sender, as finhold's kernel has it.
         own, other = self.source.sock.getsockname()[1], self.source.sock.getpeername()[1]
         self.is_of_sender = lambda pair: pair == (own, other)
-        self.is_of_finhold = lambda pair: pair[1] == own if self.flow == "to_server" else pair[0] == other
+        # Towards a client its own port may be a redirected one; towards a server another connection may have it too.
+        self.is_of_finhold = lambda pair: pair[1] == own if self.flow == "to_server" else pair == (other, own)
 
     def begin_to_read(self) -> None:
         self.reading = background(self._read)

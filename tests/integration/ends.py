@@ -196,11 +196,14 @@ def with_zone(address: Address) -> tuple:
     return (host, address[1], 0, socket.if_nametoindex(zone)) if zone else address
 
 
-def connect(address: Address, limit: float = LIMIT, receive_buffer: int = 0) -> socket.socket:
+def connect(address: Address, limit: float = LIMIT, receive_buffer: int = 0, own_port: bool = False) -> socket.socket:
+    """`own_port`: one that no other socket of this network has; else those to other addresses may have the same."""
     sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(limit)
+    if own_port:
+        sock.bind(("", 0))
     sock.connect(address)
     return sock
 

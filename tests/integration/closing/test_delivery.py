@@ -46,7 +46,7 @@ class Way:
         server = self.servers[crosses]
         target = server.address if self.diverts else self.finhold.address(crosses)
         with self.places.client.inside():
-            client = connect(target, receive_buffer=SMALL if reader != "fast" and flow == "to_client" else 0)
+            client = connect(target, receive_buffer=SMALL if reader != "fast" and flow == "to_client" else 0, own_port=True)
         session = Session(client, server.accept())
         if reader != "fast" and flow == "to_server":
             reads_little(session.server.sock)
