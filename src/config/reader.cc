@@ -75,7 +75,7 @@ class Reader {
   void read_value(const Key& key, const toml::node& node, PlacedSection& placed);
   void read_truth(const Key& key, const toml::node& node, PlacedSection& placed);
   void read_list(const Key& key, const toml::node& node, PlacedSection& placed);
-  void read_items(const Table& known, const toml::node& node);
+  void read_sections(const Table& known, const toml::node& node);
   void read_item(const Table& known, const toml::table& table);
 
   void need_keys(const Table& known, const Place& at, const std::vector<std::string_view>& names,
@@ -136,7 +136,7 @@ std::vector<std::string_view> Reader::read_table(const toml::table& table, std::
 }
 
 void Reader::read_inner_table(const Table& known, const toml::node& node, PlacedSection& placed) {
-  if (known.is_section()) return read_items(known, node);
+  if (known.is_section()) return read_sections(known, node);
   if (known.name == "tls") placed.tls = place_of(node);
   if (const auto* table = node.as_table()) {
     const auto names = read_table(*table, known.path, placed);
@@ -254,7 +254,7 @@ void Reader::read_list(const Key& key, const toml::node& node, PlacedSection& pl
   placed.items.emplace(key.name, std::move(places));
 }
 
-void Reader::read_items(const Table& known, const toml::node& node) {
+void Reader::read_sections(const Table& known, const toml::node& node) {
   const std::string name(known.name);
   const std::string heading(known.heading);
   if (const auto* table = node.as_table()) {

@@ -180,7 +180,7 @@ struct Callbacks {
   static int on_data(nghttp2_session* session, std::uint8_t /*flags*/, std::int32_t id,
                      const std::uint8_t* data, std::size_t size, void* user_data) {
     Endpoint& http2 = of(user_data);
-    http2.note(nghttp2_session_consume_connection(session, size));  // http2.h says why
+    http2.note(nghttp2_session_consume_connection(session, size));  // endpoint.h says why
     Stream* const stream = stream_of(session, id);
     if (!http2.failed_.empty() || stream == nullptr || stream->deaf()) return 0;
     // Beyond the window: nghttp2 has queued a RST_STREAM, and goes on telling.

@@ -1,5 +1,4 @@
 // The streams of one end of a connection: how they come, what is told of them, and how they go.
-#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>

@@ -133,7 +133,8 @@ bool Dialer::will_pass(const base::Address& address) {
   // connection of the same client, whose last bytes or FIN the server has not acknowledged yet.
   // EADDRINUSE from bind() is a socket that is not finhold's, and does not pass: a client of this
   // very machine, or whatever listens on the client's port at every address (the kernel compares
-  // with a listener's wildcard; SO_REUSEADDR does not help). (2026-11-22; test_diverted.py.)
+  // with a listener's wildcard; SO_REUSEADDR does not help). (2026-11-22;
+  // tests/integration/interception/test_diverted.py.)
   if (options_.source || has_source_address(address)) return true;
   last_error_.code = ENETUNREACH;
   return false;
@@ -157,7 +158,7 @@ void Dialer::on_ready(std::uint32_t events) {
       disarm();
       return owner_.on_dialed(std::move(fd_), address, true);
     }
-    code = errno;
+    code = errno == EAGAIN ? take_socket_error(fd_.get()) : errno;
   } else {
     code = take_socket_error(fd_.get());
   }

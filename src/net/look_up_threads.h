@@ -1,6 +1,7 @@
 // Threads that look names up. getaddrinfo() may take long and cannot be stopped, so no loop calls
 // it. Not libuv's threads: it makes them all at the first look-up, aborts the process if one cannot
-// be had then, and lets names have half of them. Who has how many of them: net/look_up_queue.
+// be had then, and lets names have half of them (2026-11-26;
+// tests/integration/operation/test_look_ups.py). Who has how many of them: net/look_up_queue.
 #pragma once
 
 #include <memory>

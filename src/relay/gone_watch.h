@@ -2,7 +2,7 @@
 // this machine: looks now and then whether it has closed fully since. Nothing on the wire tells
 // that, with or without finhold between; so a second of delay costs nobody anything, and the
 // kernel's own notices (SKNLGRP_INET_TCP_DESTROY), which come for every socket of the namespace and
-// may get lost, are not needed.
+// may get lost, are not needed. (2026-11-22; tests/integration/closing/test_gone.py.)
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,7 @@
 // What the sessions of one route share, in the whole process: how many there are, and what each
-// client has of them.
+// client has of them. A route that is full does not accept, as with HAProxy's maxconn; a client
+// that has its part is reset, since others wait behind it. (2026-11-26;
+// tests/integration/operation/test_client_limits.py.)
 #pragma once
 
 #include <atomic>

@@ -9,7 +9,8 @@
 //
 // The first is for routes with accept_proxy; before the second the client must be admit()ted.
 //
-// session_announcement.cc, session_admission.cc, session_relaying.cc and session_closing.cc have
+// session_announcement.cc, session_client_limits.cc, session_dialing.cc, session_relaying.cc and
+// session_closing.cc have
 // what a phase does; here is how one becomes the next.
 #include "relay/session.h"
 

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "base/check.h"
 #include "relay/keepalive_options.h"
 #include "relay/session.h"
-#include "relay/session_log.h"
 #include "relay/session_table.h"
 
 namespace finhold::relay {

@@ -20,7 +20,7 @@ SessionTable::SessionTable(net::Loop& loop, net::Poller& poller, net::Timers& ti
       check_every_ms_(options.check_every_ms),
       resolver_(loop),
       scratch_(loop, options.buffer_per_flow, options.splicing, options.most_pipes),
-      idle_blocks_(loop, timers, scratch_.blocks()),
+      trimmer_(loop, timers, scratch_.blocks()),
       gone_watch_(loop, timers) {
   poller_.add_turn_end(*this);
 }
@@ -138,7 +138,7 @@ bool SessionTable::turn_end() {
     scratch_.trim();
     owner_.on_empty();
   }
-  idle_blocks_.look();
+  trimmer_.look();
   return !queue_.empty();
 }
 

@@ -2,7 +2,6 @@
 // ones, and destroys those that are over once no callback of theirs can be on the stack.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -118,7 +117,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   net::Instant check_every_ms_;
   net::Resolver resolver_;
   Scratch scratch_;
-  net::BlockTrimmer idle_blocks_;
+  net::BlockTrimmer trimmer_;
   GoneWatch gone_watch_;
   LogRateLimit refusals_;
   LogRateLimit dial_failures_;

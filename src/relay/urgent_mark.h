@@ -11,7 +11,9 @@
 // What remains: an urgent byte that comes alone, while the kernel is between two instructions of a
 // look or of the poller's (tcp_poll() looks for the urgent byte first, then for bytes), arrives at
 // its place, but as an ordinary one. As on a direct connection, of two that are unread only the
-// last is urgent: TCP has one mark. (2026-11-22; tests/integration/closing/test_urgent.py.)
+// last is urgent: TCP has one mark. The notice of an urgent byte never overtakes the bytes before
+// it, as it may on a direct connection: where the reader is slow it comes when what finhold and the
+// kernel keep for it has gone. (2026-11-22; tests/integration/closing/test_urgent.py.)
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,8 @@ class RulesKeeper {
   // Gives up in the child what it does not need for CAP_NET_ADMIN.
   using GiveUp = std::optional<base::Mistake> (*)(const config::Config& config);
 
-  // Forks. Requires any_wants_rules(), and that there is no other thread. Nothing is loaded yet.
+  // Forks. Requires any_wants_rules(), CAP_NET_ADMIN, and that there is no other thread. Nothing is
+  // loaded yet.
   static base::Result<RulesKeeper, base::Mistake> start(const config::Config& config,
                                                         GiveUp give_up);
 

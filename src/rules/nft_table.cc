@@ -4,8 +4,6 @@
 #include <array>
 #include <cstdio>
 
-#include "base/check.h"
-
 namespace finhold::rules {
 namespace {
 

@@ -13,7 +13,6 @@
 #include "config/interception_needs.h"
 #include "net/socket.h"
 #include "net/socket_owner.h"
-#include "rules/nft_rules.h"
 #include "server/bind_sockets.h"
 #include "server/dial_check.h"
 #include "server/socket_activation.h"

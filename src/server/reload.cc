@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "config/file.h"
 #include "config/interception_needs.h"
 #include "rules/nft_rules.h"
 #include "server/unreloadable_settings.h"
@@ -57,7 +56,7 @@ std::optional<Reload> prepare_reload(const Running& running) {
   auto next = std::make_shared<Generation>();
   next->config = *std::move(read->config);
   const std::string& path = read->path;
-  const auto kept = keep_restart_settings(running.generation.config, next->config);
+  const auto kept = keep_unreloadable_settings(running.generation.config, next->config);
   if (!passes_its_own_rules(next->config)) return std::nullopt;
   auto certificates = read_certificates(next->config, path);
   if (!certificates || !can_dial_all(next->config)) return std::nullopt;

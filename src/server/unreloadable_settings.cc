@@ -2,8 +2,8 @@
 
 namespace finhold::server {
 
-std::vector<std::string_view> keep_restart_settings(const config::Config& running,
-                                                    config::Config& next) {
+std::vector<std::string_view> keep_unreloadable_settings(const config::Config& running,
+                                                         config::Config& next) {
   std::vector<std::string_view> kept;
   const auto keep = [&kept](std::string_view key, const auto& value, auto& wanted) {
     if (wanted == value) return;

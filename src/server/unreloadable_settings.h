@@ -10,7 +10,7 @@ namespace finhold::server {
 
 // Gives `next` the values of the running config in all that lasts as long as the process. Returns
 // the keys that were to be other ones, in the order of the file's documentation.
-std::vector<std::string_view> keep_restart_settings(const config::Config& running,
-                                                    config::Config& next);
+std::vector<std::string_view> keep_unreloadable_settings(const config::Config& running,
+                                                         config::Config& next);
 
 }  // namespace finhold::server

@@ -14,7 +14,7 @@ ConnectionTable::ConnectionTable(net::Loop& loop, net::Poller& poller, net::Time
       timers_(timers),
       owner_(owner),
       pool_(window),
-      idle_blocks_(loop, timers, pool_) {}
+      trimmer_(loop, timers, pool_) {}
 
 ConnectionTable::~ConnectionTable() { poller_.remove_turn_end(*this); }
 
@@ -102,7 +102,7 @@ bool ConnectionTable::turn_end() {
   read_time_ = {};
   reap();
   running_.clear();
-  idle_blocks_.look();
+  trimmer_.look();
   return !queue_.empty() || !deferred_.empty() || !handshakes_.empty() || told_;
 }
 

@@ -101,7 +101,7 @@ class ConnectionTable final : private net::TurnEnd {
   net::Timers& timers_;
   Owner& owner_;
   base::BlockPool pool_;
-  net::BlockTrimmer idle_blocks_;
+  net::BlockTrimmer trimmer_;
   std::unique_ptr<std::byte[]> wire_;   // as it is on the wire
   std::unique_ptr<std::byte[]> plain_;  // most_sent; of TLS only
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -26,7 +26,8 @@ FarConnection* Far::unused_one_of_many() const {
   std::unordered_map<std::uint64_t, std::size_t> connections;
   for (const auto& near_end : near_ends_) ++connections[near_end->place_of_stranger.source];
   for (const auto& near_end : near_ends_) {
-    if (near_end->is_cut() || near_end->open_streams() > 0) continue;
+    const bool is_stranger = near_end->place_of_stranger.stands;
+    if (is_stranger || near_end->is_cut() || near_end->open_streams() > 0) continue;
     const std::size_t its = connections[near_end->place_of_stranger.source];
     if (Strangers::has_too_many(its, places())) return near_end.get();
   }

@@ -1,4 +1,4 @@
-// The far end's door: what opens it, and everything that must not.
+// The far end's allowed: what opens it, and everything that must not.
 #include "tunnel/allow_list.h"
 
 #include <initializer_list>
@@ -40,9 +40,9 @@ std::string said_of(const std::string& item) {
   return parsed.ok() ? "ok" : parsed.error().text;
 }
 
-class RouteListener {
+class Allowed {
  public:
-  explicit RouteListener(Texts items) : list_(entries(items)) {}
+  explicit Allowed(Texts items) : list_(entries(items)) {}
 
   // What may be dialed, or why nothing may be, for a name that resolves so.
   [[nodiscard]] std::string named(const std::string& authority, Texts resolved) const {
@@ -92,39 +92,39 @@ class RouteListener {
 }  // namespace
 
 TEST_CASE("allow: an empty list opens nothing") {
-  const RouteListener door({});
-  CHECK(door.at("10.0.0.5:514") == "10.0.0.5:514 is not in allow");
-  CHECK(door.named("db.internal:5432", {"10.0.0.5:0"}) == "not looked up");
+  const Allowed allowed({});
+  CHECK(allowed.at("10.0.0.5:514") == "10.0.0.5:514 is not in allow");
+  CHECK(allowed.named("db.internal:5432", {"10.0.0.5:0"}) == "not looked up");
 }
 
 TEST_CASE("allow: a network opens its addresses at its ports") {
-  const RouteListener door({"10.0.0.0/8:514", "[2001:db8::/32]:7000-7010"});
-  CHECK(door.opens("10.0.0.5:514"));
-  CHECK(door.at("10.0.0.5:515") == "10.0.0.5:515 is not in allow");
-  CHECK(door.at("11.0.0.5:514") == "11.0.0.5:514 is not in allow");
-  CHECK(door.opens("[2001:db8::5]:7000"));
-  CHECK(door.opens("[2001:db8:ffff::5]:7010"));
-  CHECK_FALSE(door.opens("[2001:db8::5]:7011"));
-  CHECK_FALSE(door.opens("[2001:db9::5]:7000"));
+  const Allowed allowed({"10.0.0.0/8:514", "[2001:db8::/32]:7000-7010"});
+  CHECK(allowed.opens("10.0.0.5:514"));
+  CHECK(allowed.at("10.0.0.5:515") == "10.0.0.5:515 is not in allow");
+  CHECK(allowed.at("11.0.0.5:514") == "11.0.0.5:514 is not in allow");
+  CHECK(allowed.opens("[2001:db8::5]:7000"));
+  CHECK(allowed.opens("[2001:db8:ffff::5]:7010"));
+  CHECK_FALSE(allowed.opens("[2001:db8::5]:7011"));
+  CHECK_FALSE(allowed.opens("[2001:db9::5]:7000"));
 }
 
 TEST_CASE("allow: a listed name opens what it resolves to, at its port only") {
-  const RouteListener door({"db.internal:5432", "10.0.0.0/8:514"});
-  CHECK(door.named("db.internal:5432", {"192.0.2.7:0", "[2001:db8::7]:0"}) ==
+  const Allowed allowed({"db.internal:5432", "10.0.0.0/8:514"});
+  CHECK(allowed.named("db.internal:5432", {"192.0.2.7:0", "[2001:db8::7]:0"}) ==
         "192.0.2.7:5432 [2001:db8::7]:5432");
-  CHECK(door.named("db.internal:5433", {"192.0.2.7:0"}) == "not looked up");
-  CHECK(door.named("db.internal:514", {"192.0.2.7:0"}) == "192.0.2.7:514 is not in allow");
-  CHECK(door.named("db.internal:5432", {}) == "the name has no address");
-  CHECK(door.at("192.0.2.7:5432") == "192.0.2.7:5432 is not in allow");
+  CHECK(allowed.named("db.internal:5433", {"192.0.2.7:0"}) == "not looked up");
+  CHECK(allowed.named("db.internal:514", {"192.0.2.7:0"}) == "192.0.2.7:514 is not in allow");
+  CHECK(allowed.named("db.internal:5432", {}) == "the name has no address");
+  CHECK(allowed.at("192.0.2.7:5432") == "192.0.2.7:5432 is not in allow");
 }
 
 TEST_CASE("allow: names are compared without case and last dot, and whole") {
-  const RouteListener door({"DB.Internal.:5432"});
-  CHECK(door.named("db.internal:5432", {"192.0.2.7:0"}) == "192.0.2.7:5432");
-  CHECK(door.named("Db.INTERNAL.:5432", {"192.0.2.7:0"}) == "192.0.2.7:5432");
+  const Allowed allowed({"DB.Internal.:5432"});
+  CHECK(allowed.named("db.internal:5432", {"192.0.2.7:0"}) == "192.0.2.7:5432");
+  CHECK(allowed.named("Db.INTERNAL.:5432", {"192.0.2.7:0"}) == "192.0.2.7:5432");
   for (const std::string other : {"xdb.internal:5432", "x.db.internal:5432", "db.internal.x:5432",
                                   "db.interna:5432", "internal:5432", "db-internal:5432"}) {
-    CHECK_MESSAGE(door.named(other, {"192.0.2.7:0"}) == "not looked up", other);
+    CHECK_MESSAGE(allowed.named(other, {"192.0.2.7:0"}) == "not looked up", other);
   }
 }
 
@@ -143,72 +143,72 @@ TEST_CASE("allow: a name is looked up with the last dot that it has here or ther
 }
 
 TEST_CASE("allow: another name opens addresses of listed networks, and only those of its answer") {
-  const RouteListener door({"10.0.0.0/8:514"});
-  CHECK(door.named("any.name:514", {"10.0.0.5:0"}) == "10.0.0.5:514");
-  CHECK(door.named("any.name:514", {"192.0.2.7:0", "10.0.0.5:0", "10.0.0.6:99"}) ==
+  const Allowed allowed({"10.0.0.0/8:514"});
+  CHECK(allowed.named("any.name:514", {"10.0.0.5:0"}) == "10.0.0.5:514");
+  CHECK(allowed.named("any.name:514", {"192.0.2.7:0", "10.0.0.5:0", "10.0.0.6:99"}) ==
         "10.0.0.5:514 10.0.0.6:514");
-  CHECK(door.named("any.name:514", {"192.0.2.7:0", "127.0.0.1:0"}) ==
+  CHECK(allowed.named("any.name:514", {"192.0.2.7:0", "127.0.0.1:0"}) ==
         "192.0.2.7:514 is not in allow");
-  CHECK(door.named("any.name:515", {"10.0.0.5:0"}) == "not looked up");
+  CHECK(allowed.named("any.name:515", {"10.0.0.5:0"}) == "not looked up");
 }
 
 TEST_CASE("allow: the port of an answer is not believed") {
-  const RouteListener door({"10.0.0.0/8:514"});
-  CHECK(door.named("any.name:514", {"10.0.0.5:22"}) == "10.0.0.5:514");
+  const Allowed allowed({"10.0.0.0/8:514"});
+  CHECK(allowed.named("any.name:514", {"10.0.0.5:22"}) == "10.0.0.5:514");
 }
 
 TEST_CASE("allow: a wide network opens neither loopback nor link-local nor this host") {
   for (const std::string authority :
        {"127.0.0.1:80", "127.255.255.255:80", "169.254.169.254:80", "10.1.2.3:80", "169.254.1.1:80",
         "[::1]:80", "[fe80::1%lo]:80", "[febf::1%lo]:80", "[2001:db8::3]:80"}) {
-    const RouteListener door({"0.0.0.0/0:80", "[::/0]:80", "10.0.0.0/8:80", "10.1.2.2/31:80",
-                              "126.0.0.0/7:80", "[2001:db8::2/127]:80", "[fe80::/9]:80",
-                              "[::/127]:80"});
-    CHECK_MESSAGE(!door.opens(authority), authority);
+    const Allowed allowed({"0.0.0.0/0:80", "[::/0]:80", "10.0.0.0/8:80", "10.1.2.2/31:80",
+                           "126.0.0.0/7:80", "[2001:db8::2/127]:80", "[fe80::/9]:80",
+                           "[::/127]:80"});
+    CHECK_MESSAGE(!allowed.opens(authority), authority);
   }
-  const RouteListener door({"0.0.0.0/0:80", "[::/0]:80"});
-  CHECK(door.at("127.0.0.1:80") == "127.0.0.1:80 is loopback, and not in allow as an address");
-  CHECK(door.at("[fe80::1%lo]:80") ==
+  const Allowed allowed({"0.0.0.0/0:80", "[::/0]:80"});
+  CHECK(allowed.at("127.0.0.1:80") == "127.0.0.1:80 is loopback, and not in allow as an address");
+  CHECK(allowed.at("[fe80::1%lo]:80") ==
         "[fe80::1%lo]:80 is link-local, and not in allow as an address");
-  CHECK(door.at("10.1.2.3:80") ==
+  CHECK(allowed.at("10.1.2.3:80") ==
         "10.1.2.3:80 is an address of this host, and not in allow as an address");
   for (const std::string authority :
        {"126.255.255.255:80", "128.0.0.1:80", "169.253.255.255:80", "169.255.0.0:80", "10.1.2.4:80",
         "[::2:0:0:1]:80", "[fec0::1]:80"}) {
-    CHECK_MESSAGE(door.opens(authority), authority);
+    CHECK_MESSAGE(allowed.opens(authority), authority);
   }
 }
 
 TEST_CASE("allow: listed as an address they are opened, at the listed port") {
-  CHECK(RouteListener({"127.0.0.1:5432"}).opens("127.0.0.1:5432"));
-  CHECK_FALSE(RouteListener({"127.0.0.1:5432"}).opens("127.0.0.1:5433"));
-  CHECK_FALSE(RouteListener({"127.0.0.1:5432"}).opens("127.0.0.2:5432"));
-  CHECK(RouteListener({"127.0.0.1/32:5432"}).opens("127.0.0.1:5432"));
-  CHECK(RouteListener({"127.0.0.0/8:5432"}).opens("127.9.9.9:5432"));
-  CHECK(RouteListener({"127.0.0.0/31:5432"}).opens("127.0.0.1:5432"));
-  CHECK(RouteListener({"[::1]:5432"}).opens("[::1]:5432"));
-  CHECK(RouteListener({"169.254.0.0/16:80"}).opens("169.254.169.254:80"));
-  CHECK(RouteListener({"[fe80::/64]:80"}).opens("[fe80::1%lo]:80"));
-  CHECK(RouteListener({"10.1.2.3:80"}).opens("10.1.2.3:80"));
-  CHECK(RouteListener({"[2001:db8::3]:80"}).opens("[2001:db8::3]:80"));
+  CHECK(Allowed({"127.0.0.1:5432"}).opens("127.0.0.1:5432"));
+  CHECK_FALSE(Allowed({"127.0.0.1:5432"}).opens("127.0.0.1:5433"));
+  CHECK_FALSE(Allowed({"127.0.0.1:5432"}).opens("127.0.0.2:5432"));
+  CHECK(Allowed({"127.0.0.1/32:5432"}).opens("127.0.0.1:5432"));
+  CHECK(Allowed({"127.0.0.0/8:5432"}).opens("127.9.9.9:5432"));
+  CHECK(Allowed({"127.0.0.0/31:5432"}).opens("127.0.0.1:5432"));
+  CHECK(Allowed({"[::1]:5432"}).opens("[::1]:5432"));
+  CHECK(Allowed({"169.254.0.0/16:80"}).opens("169.254.169.254:80"));
+  CHECK(Allowed({"[fe80::/64]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK(Allowed({"10.1.2.3:80"}).opens("10.1.2.3:80"));
+  CHECK(Allowed({"[2001:db8::3]:80"}).opens("[2001:db8::3]:80"));
   // A link-local address that is this host's too: the range says it.
-  CHECK(RouteListener({"169.254.0.0/16:80"}).opens("169.254.1.1:80"));
+  CHECK(Allowed({"169.254.0.0/16:80"}).opens("169.254.1.1:80"));
 }
 
 TEST_CASE("allow: a link-local address is one of an interface of this host") {
   for (const std::string item : {"[fe80::/10]:80", "[fe80::1]:80", "[fe80::1%lo]:80",
                                  "[fe80::%lo/64]:80", "[fe80::1%25lo]:80"}) {
-    const RouteListener door({item});
-    CHECK(door.opens("[fe80::1%lo]:80"));
-    CHECK(door.opens("[fe80::1%25lo]:80"));  // RFC 6874
-    CHECK(door.opens("[fe80::1%1]:80"));
-    CHECK_FALSE(door.opens("[fe80::1%lo]:81"));
+    const Allowed allowed({item});
+    CHECK(allowed.opens("[fe80::1%lo]:80"));
+    CHECK(allowed.opens("[fe80::1%25lo]:80"));  // RFC 6874
+    CHECK(allowed.opens("[fe80::1%1]:80"));
+    CHECK_FALSE(allowed.opens("[fe80::1%lo]:81"));
     const std::string nowhere = "[fe80::1]:80 is link-local, and of no interface of this host";
-    CHECK(door.at("[fe80::1]:80") == nowhere);
-    CHECK(door.at("[fe80::1%nowhere]:80") == nowhere);
+    CHECK(allowed.at("[fe80::1]:80") == nowhere);
+    CHECK(allowed.at("[fe80::1%nowhere]:80") == nowhere);
   }
-  CHECK_FALSE(RouteListener({"[fe80::1%eth77]:80"}).opens("[fe80::1%lo]:80"));
-  CHECK_FALSE(RouteListener({"[fe80::2%lo]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK_FALSE(Allowed({"[fe80::1%eth77]:80"}).opens("[fe80::1%lo]:80"));
+  CHECK_FALSE(Allowed({"[fe80::2%lo]:80"}).opens("[fe80::1%lo]:80"));
   CHECK(said_of("[2001:db8::1%lo]:80") ==
         "has an interface behind the %, which belongs to link-local addresses only; take it away");
   CHECK(said_of("[fe80::1%]:80").starts_with("\"\" is not the name of an interface; "));
@@ -217,38 +217,38 @@ TEST_CASE("allow: a link-local address is one of an interface of this host") {
 }
 
 TEST_CASE("allow: a name that turns to this host is refused, listed or not") {
-  const RouteListener door({"db.internal:5432", "0.0.0.0/0:5432"});
+  const Allowed allowed({"db.internal:5432", "0.0.0.0/0:5432"});
   for (const std::string name : {"db.internal:5432", "evil.example:5432", "localhost:5432"}) {
-    CHECK(door.named(name, {"127.0.0.1:0"}) ==
+    CHECK(allowed.named(name, {"127.0.0.1:0"}) ==
           "127.0.0.1:5432 is loopback, and not in allow as an address");
-    CHECK(door.named(name, {"10.1.2.3:0"}) ==
+    CHECK(allowed.named(name, {"10.1.2.3:0"}) ==
           "10.1.2.3:5432 is an address of this host, and not in allow as an address");
-    CHECK(door.named(name, {"0.0.0.0:0"}) == "0.0.0.0:5432 is no address of a server");
-    CHECK(door.named(name, {"[::ffff:127.0.0.1]:0"}) ==
+    CHECK(allowed.named(name, {"0.0.0.0:0"}) == "0.0.0.0:5432 is no address of a server");
+    CHECK(allowed.named(name, {"[::ffff:127.0.0.1]:0"}) ==
           "127.0.0.1:5432 is loopback, and not in allow as an address");
-    CHECK(door.named(name, {"[::1]:0", "192.0.2.7:0"}) == "192.0.2.7:5432");
+    CHECK(allowed.named(name, {"[::1]:0", "192.0.2.7:0"}) == "192.0.2.7:5432");
   }
-  const RouteListener both({"db.internal:5432", "127.0.0.1:5432"});
+  const Allowed both({"db.internal:5432", "127.0.0.1:5432"});
   CHECK(both.named("db.internal:5432", {"127.0.0.1:0"}) == "127.0.0.1:5432");
   CHECK(both.named("localhost:5432", {"[::1]:0", "127.0.0.1:0"}) == "127.0.0.1:5432");
 }
 
 TEST_CASE("allow: no server has an unspecified, multicast or broadcast address") {
-  const RouteListener door({"0.0.0.0/0:80", "[::/0]:80"});
+  const Allowed allowed({"0.0.0.0/0:80", "[::/0]:80"});
   for (const std::string authority :
        {"0.0.0.0:80", "0.1.2.3:80", "224.0.0.1:80", "239.255.255.255:80", "255.255.255.255:80",
         "[::]:80", "[ff02::1]:80", "[ff0e::1]:80", "[::ffff:0.0.0.0]:80", "10.1.2.255:80",
         "[::ffff:10.1.2.255]:80"}) {
-    CHECK_MESSAGE(door.at(authority).ends_with(" is no address of a server"), authority);
+    CHECK_MESSAGE(allowed.at(authority).ends_with(" is no address of a server"), authority);
   }
-  CHECK_FALSE(RouteListener({"10.1.2.255:80"}).opens("10.1.2.255:80"));
-  CHECK_FALSE(door.opens("[64:ff9b::10.1.2.255]:80"));
+  CHECK_FALSE(Allowed({"10.1.2.255:80"}).opens("10.1.2.255:80"));
+  CHECK_FALSE(allowed.opens("[64:ff9b::10.1.2.255]:80"));
 }
 
 TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
-  const RouteListener v4({"10.0.0.0/8:80"});
-  const RouteListener v6({"[::/0]:80"});
-  const RouteListener any({"0.0.0.0/0:80", "[::/0]:80"});
+  const Allowed v4({"10.0.0.0/8:80"});
+  const Allowed v6({"[::/0]:80"});
+  const Allowed any({"0.0.0.0/0:80", "[::/0]:80"});
   for (const std::string clothes : {"[::ffff:10.0.0.5]:80", "[::10.0.0.5]:80",
                                     "[::ffff:0:10.0.0.5]:80", "[64:ff9b::10.0.0.5]:80"}) {
     CHECK_MESSAGE(v4.opens(clothes), clothes);
@@ -260,8 +260,8 @@ TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
     CHECK_MESSAGE(!v4.opens(others), others);
     CHECK_MESSAGE(!any.opens(others), others);
   }
-  CHECK_FALSE(RouteListener({"10.0.0.5:80"}).opens("[2002:a00:5:1::99]:80"));
-  CHECK(RouteListener({"[64:ff9b:1::/48]:80"}).opens("[64:ff9b:1::10.0.0.5]:80"));
+  CHECK_FALSE(Allowed({"10.0.0.5:80"}).opens("[2002:a00:5:1::99]:80"));
+  CHECK(Allowed({"[64:ff9b:1::/48]:80"}).opens("[64:ff9b:1::10.0.0.5]:80"));
   for (const std::string clothes :
        {"[::ffff:127.0.0.1]:80", "[::127.0.0.1]:80", "[::ffff:0:127.0.0.1]:80",
         "[64:ff9b::127.0.0.1]:80", "[64:ff9b:1::127.0.0.1]:80", "[2002:7f00:1::1]:80",
@@ -277,20 +277,20 @@ TEST_CASE("allow: an IPv4 address in IPv6 clothes is the IPv4 address") {
 }
 
 TEST_CASE("allow: what is listed as 127.0.0.1 is this host's, not a translator's") {
-  const RouteListener door({"127.0.0.1:80", "[64:ff9b::/96]:80"});
-  CHECK(door.opens("[::ffff:127.0.0.1]:80"));
-  CHECK_FALSE(door.opens("[64:ff9b::127.0.0.1]:80"));
-  CHECK_FALSE(door.opens("[2002:7f00:1::]:80"));
+  const Allowed allowed({"127.0.0.1:80", "[64:ff9b::/96]:80"});
+  CHECK(allowed.opens("[::ffff:127.0.0.1]:80"));
+  CHECK_FALSE(allowed.opens("[64:ff9b::127.0.0.1]:80"));
+  CHECK_FALSE(allowed.opens("[2002:7f00:1::]:80"));
 }
 
 TEST_CASE("allow: a network of stand-ins opens them, since whoever writes it means them") {
-  CHECK(RouteListener({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.0.0.5]:80"));
-  CHECK(RouteListener({"[2002:a00::/24]:80"}).opens("[2002:a00:5::1]:80"));
-  CHECK_FALSE(RouteListener({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
-  CHECK(RouteListener({"[64:ff9b::10.1.2.3]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
-  CHECK(RouteListener({"db.internal:80"}).named("db.internal:80", {"[64:ff9b::10.0.0.5]:0"}) ==
+  CHECK(Allowed({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.0.0.5]:80"));
+  CHECK(Allowed({"[2002:a00::/24]:80"}).opens("[2002:a00:5::1]:80"));
+  CHECK_FALSE(Allowed({"[64:ff9b::/96]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
+  CHECK(Allowed({"[64:ff9b::10.1.2.3]:80"}).opens("[64:ff9b::10.1.2.3]:80"));
+  CHECK(Allowed({"db.internal:80"}).named("db.internal:80", {"[64:ff9b::10.0.0.5]:0"}) ==
         "[64:ff9b::a00:5]:80");
-  CHECK_FALSE(RouteListener({"db.internal:80"})
+  CHECK_FALSE(Allowed({"db.internal:80"})
                   .named("db.internal:80", {"[64:ff9b::127.0.0.1]:0"})
                   .starts_with("[64:ff9b::7f00:1]:80 "));
 }

@@ -1,3 +1,4 @@
+// What a reload changes: which sockets stay, which ends are the same, what it cannot change.
 #include <doctest/doctest.h>
 
 #include "config/file.h"
@@ -80,7 +81,7 @@ TEST_CASE("a new listener is bound beside one of ours that its address overlaps 
 TEST_CASE("what lasts as long as the process keeps its value, and is told") {
   const config::Config running = generation("[limits]\nworkers = 2\n" + route("one", "1")).config;
   config::Config same = running;
-  CHECK(keep_restart_settings(running, same).empty());
+  CHECK(keep_unreloadable_settings(running, same).empty());
   config::Config next =
       generation(
           "user = \"root\"\n[log]\nformat = \"json\"\nlevel = \"error\"\n[limits]\n"
@@ -88,7 +89,7 @@ TEST_CASE("what lasts as long as the process keeps its value, and is told") {
           "\"1MiB\"\nsplice = \"never\"\n" +
           route("one", "1"))
           .config;
-  CHECK(keep_restart_settings(running, next) ==
+  CHECK(keep_unreloadable_settings(running, next) ==
         std::vector<std::string_view>{"user", "log.format", "limits.workers",
                                       "limits.buffer_per_flow", "limits.splice"});
   CHECK_FALSE(next.user.has_value());
