@@ -311,7 +311,9 @@ def test_who_sends_more_headers_than_anybody_would_is_sent_away(far, near, serve
     script.wait(lambda: script.goaway is not None, "GOAWAY")
     assert script.goaway.error_code == ENHANCE_YOUR_CALM
     assert script.await_over() == "end"
-    assert far.await_event("near end gone")["error"] == "HTTP/2: a header block that is too long"
+    # Which of the two limits is met first depends on how the bytes come.
+    error = far.await_event("near end gone")["error"]
+    assert error in ("HTTP/2: a header block that is too long", "HTTP/2: a header list that is too long")
     assert not far.found("session ended")
 
 
