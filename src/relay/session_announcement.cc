@@ -39,7 +39,7 @@ void Session::read_announcement() {
     if (peek.ended) refuse_announcement("the client ended before the header was complete");
     return;
   }
-  if (!from.skip(header.length)) return abort(core::Ending::local_error);
+  if (!from.skip(bytes.first(header.length))) return abort(core::Ending::local_error);
   // As while dialing: bytes behind the header are not taken back by a reset behind them (R4).
   if (from.failed() != 0 && !from.holds_bytes()) return abort(from.ending_of_failure(Side::client));
   if (header.addresses) {

@@ -44,7 +44,7 @@ class TcpLeg final : public Leg, private net::Watcher {
   };
   Peek peek(std::span<std::byte> into);
   // Drops bytes that peek() has shown. False: it cannot be done.
-  bool skip(std::size_t count);
+  bool skip(std::span<std::byte> seen);
 
   std::size_t write(std::span<const std::byte> bytes, bool urgent = false) override;
 
