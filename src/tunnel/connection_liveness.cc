@@ -24,18 +24,19 @@ constexpr net::Instant look_again_ms = 10;
 // touch no timer.
 void Connection::on_time() {
   if (state_ != State::open) return wait_for_goodbye();
-  // After a pause of this whole process what has arrived meanwhile counts; and so that no answer is
-  // missed, it is read whether or not there is time for more in this turn.
+  // After a pause of this whole process what has arrived meanwhile counts; also where there is no
+  // time to read it in this turn, so that no answer is missed.
   readable_ = true;
-  if (must_queue()) {
-    receive();
-  } else {
-    read();
-  }
+  receive();
   if (state_ != State::open) return;
-  if (!ready_) return give_up_if_late();
-  if (waiting_) return arm(table_.loop_.now() + look_again_ms);
   const net::Instant now = table_.loop_.now();
+  const bool unread = !waiting_ && readable_ && net::waiting(fd_.get()).anything;
+  if (!ready_) return unread ? arm(now + look_again_ms) : give_up_if_late();
+  if (waiting_) return arm(now + look_again_ms);
+  if (unread) {
+    heard_at_ = now;
+    unanswered_ = 0;
+  }
   const net::Instant quiet_until = heard_at_ + net::instant(life_.ping_every);
   if (unanswered_ == 0 && now < quiet_until) return arm(quiet_until);
   if (!is_alive(now)) {

@@ -3,6 +3,7 @@
 #include "tunnel/connection.h"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <iterator>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,6 +35,27 @@ namespace {
 Authority& authority() {
   static Authority made("Test CA");
   return made;
+}
+
+// Requests that are no CONNECT, each of which is answered.
+std::string many_requests() {
+  std::string all;
+  for (std::uint32_t i = 0; i < 1500; ++i) {
+    all += http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, 1 + 2 * i,
+                             std::string("\x82", 1));
+  }
+  return all;
+}
+
+// Bytes that wait in these sockets.
+int unread_by(const std::vector<int>& sockets) {
+  int sum = 0;
+  for (const int each : sockets) {
+    int bytes = 0;
+    REQUIRE(ioctl(each, FIONREAD, &bytes) == 0);
+    sum += bytes;
+  }
+  return sum;
 }
 
 const CertificateFiles& certificate() {
@@ -764,28 +787,43 @@ TEST_CASE("connection: what costs much to read is read in parts, and others are 
     send_raw(raws.back(), http2_pair::client_preface());
     world.until([&] { return world.far.connection->ready(); });
   }
-  // Requests that are no CONNECT, each of which is answered.
-  std::string requests;
-  for (std::uint32_t i = 0; i < 1500; ++i) {
-    requests += http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, 1 + 2 * i,
-                                  std::string("\x82", 1));
-  }
+  const std::string requests = many_requests();
   for (const auto& raw : raws) send_raw(raw, requests);
-  const auto unread = [&] {
-    int sum = 0;
-    for (const int each : busy) {
-      int bytes = 0;
-      REQUIRE(ioctl(each, FIONREAD, &bytes) == 0);
-      sum += bytes;
-    }
-    return sum;
-  };
+  const auto unread = [&] { return unread_by(busy); };
   end.sends = "question";
   end.go();
   world.until([&] { return end.received == "question"; });
   CHECK(unread() > static_cast<int>(requests.size()) * count / 2);
   world.until([&] { return unread() == 0; });
   world.near.forget_all();
+  world.far.forget_all();
+}
+
+// A near end can have the deadlines of all its connections pass in one turn: it has only to send
+// something by each at once.
+TEST_CASE("connection: what costs much is read in parts also where many deadlines pass at once") {
+  World world;
+  constexpr net::Instant ping_every = 100;
+  world.options.life = {std::chrono::milliseconds(ping_every), std::chrono::minutes(1)};
+  constexpr int count = 30;
+  std::vector<net::Descriptor> raws;
+  std::vector<int> busy;
+  for (int i = 0; i < count; ++i) {
+    raws.push_back(world.join(world.far));
+    busy.push_back(world.far.socket);
+    send_raw(raws.back(), http2_pair::client_preface());
+    world.until([&] { return world.far.connection->ready(); });
+  }
+  const std::string requests = many_requests();
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(ping_every + 1);
+  std::this_thread::sleep_until(deadline);
+  for (const auto& raw : raws) send_raw(raw, requests);
+  const auto unread = [&] { return unread_by(busy); };
+  world.until([] { return true; });  // one turn
+  CHECK(unread() > static_cast<int>(requests.size()) * count * 3 / 4);
+  world.until([&] { return unread() == 0; });
+  CHECK(!world.far.gone);
   world.far.forget_all();
 }
 
