@@ -18,6 +18,15 @@ from pair import OVER, Pair, start_pair
 LIMIT = 90  # seconds for one test; nearly all take less than two, on a machine that does nothing else
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A test that fails tells what each finhold of its own has said."""
+    report = (yield).get_result()
+    if report.failed:
+        for finhold in getattr(item, "finholds", ()):
+            report.sections.append((f"log of finhold {finhold.pid}", finhold.log()))
+
+
 @pytest.fixture(autouse=True)
 def limit():
     """Ends a test that hangs in such a way that its fixtures still clean up."""
@@ -49,10 +58,11 @@ def public_path():
 
 
 @pytest.fixture
-def start(public_path):
+def start(request, public_path):
     """Starts finholds from routes (see route_to) and tables; checks at the end that each of them
     stops as it should, with nothing left. A test that ends one itself calls await_exit()."""
     started: list[Finhold] = []
+    request.node.finholds = started
     numbers = itertools.count(1)
 
     def start_one(*routes: dict, prefix: tuple[str, ...] = (), arguments: tuple[str, ...] = (),

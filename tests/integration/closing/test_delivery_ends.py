@@ -158,7 +158,7 @@ def test_one_who_vanishes_takes_nothing_back(opened, network, flow):
     ours, theirs = source.sock.getsockname()[1], source.sock.getpeername()[1]
     source.send(LENGTH)
     await_acknowledged(source)
-    network.drop(ours if flow == "to_server" else theirs)
+    network.lose((ours, theirs))
     stop = time.monotonic() + LIMIT
     while (theirs, ours) in network.connections():
         assert time.monotonic() < stop, "finhold's kernel does not give it up"

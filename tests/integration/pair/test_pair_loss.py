@@ -309,7 +309,7 @@ def test_only_the_sessions_of_a_lost_connection_are_reset(network, start):
             session.server.receive(10)
         for session, event in zip(sessions, ends.far.await_events("near end connected", 4)):
             connected.append(int(event["near"].rpartition(":")[2]))
-        network.drop(connected[1])
+        network.lose((connected[1], ends.far.address("far")[1]))
         ends.near.ending(ending="tunnel-lost")
         ends.far.ending(ending="tunnel-lost")
         lost = [session for session in sessions if reset_already(session)]
