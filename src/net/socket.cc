@@ -20,6 +20,8 @@ namespace finhold::net {
 namespace {
 
 constexpr int backlog = 4096;  // the kernel cuts it to net.core.somaxconn
+// TCP_RTO_MAX_MS of Linux 6.15, which the headers of Debian 12 and 13 lack.
+constexpr int rto_max_ms = 44;
 
 template <typename Value>
 bool set_option(int fd, int level, int name, const Value& value) {
@@ -45,6 +47,11 @@ bool get_info(int fd, tcp_info& info) {
 
 base::Error last_error(const char* operation) { return {errno, operation}; }
 
+void set_longest_repeat(int fd, const KeepaliveOptions& keepalive) {
+  if (keepalive.longest_repeat_s == 0) return;
+  set_option(fd, IPPROTO_TCP, rto_max_ms, 1000 * keepalive.longest_repeat_s);
+}
+
 }  // namespace
 
 base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive) {
@@ -56,10 +63,12 @@ base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive) {
                    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive.idle_s) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive.interval_s) &&
                    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
+  set_longest_repeat(fd, keepalive);
   return set ? base::Error{} : last_error("setsockopt");
 }
 
 void set_keepalive(int fd, const KeepaliveOptions& keepalive) {
+  set_longest_repeat(fd, keepalive);
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keepalive.interval_s);
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
   // Last, since it restarts the timer. After an answered probe the next one comes after this time,

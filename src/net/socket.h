@@ -17,6 +17,10 @@ struct KeepaliveOptions {
   int interval_s = 10;
   int probes = 6;
   bool probing = true;  // false: never, whatever the times are
+  // The longest time between two repetitions of what is not acknowledged, or between two questions
+  // for room in a full window, while which the kernel sends no keepalive; 0: up to 120 s, as it is
+  // otherwise. Where the kernel has no TCP_RTO_MAX_MS (before Linux 6.15) it stays so.
+  int longest_repeat_s = 0;
 };
 
 // Options that every leg has from its first moment. A listener is given them, since an accepted

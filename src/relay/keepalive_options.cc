@@ -24,19 +24,56 @@ Keepalive usual_keepalive(const Route& route, base::Side side) {
              : route.keepalive;
 }
 
+int in_seconds(base::Milliseconds time) { return static_cast<int>(time.count() / 1000); }
+
 net::KeepaliveOptions in_seconds(const Keepalive& keepalive) {
-  return {static_cast<int>(keepalive.idle.count() / 1000),
-          static_cast<int>(keepalive.interval.count() / 1000), keepalive.probes, keepalive.probing};
+  return {.idle_s = in_seconds(keepalive.idle),
+          .interval_s = in_seconds(keepalive.interval),
+          .probes = keepalive.probes,
+          .probing = keepalive.probing};
+}
+
+// When the kernel gives up what is not acknowledged, if it repeats it at most so long after the
+// last time: after net.ipv4.tcp_retries2 (15) times, each twice as long as the one before, from 200
+// ms on (tcp_model_timeout()).
+base::Milliseconds given_up_after(base::Milliseconds longest) {
+  constexpr int repeats = 15;
+  base::Milliseconds repeat(200);
+  base::Milliseconds all = repeat;
+  for (int i = 0; i < repeats; ++i) {
+    repeat = std::min(2 * repeat, longest);
+    all += repeat;
+  }
+  return all;
+}
+
+// About as often as keepalives, but so that a side is not given up before it counts as vanished.
+int longest_repeat(const Keepalive& usual, base::Milliseconds every) {
+  constexpr base::Milliseconds longest = std::chrono::seconds(120);  // of the kernel
+  if (!usual.probing) return 0;
+  base::Milliseconds repeat =
+      std::clamp<base::Milliseconds>(every, std::chrono::seconds(1), longest);
+  while (repeat < longest && given_up_after(repeat) < usual.vanished_after()) {
+    repeat += std::chrono::seconds(1);
+  }
+  return in_seconds(std::min(repeat, longest));
 }
 
 }  // namespace
 
 net::KeepaliveOptions keepalive_options(const Route& route, base::Side side) {
-  return in_seconds(usual_keepalive(route, side));
+  const Keepalive usual = usual_keepalive(route, side);
+  net::KeepaliveOptions options = in_seconds(usual);
+  if (usual != route.keepalive) options.longest_repeat_s = longest_repeat(usual, usual.idle);
+  return options;
 }
 
 net::KeepaliveOptions nursing_options(const Route& route, base::Side side) {
-  return in_seconds(more_often(usual_keepalive(route, side), route.fin.nurse_every));
+  const Keepalive usual = usual_keepalive(route, side);
+  const Keepalive nursing = more_often(usual, route.fin.nurse_every);
+  net::KeepaliveOptions options = in_seconds(nursing);
+  options.longest_repeat_s = longest_repeat(usual, nursing.idle);
+  return options;
 }
 
 }  // namespace finhold::relay

@@ -15,7 +15,9 @@ namespace finhold::relay {
 // keepalive, so it costs no system call. (2026-11-22; tests/lab/test_sidecar_conntrack.py.)
 net::KeepaliveOptions keepalive_options(const Route& route, base::Side side);
 
-// For a half-closed crossing leg: more often, and as patient.
+// For a half-closed crossing leg: more often, and as patient. While a reader's window is full the
+// kernel sends no keepalive, and asks for room at intervals that double up to 120 s, longer than
+// most boxes remember: those are bounded, too. (2026-11-28; tests/lab/test_nursing.py.)
 net::KeepaliveOptions nursing_options(const Route& route, base::Side side);
 
 }  // namespace finhold::relay

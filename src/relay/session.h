@@ -139,6 +139,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void look_whether_delivered();
   [[nodiscard]] bool only_reader_waited_for() const;
   void look_whether_gone(bool found_before);
+  void nurse_unread_end();
   void watch_deadlines();
   void relaying_on_time();
   void note_deliveries();
@@ -182,6 +183,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::uint8_t look_again_ms_ = 0;  // while delivery is waited for
   std::array<bool, 2> lost_{};      // by flow: its sink's leg was, with what in_kernel_ says
   OwnDials::Entry own_dial_;        // of the server leg, while it is in the table's own_dials()
+  bool nurses_unread_end_ = false;
   bool any_end_ = false;
   bool holding_ = false;
   bool was_held_ = false;  // and perhaps is still

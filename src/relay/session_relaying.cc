@@ -198,7 +198,21 @@ bool Session::only_reader_waited_for() const {
   return waits(Flow::to_server) && waits(Flow::to_client);
 }
 
+// A FIN that waits behind bytes for a slow reader has crossed the box already, though it is no end
+// yet: the policy nurses a leg whose end was read.
+void Session::nurse_unread_end() {
+  if (nurses_unread_end_) return;
+  for (const Side side : both_sides) {
+    const bool waits = stamps_.blocked[base::index(base::flow_from(side))];
+    if (!waits || !core::crosses(route_->fin.crosses, side) || !leg(side).end_arrived()) continue;
+    if (policy_.flow(base::flow_into(side)) == core::FlowState::released) continue;
+    nurses_unread_end_ = true;
+    leg(side).set_keepalive(nursing_options(*route_, side));
+  }
+}
+
 void Session::watch_deadlines() {
+  nurse_unread_end();
   if (stamps_.both_ends == 0 && only_reader_waited_for() && leg(Side::client).end_arrived() &&
       leg(Side::server).end_arrived()) {
     stamps_.both_ends = now();

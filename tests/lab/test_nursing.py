@@ -29,6 +29,27 @@ def test_silence_in_a_half_closed_session(lab):
         assert wire.resets(segments) == [], network.box
 
 
+def test_a_full_window_in_a_half_closed_session(lab):
+    """The server has ended, and lets what it is sent wait for 12 s: the kernel sends no keepalives then, and asks for room at
+    intervals that double. Silence is all that the box sees, unless they are bounded."""
+    sends, pauses = ["send:20000000", "end", "read-end"], ["end", "wait:12", "read-end"]
+    vanished_after_11_s = '{ idle = "5s", interval = "2s", probes = 3 }'
+    started = []
+    for box in BOXES_THAT_FORGET:
+        network = lab.network(box)
+        servers = {port: network.listen(port, pauses, patience=14) for port in (DIRECT, NURSED)}
+        finhold = network.finhold("c", f"{SERVER}:{NURSED}", keepalive=vanished_after_11_s, fin=NURSE)
+        network.connect("c", f"{SERVER}:{DIRECT}", sends, patience=14)
+        nursed = network.connect("c", finhold.address, sends)
+        started.append((network, finhold, servers, nursed))
+    for network, finhold, servers, nursed in started:
+        assert servers[DIRECT].result()["outcome"] in ("silence", "reset"), (network.box, servers[DIRECT].lines)
+        at_server = servers[NURSED].result()
+        assert (at_server["outcome"], at_server["received"]) == ("complete", 20_000_000), (network.box, at_server)
+        assert nursed.result()["outcome"] == "complete", (network.box, nursed.lines)
+        assert finhold.ending()["ending"] == "finished"
+
+
 def client_ends(network: Network):
     capture = network.capture("gc")
     servers = {port: network.listen(port, ANSWERS_LATE) for port in (DIRECT, NURSED)}

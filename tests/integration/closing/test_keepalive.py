@@ -65,6 +65,20 @@ def test_a_crossing_leg_whose_own_end_sent_the_fin_is_nursed(relay, flow):
     await_timer(legs(session)[source_leg], 3, 7)
 
 
+def test_a_fin_that_waits_behind_bytes_is_nursed(relay, flow):
+    """It has crossed the box, though the reader's slowness keeps the end from being read."""
+    source_leg = "client" if flow == "to_server" else "server"
+    _, session = relay(source_leg, keepalive=KEEPALIVE, fin=NURSING)
+    source, sink = session.flow(flow)
+    look = legs(session)[source_leg]
+    source.send(5_000_000)
+    source.finish()
+    wait_until(lambda: look().startswith("CLOSE-WAIT"), look)
+    assert int(look().split()[1]) > 0, "all was read"
+    await_timer(look, 3, 7)
+    sink.expect_end(5_000_000)
+
+
 def test_nursing_never_makes_keepalives_rarer(relay, flow):
     """Where the route's own keepalives are more frequent, they stay."""
     _, session = relay(crossing(flow), release="100ms", keepalive={**KEEPALIVE, "idle": "4s", "interval": "4s"},

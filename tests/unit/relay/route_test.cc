@@ -31,6 +31,23 @@ TEST_CASE("nursing never makes probes rarer or fewer") {
   CHECK(nursed.probes == 2);
 }
 
+TEST_CASE("a nursed leg is asked for room about as often, and given up no earlier") {
+  relay::Route route;
+  const auto repeat = [&] {
+    return relay::nursing_options(route, base::Side::server).longest_repeat_s;
+  };
+  CHECK(repeat() == 8);  // 0.2 + 0.4 + ... + 6.4 s, and ten times 8 s: 92.6 s
+  CHECK(relay::keepalive_options(route, base::Side::server).longest_repeat_s == 0);
+  route.keepalive = {std::chrono::seconds(1), std::chrono::seconds(1), 2};
+  CHECK(repeat() == 1);
+  route.fin.nurse_every = std::chrono::seconds(60);
+  CHECK(repeat() == 1);
+  route.keepalive.idle = std::chrono::hours(2);
+  CHECK(repeat() == 120);  // the kernel's own
+  route.keepalive.probing = false;
+  CHECK(repeat() == 0);
+}
+
 TEST_CASE("keepalive off is off for every leg, nursed or redirected") {
   relay::Route route;
   route.keepalive.probing = false;
@@ -78,6 +95,7 @@ TEST_CASE("a redirected client leg hears a keepalive every 15 s, whatever is con
   for (const auto& options : {relay::keepalive_options(route, base::Side::client),
                               relay::nursing_options(route, base::Side::client)}) {
     CHECK(options.idle_s == 15);
+    CHECK(options.longest_repeat_s == 120);  // or it would be given up too soon
     CHECK(options.interval_s == 15);
     CHECK(options.probes == 127);
   }
