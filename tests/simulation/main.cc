@@ -35,7 +35,7 @@ struct Options {
 };
 
 [[noreturn]] void refuse(const std::string& why) {
-  std::fprintf(stderr, "simulation: %s\n%s", why.c_str(), usage);
+  static_cast<void>(std::fprintf(stderr, "simulation: %s\n%s", why.c_str(), usage));
   std::exit(2);
 }
 

@@ -57,13 +57,15 @@ Time pause_of(const Script& script) {
   return paused;
 }
 
-// A limit that the user has set, or a reader that pauses for longer than one is waited for, ends
-// sessions that would go on directly.
-bool limits_may_end_it(const Scenario& scenario) {
+// A limit that the user has set, or a reader that pauses for longer than it is waited for where one
+// has failed, or both have ended, ends sessions that would go on directly.
+bool limits_may_end_it(const Scenario& scenario, const Result& through) {
   const core::FinSettings& fin = scenario.route.fin;
   const auto waited_for = static_cast<Time>(fin.vanished_after.count()) * ms;
+  const bool pauses =
+      pause_of(scenario.client) >= waited_for || pause_of(scenario.server) >= waited_for;
   return fin.half_closed_idle || fin.half_closed_total || fin.idle || fin.hold_at_most ||
-         pause_of(scenario.client) >= waited_for || pause_of(scenario.server) >= waited_for;
+         (pauses && through.ending != "finished");
 }
 
 // With "never", a program that waits for the end of the other one before it goes on waits for ever.
@@ -111,7 +113,7 @@ namespace {
 
 // What finhold's own machine had of a program, against what the other one saw: no chance in that.
 std::string mistake_in_delivery(const Scenario& scenario, const Result& through) {
-  if (limits_may_end_it(scenario) || a_box_may_win(scenario)) return {};
+  if (limits_may_end_it(scenario, through) || a_box_may_win(scenario)) return {};
   for (const std::size_t each : {client, server}) {
     const Seen& seen = through.seen[each];
     const std::string who = name_of(each);
@@ -126,6 +128,38 @@ std::string mistake_in_delivery(const Scenario& scenario, const Result& through)
     }
     if (seen.last == Last::failed && through.ended[1 - each] && taken > 0) {
       return who + " saw a failure where finhold's machine had the end (R4)";
+    }
+  }
+  return {};
+}
+
+// R3(b): that a program of finhold's own machine has closed is known at once, also where its FIN is
+// held for as long as it takes.
+std::string mistake_of_a_local_close(const Scenario& scenario, const Result& through) {
+  if (limits_may_end_it(scenario, through) || a_box_may_win(scenario)) return {};
+  for (const std::size_t each : {client, server}) {
+    const bool is_local = each == client ? scenario.client_is_local : scenario.server_is_local;
+    const Seen& source = through.seen[each];
+    const Seen& sink = through.seen[1 - each];
+    const bool reads = !has(each == client ? scenario.server : scenario.client, Step::Kind::pause);
+    if (!is_local || !reads || source.did_abort || source.last != Last::nothing) continue;
+    if (sink.last == Last::end && sink.last_at > source.last_at + longest_delay) {
+      return std::string(name_of(1 - each)) + " sees much later that " + name_of(each) +
+             " has closed (R3b)";
+    }
+  }
+  return {};
+}
+
+// R7: a side that nothing comes from any more is found, and what came from it delivered.
+std::string mistake_of_a_dead_path(const Scenario& scenario, const Result& through) {
+  if (limits_may_end_it(scenario, through)) return {};
+  for (const PathOptions& path : {scenario.client_path, scenario.server_path}) {
+    if (path.outage.end < for_ever || through.over_at == 0) continue;
+    // Vanished; its bytes are delivered; and a reader has the time of `closing`.
+    const auto waited_for = static_cast<Time>(scenario.route.fin.vanished_after.count()) * ms;
+    if (through.over_at > path.outage.begin + 3 * waited_for + longest_delay) {
+      return "the session has outlived a dead path by minutes (R7)";
     }
   }
   return {};
@@ -151,7 +185,7 @@ std::string mistake_beside_direct(const Scenario& scenario, const Result& throug
   if (seen.last == Last::end && always_fails && !is_overtaken) {
     return who + " sees an end where there is a failure directly";
   }
-  if (limits_may_end_it(scenario) || a_box_may_win(scenario)) return {};
+  if (limits_may_end_it(scenario, through) || a_box_may_win(scenario)) return {};
   // Who is held back waits for the other one to end; not for one that is gone.
   const bool may_be_held = may_wait_for_a_held_end(scenario) && other.last == Last::stalled;
   const bool always_goes_on = always([](const Seen& one) { return one.last != Last::stalled; });
@@ -179,10 +213,12 @@ std::string mistake_beside_direct(const Scenario& scenario, const Result& throug
 std::string mistake_of(const Scenario& scenario, const Result& through) {
   if (!through.broken.empty()) return through.broken;
   if (auto mistake = mistake_anywhere(through.seen); !mistake.empty()) return mistake;
+  if (auto mistake = mistake_of_a_dead_path(scenario, through); !mistake.empty()) return mistake;
   if (!scenario.network_is_well()) return {};
   if (auto mistake = mistake_in_delivery(scenario, through); !mistake.empty()) return mistake;
+  if (auto mistake = mistake_of_a_local_close(scenario, through); !mistake.empty()) return mistake;
   std::vector<Result> direct;
-  for (const std::uint64_t faster : {1, 20}) {
+  for (const std::uint64_t faster : {std::uint64_t{1}, std::uint64_t{20}}) {
     for (const Time late : {Time{0}, 300 * ms}) {
       direct.push_back(run_directly(scenario, faster, late, false));
     }

@@ -44,6 +44,8 @@ struct Middlebox {
 };
 
 // What a path does to all packets, from `begin` to `end`.
+constexpr Time for_ever = 1000 * hour;
+
 struct Outage {
   Time begin = 0;
   Time end = 0;

@@ -157,6 +157,7 @@ class Through final : public Programs,
                     {scenario_.buffers[2], scenario_.buffers[3]});
     poller.run();
     poller.remove_turn_end(*this);
+    if (!table.empty()) result_.over_at = world_.now();
     note_ending(table);
     listening_ = -1;
   }
@@ -222,7 +223,7 @@ class Through final : public Programs,
   void on_recovered() override {}
 
   // relay::SessionTable::Owner
-  void on_empty() override {}
+  void on_empty() override { result_.over_at = world_.now(); }
 
   // net::TurnEnd
   bool turn_end() override {

@@ -14,6 +14,7 @@ struct Result {
   std::array<std::uint64_t, 2> taken{};  // bytes of each that finhold's machine has acknowledged
   std::array<bool, 2> ended{};           // its FIN has come to finhold's machine
   std::string ending;                    // of finhold's session
+  Time over_at = 0;                      // when its session was over; 0: there was none
   // What no run may show, whatever the network does: a sentence, or nothing.
   std::string broken;
   std::string trace;  // if it was asked for

@@ -96,7 +96,7 @@ PathOptions some_path(Random& random, bool is_local) {
   if (random.one_in(6)) path.lost_in_1000 = static_cast<std::uint32_t>(1 + random.below(150));
   if (random.one_in(8)) {
     path.outage.begin = some_time(random);
-    path.outage.end = random.one_in(2) ? path.outage.begin + some_time(random) : 1000 * hour;
+    path.outage.end = random.one_in(2) ? path.outage.begin + some_time(random) : for_ever;
   }
   return path;
 }
