@@ -93,7 +93,12 @@ Leg::Read TcpLeg::read(std::span<std::byte> into) {
       fin_arrived_ = count == 0;
       fetched(count == 0 ? net::take_socket_error(fd_.get()) : errno);
     }
-    if (count < 0) note_error(errno);
+    // No end, whatever has come: behind a FIN recv() never tells of a reset, but of our own
+    // machine's failures, and there may be bytes.
+    if (count < 0) {
+      note_error(errno);
+      return nothing_read();
+    }
     // Once the error was fetched, by whomever, recv() goes on to 0: that is an end only if a FIN
     // came before the failure, and then it is one whatever came later (R4).
     if (error_ != 0 && !fin_arrived_) return nothing_read();

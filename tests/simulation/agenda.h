@@ -55,7 +55,8 @@ class Agenda {
   // not: long after the last of these there will be none.
   void expect(Time at) { last_moment_ = std::max(last_moment_, at + patience); }
   void expect() { expect(now_); }
-  [[nodiscard]] bool is_over() const { return entries_.empty() || now_ >= last_moment_; }
+  [[nodiscard]] Time last_moment() const { return last_moment_; }
+  [[nodiscard]] bool is_late() const { return now_ >= last_moment_; }
 
  private:
   struct Entry {

@@ -182,7 +182,7 @@ std::string mistake_beside_direct(const Scenario& scenario, const Result& throug
                             });
   const bool always_ends = always([](const Seen& one) { return one.last == Last::end; });
   const bool always_fails = always([](const Seen& one) { return one.last == Last::failed; });
-  if (seen.last == Last::end && always_fails && !is_overtaken) {
+  if (seen.last == Last::end && always_fails && !is_overtaken && scenario.fault.at == 0) {
     return who + " sees an end where there is a failure directly";
   }
   if (limits_may_end_it(scenario, through) || a_box_may_win(scenario)) return {};
@@ -192,6 +192,7 @@ std::string mistake_beside_direct(const Scenario& scenario, const Result& throug
   if (seen.last == Last::stalled && always_goes_on && !may_be_held) {
     return who + " waits for ever, which it never does directly";
   }
+  if (scenario.fault.at != 0) return {};  // any session may be reset for that, but none hangs
   if (may_wait_for_a_held_end(scenario) || is_overtaken) return {};
   if (seen.last != Last::end && seen.last != Last::nothing && always_ends) {
     return who + " does not see the end that it always sees directly";
@@ -215,8 +216,11 @@ std::string mistake_of(const Scenario& scenario, const Result& through) {
   if (auto mistake = mistake_anywhere(through.seen); !mistake.empty()) return mistake;
   if (auto mistake = mistake_of_a_dead_path(scenario, through); !mistake.empty()) return mistake;
   if (!scenario.network_is_well()) return {};
-  if (auto mistake = mistake_in_delivery(scenario, through); !mistake.empty()) return mistake;
-  if (auto mistake = mistake_of_a_local_close(scenario, through); !mistake.empty()) return mistake;
+  if (scenario.fault.at == 0) {
+    if (auto mistake = mistake_in_delivery(scenario, through); !mistake.empty()) return mistake;
+    if (auto mistake = mistake_of_a_local_close(scenario, through); !mistake.empty())
+      return mistake;
+  }
   std::vector<Result> direct;
   for (const std::uint64_t faster : {std::uint64_t{1}, std::uint64_t{20}}) {
     for (const Time late : {Time{0}, 300 * ms}) {

@@ -77,7 +77,7 @@ class Directly final : public Programs, private Actor {
   void run() {
     start_client(server_host);
     Agenda& agenda = world_.agenda();
-    while (!agenda.is_over() && !are_over()) agenda.run_next();
+    while (!agenda.empty() && !agenda.is_late() && !are_over()) agenda.run_next();
     note_seen();
   }
 
@@ -155,7 +155,10 @@ class Through final : public Programs,
     start_client(proxy_host);
     world_.set_path(proxy_host, server_host_, server_path_, scenario_.answers,
                     {scenario_.buffers[2], scenario_.buffers[3]});
+    world_.fails_at = scenario_.fault.at;
+    world_.fails_with = scenario_.fault.which;
     poller.run();
+    world_.fails_at = 0;
     poller.remove_turn_end(*this);
     if (!table.empty()) result_.over_at = world_.now();
     note_ending(table);
@@ -195,6 +198,7 @@ class Through final : public Programs,
     const core::FinSettings& fin = scenario_.route.fin;
     if (!core::crosses(fin.crosses, side) || fin.hold_at_most) return;
     if (applications_[to_client ? server : client].is_over()) return;
+    if (scenario_.fault.at != 0) return;  // the leg may have failed for finhold alone
     // A leg that has failed has nobody behind it, as far as finhold can know.
     const auto& connections = world_.connections();
     const Socket& source =
@@ -227,7 +231,8 @@ class Through final : public Programs,
 
   // net::TurnEnd
   bool turn_end() override {
-    if ((are_over() && table_->empty()) || world_.agenda().is_over()) poller_->stop();
+    const bool nothing_left = are_over() || world_.agenda().empty();
+    if ((nothing_left && table_->empty()) || world_.agenda().is_late()) poller_->stop();
     if (waits() > most_waits) {
       result_.broken = "finhold's loop spins";
       poller_->stop();

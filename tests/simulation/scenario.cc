@@ -155,6 +155,7 @@ Scenario scenario_of(std::uint64_t seed) {
 
   made.client = some_script(random, false);
   made.server = some_script(random, true);
+  if (random.one_in(4)) made.fault = {1 + random.below(80), random.below(16)};
   return made;
 }
 
@@ -208,7 +209,10 @@ std::string describe(const Scenario& scenario) {
           describe(fin.half_closed_idle) + ", half_closed_total " +
           describe(fin.half_closed_total) + ", idle " + describe(fin.idle) + "\n";
   text += std::string("splicing ") + splicing.at(static_cast<std::size_t>(scenario.splicing)) +
-          ", lag " + std::to_string(scenario.lag) + " us; buffers (send/receive)";
+          ", lag " + std::to_string(scenario.lag) + " us" +
+          (scenario.fault.at == 0 ? std::string()
+                                  : ", call " + std::to_string(scenario.fault.at) + " fails") +
+          "; buffers (send/receive)";
   for (const Buffers& each : scenario.buffers) {
     text += " " + std::to_string(each.send >> 10) + "/" + std::to_string(each.receive >> 10) + "K";
   }

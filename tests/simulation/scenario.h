@@ -12,6 +12,12 @@
 
 namespace finhold::simulation {
 
+// One system call of finhold's that fails, though nothing else is wrong.
+struct Fault {
+  std::uint64_t at = 0;     // the how-manyth that can; 0: none does
+  std::uint64_t which = 0;  // of the errors that it may fail with
+};
+
 struct Scenario {
   std::uint64_t seed = 0;
   Script client;
@@ -23,6 +29,7 @@ struct Scenario {
   bool server_is_local = false;
   std::array<Buffers, 4> buffers{};  // of the client, finhold's two, and the server
   Time lag = 0;                      // of finhold's worker
+  Fault fault;
   relay::Splicing splicing = relay::Splicing::automatic;
   relay::Route route;
 

@@ -63,6 +63,7 @@ Scenario shrunk(Scenario scenario) {
     });
   };
   plain(&Scenario::lag);
+  plain(&Scenario::fault);
   plain(&Scenario::buffers);
   plain(&Scenario::splicing);
   for (PathOptions Scenario::*const path : {&Scenario::client_path, &Scenario::server_path}) {

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <deque>
 #include <fcntl.h>
+#include <initializer_list>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -123,6 +124,15 @@ Descriptor& make(Descriptor::Kind kind) {
 long failed(int error) {
   errno = error;
   return -1;
+}
+
+// Whether this call is the one that is to fail; `errors`: what it may fail with (its manual page).
+bool is_to_fail(std::initializer_list<int> errors) {
+  World* const world = calls().world;
+  if (world == nullptr || world->fails_at == 0 || --world->fails_at != 0) return false;
+  errno = *(errors.begin() + world->fails_with % errors.size());
+  world->trace("a system call of finhold's fails with errno " + std::to_string(errno));
+  return true;
 }
 
 void take_options(Descriptor& descriptor) {
@@ -276,6 +286,7 @@ std::uint64_t waits() { return calls().waits; }
 using finhold::simulation::calls;
 using finhold::simulation::failed;
 using finhold::simulation::find;
+using finhold::simulation::is_to_fail;
 using finhold::simulation::make;
 using Kind = finhold::simulation::Descriptor::Kind;
 
@@ -292,12 +303,14 @@ int clock_gettime(clockid_t clock, timespec* time) noexcept {
 int socket(int domain, int type, int protocol) noexcept {
   if (calls().world == nullptr)
     return static_cast<int>(syscall(SYS_socket, domain, type, protocol));
+  if (is_to_fail({EMFILE, ENFILE, ENOBUFS, ENOMEM})) return -1;
   return make(domain == AF_NETLINK ? Kind::diag : Kind::unconnected).number;
 }
 
 int connect(int fd, const sockaddr* address, socklen_t length) {
   auto* const descriptor = find(fd);
   if (descriptor == nullptr) return static_cast<int>(syscall(SYS_connect, fd, address, length));
+  if (is_to_fail({EADDRNOTAVAIL, ENETUNREACH, EPERM, EAGAIN, ECONNREFUSED})) return -1;
   sockaddr_in to{};
   std::memcpy(&to, address, sizeof to);
   auto& world = *calls().world;
@@ -317,6 +330,7 @@ int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
     return static_cast<int>(syscall(SYS_accept4, fd, address, length, flags));
   }
   if (listening->arrived.empty()) return static_cast<int>(failed(EAGAIN));
+  if (is_to_fail({EMFILE, ENFILE, ENOBUFS, ENOMEM, EINTR})) return -1;
   auto& socket = *listening->arrived.front();
   listening->arrived.pop_front();
   auto& made = make(Kind::socket);
@@ -351,6 +365,7 @@ ssize_t recv(int fd, void* into, size_t most, int flags) {
   auto* const descriptor = find(fd);
   if (descriptor == nullptr) return syscall(SYS_recvfrom, fd, into, most, flags, nullptr, nullptr);
   int error = 0;
+  if (is_to_fail({EINTR, ENOMEM})) return -1;
   const long count =
       descriptor->socket->receive({static_cast<char*>(into), most}, (flags & MSG_PEEK) != 0, error);
   return count < 0 ? failed(error) : count;
@@ -375,6 +390,7 @@ ssize_t send(int fd, const void* bytes, size_t count, int flags) {
     return static_cast<ssize_t>(count);
   }
   int error = 0;
+  if (is_to_fail({EINTR, ENOMEM, ENOBUFS})) return -1;
   const long taken = descriptor->socket->send(all, error);
   return taken < 0 ? failed(error) : taken;
 }
@@ -386,6 +402,7 @@ ssize_t splice(int from, off64_t* from_offset, int into, off64_t* into_offset, s
   if (source == nullptr || sink == nullptr) {
     return syscall(SYS_splice, from, from_offset, into, into_offset, most, flags);
   }
+  if (is_to_fail({EINTR, ENOMEM})) return -1;
   return source->kind == Kind::socket
              ? finhold::simulation::splice_from_socket(*source, *sink, most)
              : finhold::simulation::splice_into_socket(*source, *sink, most);
@@ -393,6 +410,7 @@ ssize_t splice(int from, off64_t* from_offset, int into, off64_t* into_offset, s
 
 int pipe2(int ends[2], int flags) noexcept {  // NOLINT(modernize-avoid-c-arrays)
   if (calls().world == nullptr) return static_cast<int>(syscall(SYS_pipe2, ends, flags));
+  if (is_to_fail({EMFILE, ENFILE, ENOMEM})) return -1;
   auto& read_end = make(Kind::pipe_read);
   auto& write_end = make(Kind::pipe_write);
   read_end.pipe = write_end.pipe = std::make_shared<finhold::simulation::Pipe>();
@@ -407,6 +425,7 @@ int fcntl(int fd, int command, ...) {
   const long argument = va_arg(arguments, long);
   va_end(arguments);
   if (find(fd) == nullptr) return static_cast<int>(syscall(SYS_fcntl, fd, command, argument));
+  if (is_to_fail({EPERM, EBUSY, ENOMEM})) return -1;
   return command == F_SETPIPE_SZ ? static_cast<int>(argument) : 0;
 }
 
@@ -424,6 +443,7 @@ int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
   }
   auto* const descriptor = find(fd);
   if (descriptor == nullptr) return 0;  // libuv's own, of which nothing is awaited
+  if (operation != EPOLL_CTL_DEL && is_to_fail({ENOMEM, ENOSPC})) return -1;
   auto& watch = descriptor->watch;
   if (operation == EPOLL_CTL_ADD && watch.epoll != nullptr) {
     return static_cast<int>(failed(EEXIST));
@@ -466,9 +486,11 @@ int epoll_wait(int epoll, epoll_event* into, int most, int timeout) {
   }
   while (true) {
     if (const int count = collect(waiting, room); count > 0) return count;
-    if (agenda.is_over() || (!for_ever && agenda.next() > until)) {
-      if (!for_ever && !agenda.is_over()) agenda.pass_to(until);
-      return 0;  // of what will not come the caller's turn end takes care
+    const bool nothing_comes = agenda.empty() || (!for_ever && agenda.next() > until);
+    if (agenda.is_late() || nothing_comes) {
+      // A caller that waits for ever for nothing is to be found by that.
+      if (!agenda.is_late()) agenda.pass_to(for_ever ? agenda.last_moment() : until);
+      return 0;
     }
     let_happen(agenda.next());
   }
@@ -505,6 +527,7 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
   if (descriptor == nullptr) {
     return static_cast<int>(syscall(SYS_setsockopt, fd, level, name, value, length));
   }
+  if (is_to_fail({ENOMEM, ENOBUFS})) return -1;
   int number = 0;
   std::memcpy(&number, value, sizeof number);
   if (level == SOL_SOCKET && name == SO_LINGER) descriptor->linger_reset = number != 0;

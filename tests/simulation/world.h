@@ -61,6 +61,10 @@ class World final : private Connection::Watcher {
   }
 
   Pace pace;
+  // The how-manyth system call from now on fails, if it can, with the error that `which` picks; 0:
+  // none.
+  std::uint64_t fails_at = 0;
+  std::uint64_t fails_with = 0;
 
   // A line a thing that happened, for a person.
   void trace_to(std::string* trace) { trace_ = trace; }
