@@ -217,7 +217,8 @@ void Near::note_room(NearConnection& link) {
 }
 
 // The far end may keep sessions of it that are over for this one: those whose server is still
-// dialed for bytes that it is to get, or reads slowly. They fill that connection and no other.
+// dialed for bytes that it is to get, or reads slowly. They fill connections that stand, and no new
+// one.
 void Near::on_refused_again(NearConnection& link) {
   const auto resting = std::count_if(links_.begin(), links_.end(),
                                      [](const auto& one) { return one->rests_until != 0; });

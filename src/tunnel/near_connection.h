@@ -68,7 +68,7 @@ class NearConnection final : private net::Dialer::Owner, private Connection::Own
   std::size_t place = 0;
   std::size_t place_with_room = 0;
   net::Instant idle_since = 0;   // without a session; 0: it has one
-  net::Instant rests_until = 0;  // it has refused a session twice; 0: it does not rest
+  net::Instant rests_until = 0;  // it has refused a session that had been; 0: it does not
   bool dismissed = false;        // it is to end, in order
   bool answered = false;         // a session
 

@@ -84,7 +84,8 @@ void NearLeg::try_again() {
   // near ends dial after failures, bound how often that may be.
   if (was_asked) --tries_left_;
   const bool stays = !connection.sent_away() && !connection.lost();
-  if (was_asked && stays && refused_by_ == &connection) owner_.on_refused_again(*link_);
+  // By whichever: two that are full would refuse it in turn.
+  if (was_asked && stays && refused_by_ != nullptr) owner_.on_refused_again(*link_);
   refused_by_ = &connection;
   step_back();
   place_ = queue_.insert(queue_.begin(), this);

@@ -25,7 +25,7 @@ class NearLeg final : public StreamLeg, private net::Timer {
     // A leg's stream was refused before anything of it was processed: it stands in the queue again,
     // as the first.
     virtual void on_leg_back() = 0;
-    // A leg's request was refused by a connection that stays, for the second time in a row.
+    // A leg's request was refused by a connection that stays, and before by that or another one.
     virtual void on_refused_again(NearConnection& link) = 0;
     // The far end has answered a leg's request, whatever the answer is.
     virtual void on_answered(NearConnection& link) = 0;

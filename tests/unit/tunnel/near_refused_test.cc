@@ -404,6 +404,28 @@ TEST_CASE("near: a connection that refuses one session twice rests, and another 
   });
 }
 
+TEST_CASE("near: full connections that refuse a session in turn rest, and another takes it") {
+  FarByHand world;
+  world.start(2);
+  const auto client = world.client("a.example:514");
+  client->write("early");
+  std::vector<std::size_t> refused(2);
+  world.until([&] {
+    for (std::size_t place = 0; place < refused.size(); ++place) {
+      while (refused[place] < world.connections[place]->requests()) {
+        world.connections[place]->refuse(static_cast<std::uint32_t>(2 * refused[place]++ + 1));
+      }
+    }
+    auto next = world.listening.accept();
+    if (next.valid()) world.connections.push_back(std::make_unique<ByHand>(std::move(next)));
+    return world.connections.size() > 2 || client->leg->failed() != 0;
+  });
+  REQUIRE(world.connections.size() > 2);
+  ByHand& other = *world.connections.back();
+  world.expect_request(other);
+  world.expect_finished(other, 1, *client);
+}
+
 TEST_CASE(
     "near: a far end that closes each connection once it is ready is asked ever more rarely") {
   FarByHand world;
