@@ -55,6 +55,7 @@ class Door:
         sock = connect((host, int(port)))
         near = ScriptedNear(over.wrap_socket(sock) if over else sock, **{"answers_pings": False, **options})
         near.wait(lambda: near.ready, "SETTINGS")
+        assert near.alive(), "far has not read its SETTINGS"  # a far end cuts one that is not ready
         self.nears.append(near)
         return near
 
