@@ -221,6 +221,7 @@ class Through final : public Programs,
   // net::Listener::Owner
   bool may_accept() override { return true; }
   void on_accepted(net::Descriptor fd, const base::Address& address) override {
+    opened_ = true;
     table_->open(*route_, std::move(fd), address);
   }
   void on_paused(const base::Error&) override {}
@@ -231,9 +232,11 @@ class Through final : public Programs,
 
   // net::TurnEnd
   bool turn_end() override {
-    const bool nothing_left = are_over() || world_.agenda().empty();
+    // The listener may have been refused a descriptor, and tries again.
+    const bool waits = accepted_ && !opened_;
+    const bool nothing_left = are_over() || (world_.agenda().empty() && !waits);
     if ((nothing_left && table_->empty()) || world_.agenda().is_late()) poller_->stop();
-    if (waits() > most_waits) {
+    if (simulation::waits() > most_waits) {
       result_.broken = "finhold's loop spins";
       poller_->stop();
     }
@@ -247,6 +250,7 @@ class Through final : public Programs,
   const relay::Route* route_ = nullptr;
   int listening_ = -1;
   bool accepted_ = false;
+  bool opened_ = false;
 };
 
 }  // namespace
