@@ -33,6 +33,8 @@ std::string forwarded_for(const base::Address& client) {
 
 // Forwarded = 1#forwarded-element, each of pairs between semicolons (RFC 7239 section 4).
 std::optional<base::Address> forwarded_client(std::string_view header) {
+  constexpr std::size_t most = 1024;
+  if (header.size() > most) return std::nullopt;
   FieldReader reader(header);
   std::optional<std::string> client;
   reader.skip_space();

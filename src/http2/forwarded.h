@@ -14,7 +14,9 @@ std::string forwarded_for(const base::Address& client);
 
 // Whom the nearest proxy names as its client: the `for` of the last element, which that proxy has
 // added, whatever it was told itself. Port 0 if it names none. Nothing: the header is empty or
-// malformed, or the name is no address ("unknown", "_hidden").
+// malformed, the name is no address ("unknown", "_hidden"), or the header is longer than 1 KiB: it
+// is read before it is known whether its sender may ask for anything, and a few bytes of HPACK can
+// repeat much of it.
 std::optional<base::Address> forwarded_client(std::string_view header);
 
 }  // namespace finhold::http2

@@ -77,6 +77,12 @@ TEST_CASE("forwarded: what names no address, or is not of the form") {
   }
 }
 
+TEST_CASE("forwarded: one that is too long for any chain of proxies costs nothing") {
+  const std::string client = "for=192.0.2.1";
+  CHECK(forwarded_client(std::string(1024 - client.size(), ' ') + client));
+  CHECK_FALSE(forwarded_client(std::string(1025 - client.size(), ' ') + client));
+}
+
 TEST_CASE("secrets are the same, or they are not") {
   CHECK(tls::is_same_secret("se-cret", "se-cret"));
   CHECK_FALSE(tls::is_same_secret("se-cret", "se-creT"));
