@@ -18,7 +18,7 @@ struct KeepaliveOptions {
   int probes = 6;
   bool probing = true;  // false: never, whatever the times are
   // The longest time between two repetitions of what is not acknowledged, or between two questions
-  // for room in a full window, while which the kernel sends no keepalive; 0: up to 120 s, as it is
+  // for room in a full window, during which the kernel sends no keepalive; 0: up to 120 s, as it is
   // otherwise. Where the kernel has no TCP_RTO_MAX_MS (before Linux 6.15) it stays so.
   int longest_repeat_s = 0;
 };
