@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <strings.h>
+#include <utility>
 
 #include "base/check.h"
 
@@ -14,6 +15,9 @@ namespace finhold::http2 {
 namespace {
 
 constexpr std::size_t frame_header = 9;
+
+// At once, of a client; each may have a session opened, which is 30 to 100 us.
+constexpr int most_requests = 16;
 
 // A frame that is cut short by the end of the buffer has at least this much.
 constexpr std::size_t least_frame = 4096;
@@ -50,6 +54,7 @@ struct Callbacks {
       if (reason != nullptr) http2.fail(reason, ErrorCode::enhance_your_calm);
     }
     Endpoint::Incoming& incoming = http2.incoming_;
+    incoming.waits = http2.role_ == Endpoint::Role::far && ++http2.requests_ > most_requests;
     incoming.method.clear();
     incoming.authority.clear();
     incoming.forwarded.clear();
@@ -78,7 +83,8 @@ struct Callbacks {
       http2.fail("a header list that is too long", ErrorCode::enhance_your_calm);
       return NGHTTP2_ERR_PAUSE;
     }
-    if (incoming.size > http2.settings_.max_header_list) return 0;
+    const int result = std::exchange(incoming.waits, false) ? NGHTTP2_ERR_PAUSE : 0;
+    if (incoming.size > http2.settings_.max_header_list) return result;
     if (name == ":status") {
       std::from_chars(value.data(), value.data() + value.size(), incoming.status);
     } else if (name == ":method") {
@@ -96,7 +102,7 @@ struct Callbacks {
       incoming.token_twice = incoming.token_twice || !incoming.token.empty();
       incoming.token = bearer_token(value);
     }
-    return 0;
+    return result;
   }
 
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) {
@@ -205,6 +211,9 @@ struct Callbacks {
       // section 8.1). Not before it is sent, since nghttp2 drops what a RST_STREAM is queued
       // behind.
       if (http2.role_ == Endpoint::Role::near) {
+        if (http2.space() == 0) {
+          http2.requests_waiting_ += frame_header + frame->hd.length;
+        }
         http2.guard_.sent_request();
         if (Stream* const stream = stream_of(session, id)) stream->asked_ = true;
       }

@@ -15,7 +15,8 @@ namespace finhold::http2 {
 
 namespace {
 
-// Far more than a side that reads lets pile up: answers to PING and SETTINGS, RST_STREAM.
+// Far more than a side that reads lets pile up: answers to PING and SETTINGS, RST_STREAM. Requests
+// of a near end come on top, since they are its own doing; none is made while there is so much.
 constexpr std::size_t most_control = std::size_t{256} << 10;
 
 constexpr std::size_t longest_request = std::size_t{8} << 10;
@@ -67,18 +68,36 @@ bool Endpoint::feed(std::span<const std::byte> bytes, std::uint64_t now) {
   if (const char* reason = guard_.look(bytes, now)) {
     fail(reason, guard_.code());
   } else {
-    const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
-    note(static_cast<int>(
-        std::min<ssize_t>(nghttp2_session_mem_recv(session_, data, bytes.size()), 0)));
+    process(bytes);
     // An error of the other side shows in the GOAWAY that nghttp2 sends for it. And answers that
     // are drawn here, and counted, need no bound inside of nghttp2.
     if (!broken_) pump({});
-    if (control_.size() > most_control) {
+    if (control_.size() > most_control + requests_waiting_) {
       fail("what it makes us send is not read", ErrorCode::enhance_your_calm);
     }
   }
   after();
   return failed_.empty();
+}
+
+void Endpoint::process(std::span<const std::byte> bytes) {
+  requests_ = 0;
+  if (has_unprocessed()) {
+    unprocessed_.insert(unprocessed_.end(), bytes.begin(), bytes.end());
+    bytes = std::span(unprocessed_).subspan(unprocessed_begin_);
+  }
+  const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  const ssize_t done = nghttp2_session_mem_recv(session_, data, bytes.size());
+  note(static_cast<int>(std::min<ssize_t>(done, 0)));
+  const auto rest = bytes.subspan(done < 0 ? bytes.size() : static_cast<std::size_t>(done));
+  if (rest.empty() || !failed_.empty()) {
+    unprocessed_ = {};
+    unprocessed_begin_ = 0;
+  } else if (has_unprocessed()) {
+    unprocessed_begin_ = unprocessed_.size() - rest.size();
+  } else {
+    unprocessed_.assign(rest.begin(), rest.end());
+  }
 }
 
 std::size_t Endpoint::produce(std::span<std::byte> into) {
@@ -89,6 +108,7 @@ std::size_t Endpoint::produce(std::span<std::byte> into) {
   if (control_begin_ < control_.size()) return first;
   control_.clear();
   control_begin_ = 0;
+  requests_waiting_ = 0;
   if (unusable_) return first;
   busy_ = true;
   submit_resets(false);
@@ -114,6 +134,7 @@ void Endpoint::lose() {
   if (unusable_) return;
   busy_ = true;
   unusable_ = true;
+  unprocessed_ = {};
   control_.clear();
   control_begin_ = 0;
   abandon_streams(ErrorCode::connect_error);
@@ -135,13 +156,14 @@ void Endpoint::cut() {
   note(nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR));
   if (!broken_) pump({});
   unusable_ = true;
+  unprocessed_ = {};
   abandon_streams(ErrorCode::connect_error);
   after();
 }
 
 bool Endpoint::can_open() const {
   return role_ == Role::near && !unusable_ && failed_.empty() && !draining_ && !goaway_received_ &&
-         streams_.size() < settings_.max_streams &&
+         streams_.size() < settings_.max_streams && control_.size() < most_control &&
          open_ < nghttp2_session_get_remote_settings(session_,
                                                      NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) &&
          nghttp2_session_check_request_allowed(session_) != 0;
@@ -304,6 +326,7 @@ void Endpoint::bury() {
     pump({});
   }
   unusable_ = true;
+  unprocessed_ = {};
   abandon_streams(failed_code_);
 }
 

@@ -86,8 +86,12 @@ class Endpoint {
   [[nodiscard]] Role role() const { return role_; }
 
   // Bytes from the connection. False: failed(). `now` in milliseconds, of any clock that does not
-  // go back.
+  // go back. Far: of many requests a part is processed, since each may cost far more than its
+  // bytes; what is behind them is kept, and processed by the next call.
   bool feed(std::span<const std::byte> bytes, std::uint64_t now);
+  // Something was kept: feed() again, with or without bytes, before what comes next from the
+  // connection is of interest.
+  [[nodiscard]] bool has_unprocessed() const { return !unprocessed_.empty(); }
 
   // Fills `into` with what there is to send, and returns how much that is; less than all of it only
   // if there is nothing more, or no room for a frame of 4 KiB. Requires least_output bytes; to have
@@ -152,11 +156,13 @@ class Endpoint {
     std::size_t size = 0;                             // RFC 9113 section 6.5.2
     int status = 0;                                   // near: of the answer
     bool token_twice = false;
+    bool waits = false;  // far: after its first field, for the next feed()
   };
 
   void submit_settings();
   void fail(std::string_view reason, ErrorCode code);
   void note(int result);
+  void process(std::span<const std::byte> bytes);
   void count_early_reset();
   void count_provoked_reset();
   void count_wrong_token();
@@ -189,8 +195,12 @@ class Endpoint {
   std::vector<Stream*> discarded_;  // to be destroyed when no callback is on the stack
   std::vector<Stream*> resetting_;  // whose RST_STREAM waits for their bytes
   std::size_t open_ = 0;            // streams that nghttp2 knows
+  std::vector<std::byte> unprocessed_;
+  std::size_t unprocessed_begin_ = 0;
+  int requests_ = 0;                // that have begun in this call of feed()
   std::vector<std::byte> control_;  // what produce() has to give first: whole frames, no DATA
   std::size_t control_begin_ = 0;
+  std::size_t requests_waiting_ = 0;  // near: bytes of requests in control_
   std::span<std::byte> into_;  // during produce(): what is still free
   std::string failed_;
   ErrorCode failed_code_ = ErrorCode::no_error;

@@ -3,35 +3,37 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace finhold::tls {
 namespace {
 
+using namespace std::string_view_literals;
+
 // The contents of id-ecPublicKey (RFC 5480 section 2.1.1), and of SM2's (draft-shen-sm2-ecdsa),
-// whose parameters OpenSSL decodes in the same way.
-constexpr std::array<std::uint8_t, 7> ec_public_key{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
-constexpr std::array<std::uint8_t, 8> sm2{0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d};
+// whose points OpenSSL decodes in the same way.
+constexpr auto ec_public_key = "\x2a\x86\x48\xce\x3d\x02\x01"sv;
+constexpr auto sm2 = "\x2a\x81\x1c\xcf\x55\x01\x82\x2d"sv;
 
-constexpr std::byte object_identifier{0x06};  // the name of a curve
-
-template <std::size_t size>
-bool has_unnamed(std::span<const std::byte> message, const std::array<std::uint8_t, size>& of) {
-  const auto is_same = [](std::byte one, std::uint8_t other) {
-    return std::to_integer<std::uint8_t>(one) == other;
-  };
-  auto at = message.begin();
-  while (true) {
-    at = std::search(at, message.end(), of.begin(), of.end(), is_same);
-    if (at == message.end()) return false;
-    at += static_cast<std::ptrdiff_t>(of.size());
-    if (at == message.end() || *at != object_identifier) return true;
-  }
-}
+// What follows it in DER: the name of the curve, and the head of a BIT STRING with a point that is
+// not compressed (SEC 1 section 2.3.3).
+constexpr std::array known = {
+    "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04"sv,  // P-256
+    "\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04"sv,              // P-384
+    "\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00\x04"sv,          // P-521
+};
 
 }  // namespace
 
-bool has_own_curve(std::span<const std::byte> message) {
-  return has_unnamed(message, ec_public_key) || has_unnamed(message, sm2);
+bool has_unknown_point(std::span<const std::byte> message) {
+  const std::string_view text(reinterpret_cast<const char*>(message.data()), message.size());
+  if (text.find(sm2) != text.npos) return true;
+  for (std::size_t at = 0; (at = text.find(ec_public_key, at)) != text.npos;) {
+    at += ec_public_key.size();
+    const auto follows = [&](std::string_view one) { return text.substr(at).starts_with(one); };
+    if (std::none_of(known.begin(), known.end(), follows)) return true;
+  }
+  return false;
 }
 
 }  // namespace finhold::tls

@@ -7,11 +7,12 @@
 
 namespace finhold::tls {
 
-// Whether some public key in a message Certificate (RFC 8446 section 4.4.2) is of an elliptic curve
-// that is told by its parameters, and not named (RFC 5480 section 2.1.1 forbids it). Points of a
-// field that somebody has chosen for it may take 130 ms to decompress, in a certificate of 652
-// bytes. Looks for the algorithm's identifier wherever it stands, however its length is written;
+// Whether some public key in a message Certificate (RFC 8446 section 4.4.2) is a point of an
+// elliptic curve other than P-256, P-384 and P-521 by their names, or one that is compressed (RFC
+// 5480 section 2.2 lets us refuse those). To decompress a point takes a square root modulo a prime:
+// 0.7 ms for secp224r1, in a certificate of 84 bytes, and 130 ms where somebody has chosen the field
+// for it. Looks for the algorithm's identifier wherever it stands, however its length is written;
 // what looks alike and is none is refused too.
-[[nodiscard]] bool has_own_curve(std::span<const std::byte> message);
+[[nodiscard]] bool has_unknown_point(std::span<const std::byte> message);
 
 }  // namespace finhold::tls

@@ -249,10 +249,11 @@ void Callbacks::on_message(int written, int /*version*/, int type, const void* m
   constexpr std::size_t header = SSL3_HM_HEADER_LENGTH;
   auto* const bytes = static_cast<std::byte*>(const_cast<void*>(message));
   if (size <= header || std::to_integer<int>(bytes[0]) != SSL3_MT_CERTIFICATE) return;
-  if (!has_own_curve({bytes, size})) return;
+  if (!has_unknown_point({bytes, size})) return;
   bytes[header] = std::byte{0xff};
   session->failure_ =
-      "TLS: the other side's certificate has a curve of its own; it must name one, such as P-256";
+      "TLS: the other side's certificate has a key of an elliptic curve that is not taken; P-256, "
+      "P-384 and P-521 are, by name and with points that are not compressed";
 }
 
 }  // namespace finhold::tls

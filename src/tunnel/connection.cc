@@ -125,9 +125,9 @@ void Connection::turn() {
   if (state_ == State::closed) return;
   const std::uint64_t told = http2_.told();
   if (to_cut_) return state_ == State::open ? cut_now() : close(true);
-  if (readable_) receive();
+  if (has_more()) receive();
   if (state_ == State::open || state_ == State::leaving) flush();
-  if (state_ == State::open && tls_ && tls_->is_over()) fail(tls_->failure());
+  if (state_ == State::open && tls_ && tls_->is_over() && !has_unprocessed()) fail(tls_->failure());
   if (state_ == State::open && http2_.finished() && !pending()) leave();
   if (state_ == State::leaving && !pending()) say_goodbye();
   if (state_ == State::open) tell_room();

@@ -159,11 +159,18 @@ class Connection final : public Transport,
   void stop_waiting();
   void give_up_if_late();
 
+  [[nodiscard]] bool has_unprocessed() const {
+    return state_ == State::open && http2_.has_unprocessed();
+  }
+  // It has something to read, or to process.
+  [[nodiscard]] bool has_more() const { return readable_ || has_unprocessed(); }
   void receive();
   [[nodiscard]] bool must_queue() const;
   void read();
   void take(std::span<const std::byte> bytes);
+  void process_more();
   void decrypt(std::span<const std::byte> ciphertext);
+  void look_for_end_of_tls();
   void feed(std::span<const std::byte> bytes);
   void other_side_ended();
   [[nodiscard]] std::string why_ended() const;

@@ -26,8 +26,20 @@ void Connection::read() {
       table_.is_behind_ ? ConnectionTable::longest_read_behind : ConnectionTable::longest_read;
   std::size_t left = is_known_ ? most_read : first_received;
   Clock::duration spent{};
-  while (readable_) {
+  const auto timed = [&](auto&& what) {
+    const auto before = Clock::now();
+    what();
+    const auto took = Clock::now() - before;
+    spent += took;
+    if (is_known_) table_.read_time_ += took;
+    return took;
+  };
+  while (has_more()) {
     if (left == 0 || spent >= longest_read) return table_.queue(*this);
+    if (has_unprocessed()) {
+      timed([&] { process_more(); });
+      continue;
+    }
     const std::span<std::byte> room(table_.wire_.get(),
                                     is_known_ ? received_at_once_ : first_received);
     const ssize_t result = ::recv(fd_.get(), room.data(), room.size(), 0);
@@ -35,14 +47,10 @@ void Connection::read() {
       const auto count = static_cast<std::size_t>(result);
       left -= std::min(left, count);
       readable_ = to_the_end_ || count == room.size();
-      const auto before = Clock::now();
-      take(room.first(count));
-      const auto took = Clock::now() - before;
-      spent += took;
-      if (is_known_) table_.read_time_ += took;
+      const auto took = timed([&] { take(room.first(count)); });
       if (took >= longest_read) {
         received_at_once_ = std::max(received_at_once_ / 4, least_received);
-      } else if (4 * took < longest_read) {
+      } else if (count == room.size() && 4 * took < longest_read) {
         received_at_once_ = std::min(2 * received_at_once_, ConnectionTable::most_received);
       }
     } else if (result == 0) {
@@ -72,6 +80,13 @@ void Connection::take(std::span<const std::byte> bytes) {
   touch();
 }
 
+// What has come before, behind many requests.
+void Connection::process_more() {
+  feed({});
+  touch();
+  look_for_end_of_tls();
+}
+
 void Connection::decrypt(std::span<const std::byte> ciphertext) {
   const std::span<std::byte> room(table_.plain_.get(), ConnectionTable::most_received);
   for (bool more = true; more && state_ == State::open;) {
@@ -80,7 +95,12 @@ void Connection::decrypt(std::span<const std::byte> ciphertext) {
     if (moved.made > 0) feed(room.first(moved.made));
     more = moved.made == room.size();
   }
-  if (state_ != State::open || !tls_->is_over()) return;
+  look_for_end_of_tls();
+}
+
+// Once all that came before it is processed.
+void Connection::look_for_end_of_tls() {
+  if (state_ != State::open || !tls_ || !tls_->is_over() || has_unprocessed()) return;
   if (tls_->state() == tls::State::ended) return other_side_ended();
   fail(tls_->failure());
 }

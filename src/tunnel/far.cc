@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "http2/forwarded.h"
 #include "tls/secret.h"
 #include "tunnel/host_addresses.h"
 
@@ -153,22 +154,23 @@ void Far::on_near_end_gone(FarConnection& near_end, const std::string& why) {
   take_from(near_ends_, near_end);
 }
 
-void Far::on_request(FarAsker asker, std::string_view token) {
+void Far::on_request(FarAsker asker, const http2::ConnectRequest& request) {
   judge_near_end(asker.near_end);
   if (judge_ == nullptr) return turn_away(asker);
-  judge_->judge(std::move(asker), token);
+  judge_->judge(std::move(asker), request);
 }
 
-void Far::judge(FarAsker asker, std::string_view token) {
+void Far::judge(FarAsker asker, const http2::ConnectRequest& request) {
   const std::string& why_barred = asker.near_end.why_barred();
   if (!why_barred.empty()) return refuse(asker, answer::not_allowed, why_barred);
   // First, so that who has none learns nothing.
-  if (!settings_.token.empty() && !tls::is_same_secret(settings_.token, token)) {
+  if (!settings_.token.empty() && !tls::is_same_secret(settings_.token, request.token)) {
     return refuse(asker, answer::needs_token,
-                  token.empty() ? "no token: write the same one in [[tunnel]] and in [[far]]"
-                                : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
+                  request.token.empty() ? "no token: write the same one in [[tunnel]] and in [[far]]"
+                                        : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
   }
   asker.near_end.prove();
+  asker.client = http2::forwarded_client(request.forwarded).value_or(asker.near);
   const auto destination = Destination::parse(asker.authority);
   if (!destination) {
     return refuse(asker, answer::bad_request, bad_authority);

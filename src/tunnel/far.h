@@ -85,7 +85,7 @@ class Far final : private net::Listener::Owner,
   void on_paused(const base::Error& error) override;
   void on_recovered() override;
   void on_near_end_ready(FarConnection& near_end) override;
-  void on_request(FarAsker asker, std::string_view token) override;
+  void on_request(FarAsker asker, const http2::ConnectRequest& request) override;
   void on_malformed_request(const FarConnection& near_end, std::string_view authority,
                             int status) override;
   void on_near_end_proven(FarConnection& near_end) override;
@@ -98,7 +98,7 @@ class Far final : private net::Listener::Owner,
 
   void judge_near_ends();
   void judge_near_end(FarConnection& near_end);
-  void judge(FarAsker asker, std::string_view token);
+  void judge(FarAsker asker, const http2::ConnectRequest& request);
   void open(FarAsker& asker, const Destination& destination, std::span<const base::Address> found);
   void turn_away(const FarAsker& asker);
   [[nodiscard]] std::string why_not(const FarConnection& near_end, bool over_tls) const;

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "http2/forwarded.h"
 #include "tunnel/far_leg.h"
 
 namespace finhold::tunnel {
@@ -45,10 +44,8 @@ void FarConnection::on_ready(Connection& connection) {
 void FarConnection::on_connect(Connection& connection, http2::Stream& stream,
                                const http2::ConnectRequest& request) {
   ++streams_;
-  const auto client = http2::forwarded_client(request.forwarded);
-  owner_.on_request({*this, connection, stream, address_, client ? *client : address_,
-                     std::string(request.authority)},
-                    request.token);
+  owner_.on_request(
+      {*this, connection, stream, address_, address_, std::string(request.authority)}, request);
 }
 
 void FarConnection::on_refused(Connection& /*connection*/, std::string_view authority, int status) {

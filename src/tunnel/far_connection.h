@@ -38,8 +38,9 @@ class FarConnection final : private Connection::Owner {
   class Owner {
    public:
     virtual void on_near_end_ready(FarConnection& near_end) = 0;
-    // A stream was opened: it is to be answered, or to be given events. `token` is a secret.
-    virtual void on_request(FarAsker asker, std::string_view token) = 0;
+    // A stream was opened: it is to be answered, or to be given events. Its client is the near end
+    // until somebody looks at request.forwarded, which costs far more than its bytes.
+    virtual void on_request(FarAsker asker, const http2::ConnectRequest& request) = 0;
     // A request was answered already, by http2::Endpoint (http2::Endpoint::Events::on_refused): it
     // is none that can become a session.
     virtual void on_malformed_request(const FarConnection& near_end, std::string_view authority,

@@ -63,6 +63,16 @@ def test_a_wrong_token_proves_nothing(start, server):
         assert stranger.await_over() == "end"
 
 
+def test_whose_connection_it_is_a_stranger_is_not_asked(start, server):
+    """To parse Forwarded costs far more than its bytes, so that follows the token."""
+    far = start(far=[far_table([server.address], token=TOKEN)], limits={"workers": 1})
+    with contextlib.closing(near_end(far, "127.0.0.2")) as near:
+        own = text_of(near.sock.getsockname())
+        for token, client in ("x" + TOKEN, own), (TOKEN, "192.0.2.7:40000"):
+            near.request("192.0.2.9:7", forwarded='for="192.0.2.7:40000"', proxy_authorization="Bearer " + token)
+            assert far.await_event("refused a request", client=client)["near"] == own
+
+
 def test_one_source_does_not_keep_out_the_others(start, server):
     """It takes every place, and takes again what it has lost: the next one gives way to its own at once, so that who
     comes from elsewhere stays for as long as it needs to show its token."""

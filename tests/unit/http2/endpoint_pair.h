@@ -113,7 +113,9 @@ struct Side final : Endpoint::Events {
   void on_ping_ack(std::uint64_t token) override { say("ping " + std::to_string(token)); }
 
   [[nodiscard]] bool feed(std::string_view bytes, std::uint64_t now = 0) {
-    return http2.feed(std::as_bytes(std::span(bytes)), now);
+    bool goes_on = http2.feed(std::as_bytes(std::span(bytes)), now);
+    while (goes_on && http2.has_unprocessed()) goes_on = http2.feed({}, now);
+    return goes_on;
   }
   // All that there is to send.
   std::string sends() {

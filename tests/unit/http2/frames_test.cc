@@ -1,5 +1,7 @@
 // Frames made by hand: what RFC 9113 asks of each end, the known floods, and garbage.
+#include <algorithm>
 #include <random>
+#include <span>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -522,6 +524,82 @@ TEST_CASE("http2: a side that does not read what it asks for is dropped") {
   while (well && now < 2'000'000)
     well = far.feed(repeat(50, frame(PING, 0, 0, "12345678")), now += 1000);
   CHECK(far.failed() == "what it makes us send is not read");
+}
+
+// A session may cost far more than the bytes that ask for it, and others are to have their turn.
+TEST_CASE("http2: of many requests that come at once a part is processed, and the rest is kept") {
+  Far far;
+  constexpr std::uint32_t count = 100;
+  std::string all;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    all += connect(1 + 2 * i) + frame(DATA, i % 2 == 0 ? unsigned{END_STREAM} : 0, 1 + 2 * i, "bytes");
+  }
+  const auto bytes = std::as_bytes(std::span(all));
+  // In pieces, so that some comes while some is kept; and the last without a piece.
+  std::size_t fed = 0;
+  std::size_t calls = 0;
+  std::size_t before = 0;
+  while (fed < bytes.size() || far.side.http2.has_unprocessed()) {
+    const auto piece = bytes.subspan(fed, std::min<std::size_t>(bytes.size() - fed, 1001));
+    fed += piece.size();
+    REQUIRE(far.side.http2.feed(piece, 0));
+    CHECK(far.side.ends.size() <= before + 17);
+    before = far.side.ends.size();
+    REQUIRE(++calls < count);
+  }
+  REQUIRE(far.side.ends.size() == count);
+  for (std::size_t i = 0; i < count; ++i) {
+    CHECK(far.side.ends[i]->told == (i % 2 == 0 ? "bytes, end" : "bytes"));
+    CHECK(far.side.ends[i]->received == "bytes");
+  }
+}
+
+TEST_CASE("http2: what is kept goes with the connection") {
+  std::string all;
+  for (std::uint32_t i = 0; i < 40; ++i) all += connect(1 + 2 * i);
+  for (const bool lost : {true, false}) {
+    Far far;
+    REQUIRE(far.side.http2.feed(std::as_bytes(std::span(all)), 0));
+    REQUIRE(far.side.http2.has_unprocessed());
+    if (lost) {
+      far.side.http2.lose();
+    } else {
+      far.side.http2.cut();
+    }
+    CHECK_FALSE(far.side.http2.has_unprocessed());
+    CHECK_FALSE(far.side.http2.feed({}, 0));
+  }
+  Far far;
+  REQUIRE(far.side.http2.feed(std::as_bytes(std::span(all)), 0));
+  const std::string wrong = frame(PRIORITY, 0, 0, "12345");
+  CHECK_FALSE(far.side.http2.feed(std::as_bytes(std::span(wrong)), 0));
+  CHECK_FALSE(far.side.http2.has_unprocessed());
+}
+
+// They wait for a network that does not take them, and it is no fault of the far end's.
+TEST_CASE("http2: a near end that asks for much in a short time does not lose its connection") {
+  BlockPool pool(Endpoint::least_window);
+  Settings settings;
+  settings.max_streams = 10'000;
+  Side near(Endpoint::Role::near, settings, pool);
+  near.sends();
+  REQUIRE(near.feed(server_preface()));
+  near.sends();
+  const std::string ack = frame(PING, ACK, 0, "12345678");
+  const std::string token(4000, 't');
+  std::size_t opened = 0;
+  while (near.http2.can_open()) {
+    REQUIRE(opened < 10'000);
+    near.open({"a:1", "", token});
+    ++opened;
+    // What comes makes it write.
+    REQUIRE(near.feed(ack));
+  }
+  CHECK(opened > 50);
+  CHECK(opened < 200);
+  CHECK(near.http2.failed().empty());
+  near.sends();
+  CHECK(near.http2.can_open());
 }
 
 TEST_CASE("http2: garbage is refused, and nothing else happens") {

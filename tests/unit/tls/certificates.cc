@@ -100,10 +100,16 @@ Authority::~Authority() {
 CertificateFiles Authority::issue(const CertificateOptions& options) {
   const Key issuer_key = read_key(key());
   const Certificate issuer = read_certificate(certificate());
-  const Key secret(EVP_EC_gen("P-256"), &EVP_PKEY_free);
-  if (options.own_curve) {
+  const Key secret(EVP_EC_gen(options.curve.c_str()), &EVP_PKEY_free);
+  REQUIRE(secret);
+  if (options.parameters) {
     REQUIRE(EVP_PKEY_set_utf8_string_param(secret.get(), OSSL_PKEY_PARAM_EC_ENCODING,
                                            OSSL_PKEY_EC_ENCODING_EXPLICIT) == 1);
+  }
+  if (options.compressed) {
+    REQUIRE(EVP_PKEY_set_utf8_string_param(secret.get(),
+                                           OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                           OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED) == 1);
   }
   const Certificate made = draft(secret.get(), options.subject, ++issued_ + 1);
   X509_set_issuer_name(made.get(), X509_get_subject_name(issuer.get()));

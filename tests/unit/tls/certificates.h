@@ -13,7 +13,9 @@ struct CertificateOptions {
   std::string usage = "serverAuth,clientAuth";      // extendedKeyUsage; empty: none
   int valid_from = -1;                              // days from now
   int valid_until = 1;
-  bool own_curve = false;  // P-256, told by its parameters in place of its name
+  std::string curve = "P-256";
+  bool parameters = false;  // the curve is told by its parameters in place of its name
+  bool compressed = false;  // the point
 };
 
 // Paths of files.

@@ -384,26 +384,59 @@ TEST_CASE(
                 "TLS: the client's certificate is refused: \"CN=near\" was valid until "));
 }
 
-// To decode parameters of somebody's own choice may cost a hundred times as much as all the rest.
-TEST_CASE("tls: a certificate with a curve of its own is refused before it is decoded") {
-  finhold::test::CertificateOptions options;
-  options.own_curve = true;
-  const auto own = authority().issue(options);
-  auto far_with = far_settings();
-  far_with.client_ca = authority().certificate();
-  auto near_with = near_settings();
-  near_with.certificate = own.certificate;
-  near_with.key = own.key;
-  CHECK(
-      refused(near_with, far_with).far ==
-      "TLS: the other side's certificate has a curve of its own; it must name one, such as P-256");
+// To decode a point may cost a hundred times as much as all the rest.
+TEST_CASE("tls: a certificate with a point that is dear to decode is refused before") {
+  struct Case {
+    const char* curve;
+    bool parameters;
+    bool compressed;
+    bool taken;
+  };
+  for (const auto& [curve, parameters, compressed, taken] : {
+           Case{"P-256", false, false, true},
+           Case{"P-384", false, false, true},
+           Case{"P-521", false, false, true},
+           Case{"P-256", false, true, false},
+           Case{"P-384", false, true, false},
+           Case{"P-521", false, true, false},
+           Case{"P-224", false, false, false},
+           Case{"P-224", false, true, false},
+           Case{"brainpoolP256r1", false, false, false},
+           Case{"secp256k1", false, true, false},
+           Case{"SM2", false, false, false},
+           Case{"P-256", true, false, false},
+       }) {
+    CAPTURE(curve);
+    CAPTURE(compressed);
+    finhold::test::CertificateOptions options;
+    options.curve = curve;
+    options.parameters = parameters;
+    options.compressed = compressed;
+    // Behind one that TLS can use: it is decoded as well.
+    auto shown = authority().issue();
+    shown.certificate = authority().joined(
+        "chain.pem", {shown.certificate, authority().issue(options).certificate});
+    auto far_with = far_settings();
+    far_with.client_ca = authority().certificate();
+    auto near_with = near_settings();
+    near_with.certificate = shown.certificate;
+    near_with.key = shown.key;
+    if (taken) {
+      Pair pair(near_with, far_with);
+      carry(pair.near, pair.far);
+      CHECK(pair.open());
+      continue;
+    }
+    const std::string why =
+        "TLS: the other side's certificate has a key of an elliptic curve that is not taken; P-256, "
+        "P-384 and P-521 are, by name and with points that are not compressed";
+    CHECK(refused(near_with, far_with).far == why);
 
-  far_with = far_settings();
-  far_with.certificate = own.certificate;
-  far_with.key = own.key;
-  CHECK(
-      refused(near_settings(), far_with).near ==
-      "TLS: the other side's certificate has a curve of its own; it must name one, such as P-256");
+    far_with = far_settings();
+    far_with.certificate = shown.certificate;
+    far_with.key = shown.key;
+    CHECK(refused(near_settings(), far_with).near == why);
+  }
 }
 
 TEST_CASE("tls: a far end's own certificate may be whom the near end believes") {

@@ -772,6 +772,40 @@ TEST_CASE("connection: those that leave in order and do not read the last of it 
 
 // Each turn has time for some of what many send at once, and who has little to say waits for a turn
 // of its own, not for all of theirs.
+// Of requests that are processed in parts: what stands behind them.
+TEST_CASE("connection: an end that comes in one piece with many requests comes after them") {
+  constexpr std::uint32_t count = 60;
+  std::string all = http2_pair::client_preface();
+  std::string told = "ready";
+  for (std::uint32_t i = 0; i < count; ++i) {
+    all += http2_pair::connect(1 + 2 * i);
+    told += ", connect a:1";
+  }
+  all += http2_pair::frame(http2_pair::GOAWAY, 0, 0, std::string(8, '\0'));
+  told += ", goaway, closed: the other side closed the connection before its streams had ended";
+  World world;
+  SUBCASE("over TCP") {
+    const net::Descriptor raw = world.join(world.far);
+    send_raw(raw, all);
+    REQUIRE(shutdown(raw.get(), SHUT_WR) == 0);
+    world.until([&] { return world.far.closed == 1; });
+    CHECK(world.far.told == told);
+  }
+  SUBCASE("over TLS") {
+    TlsByHand near(world.join(world.far, &far_tls()));
+    world.until([&] {
+      near.hear();
+      return near.tls.state() == finhold::tls::State::open;
+    });
+    near.say(all);
+    near.tls.close();
+    near.say({});
+    world.until([&] { return world.far.closed == 1; });
+    CHECK(world.far.told == told);
+  }
+  world.far.forget_all();
+}
+
 TEST_CASE("connection: what costs much to read is read in parts, and others are in between") {
   World world;
   world.join();
