@@ -201,7 +201,7 @@ class Endpoint {
   std::vector<std::byte> control_;  // what produce() has to give first: whole frames, no DATA
   std::size_t control_begin_ = 0;
   std::size_t requests_waiting_ = 0;  // near: bytes of requests in control_
-  std::span<std::byte> into_;  // during produce(): what is still free
+  std::span<std::byte> into_;         // during produce(): what is still free
   std::string failed_;
   ErrorCode failed_code_ = ErrorCode::no_error;
   Incoming incoming_;

@@ -166,8 +166,9 @@ void Far::judge(FarAsker asker, const http2::ConnectRequest& request) {
   // First, so that who has none learns nothing.
   if (!settings_.token.empty() && !tls::is_same_secret(settings_.token, request.token)) {
     return refuse(asker, answer::needs_token,
-                  request.token.empty() ? "no token: write the same one in [[tunnel]] and in [[far]]"
-                                        : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
+                  request.token.empty()
+                      ? "no token: write the same one in [[tunnel]] and in [[far]]"
+                      : "a wrong token: write the same one in [[tunnel]] and in [[far]]");
   }
   asker.near_end.prove();
   asker.client = http2::forwarded_client(request.forwarded).value_or(asker.near);

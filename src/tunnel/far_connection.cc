@@ -44,8 +44,8 @@ void FarConnection::on_ready(Connection& connection) {
 void FarConnection::on_connect(Connection& connection, http2::Stream& stream,
                                const http2::ConnectRequest& request) {
   ++streams_;
-  owner_.on_request(
-      {*this, connection, stream, address_, address_, std::string(request.authority)}, request);
+  owner_.on_request({*this, connection, stream, address_, address_, std::string(request.authority)},
+                    request);
 }
 
 void FarConnection::on_refused(Connection& /*connection*/, std::string_view authority, int status) {

@@ -532,7 +532,8 @@ TEST_CASE("http2: of many requests that come at once a part is processed, and th
   constexpr std::uint32_t count = 100;
   std::string all;
   for (std::uint32_t i = 0; i < count; ++i) {
-    all += connect(1 + 2 * i) + frame(DATA, i % 2 == 0 ? unsigned{END_STREAM} : 0, 1 + 2 * i, "bytes");
+    all +=
+        connect(1 + 2 * i) + frame(DATA, i % 2 == 0 ? unsigned{END_STREAM} : 0, 1 + 2 * i, "bytes");
   }
   const auto bytes = std::as_bytes(std::span(all));
   // In pieces, so that some comes while some is kept; and the last without a piece.

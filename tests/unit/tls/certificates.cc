@@ -107,8 +107,7 @@ CertificateFiles Authority::issue(const CertificateOptions& options) {
                                            OSSL_PKEY_EC_ENCODING_EXPLICIT) == 1);
   }
   if (options.compressed) {
-    REQUIRE(EVP_PKEY_set_utf8_string_param(secret.get(),
-                                           OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+    REQUIRE(EVP_PKEY_set_utf8_string_param(secret.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                            OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED) == 1);
   }
   const Certificate made = draft(secret.get(), options.subject, ++issued_ + 1);

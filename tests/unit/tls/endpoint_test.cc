@@ -428,7 +428,8 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
       continue;
     }
     const std::string why =
-        "TLS: the other side's certificate has a key of an elliptic curve that is not taken; P-256, "
+        "TLS: the other side's certificate has a key of an elliptic curve that is not taken; "
+        "P-256, "
         "P-384 and P-521 are, by name and with points that are not compressed";
     CHECK(refused(near_with, far_with).far == why);
 

@@ -14,8 +14,7 @@ namespace {
 
 struct Owner final : FarConnection::Owner {
   void on_near_end_ready(FarConnection& /*near_end*/) override {}
-  void on_request(FarAsker /*asker*/,
-                  const finhold::http2::ConnectRequest& /*request*/) override {}
+  void on_request(FarAsker /*asker*/, const finhold::http2::ConnectRequest& /*request*/) override {}
   void on_malformed_request(const FarConnection& /*near_end*/, std::string_view /*authority*/,
                             int /*status*/) override {}
   void on_near_end_proven(FarConnection& near_end) override { strangers.remove(near_end); }
