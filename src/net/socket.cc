@@ -76,6 +76,11 @@ void set_keepalive(int fd, const KeepaliveOptions& keepalive) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive.idle_s);
 }
 
+void repeat_as_usual(int fd) {
+  constexpr int usual_s = 120;  // TCP_RTO_MAX
+  set_longest_repeat(fd, {.longest_repeat_s = usual_s});
+}
+
 void disarm_linger(int fd) { set_option(fd, SOL_SOCKET, SO_LINGER, linger{0, 0}); }
 
 void arm_linger(int fd) { set_option(fd, SOL_SOCKET, SO_LINGER, linger{1, 0}); }

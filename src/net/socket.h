@@ -43,6 +43,13 @@ base::Error set_leg_options(int fd, const KeepaliveOptions& keepalive);
 // socket, and the values were checked by the configuration.
 void set_keepalive(int fd, const KeepaliveOptions& keepalive);
 
+// Undoes KeepaliveOptions::longest_repeat_s, before a socket is closed with bytes or a FIN that its
+// reader has no room for. The kernel gives an orphan up when it has asked eight times and asks as
+// rarely as it may: after 22 s with 8 s, and without after more than 4 minutes, in which a direct
+// connection's reader may pause too. (2026-11-28, Linux 6.18, tcp_probe_timer();
+// tests/integration/closing/test_keepalive.py.)
+void repeat_as_usual(int fd);
+
 // close() sends what is left and a FIN, instead of a RST.
 void disarm_linger(int fd);
 // The opposite, as before.

@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "relay/interception.h"
+#include "relay/keepalive_options.h"
 #include "relay/session_log.h"
 #include "relay/session_table.h"
 
@@ -63,7 +64,9 @@ void Session::start(net::Descriptor client, const base::Address& address) {
     if (const auto left_out = table_->refusals().take(now())) log_untrusted(*this, *left_out);
     return abort(core::Ending::untrusted_proxy);
   }
-  if (tcp_legs_[base::index(Side::client)].open(std::move(client), false).code != 0) {
+  const bool repeats_often = keepalive_options(*route_, Side::client).longest_repeat_s != 0;
+  auto& leg = tcp_legs_[base::index(Side::client)];
+  if (leg.open(std::move(client), false, repeats_often).code != 0) {
     return abort(core::Ending::local_error);
   }
   if (route_->accept_proxy) return await_announcement();

@@ -9,7 +9,7 @@
 
 namespace finhold::relay {
 
-base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
+base::Error TcpLeg::open(net::Descriptor fd, bool registered, bool repeats_often) {
   FINHOLD_CHECK(!is_open());
   const auto error = registered ? poller_->change(fd.get(), net::Poller::every_edge, *this)
                                 : poller_->add(fd.get(), net::Poller::every_edge, *this);
@@ -17,6 +17,7 @@ base::Error TcpLeg::open(net::Descriptor fd, bool registered) {
   fd_ = std::move(fd);
   open_ = true;
   writable_ = true;
+  repeats_often_ = repeats_often;
   return {};
 }
 
@@ -224,6 +225,7 @@ bool TcpLeg::holds_bytes() const { return net::unread_bytes(fd_.get()) > 0; }
 
 void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {
   net::set_keepalive(fd_.get(), keepalive);
+  repeats_often_ = repeats_often_ || keepalive.longest_repeat_s != 0;
 }
 
 bool TcpLeg::failed_by_probe() const {
@@ -246,6 +248,7 @@ bool TcpLeg::close_in_order(bool delivered) {
 }
 
 void TcpLeg::close_now() {
+  if (repeats_often_ && open_) net::repeat_as_usual(fd_.get());
   net::disarm_linger(fd_.get());
   close_socket();
 }

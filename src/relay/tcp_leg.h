@@ -28,8 +28,9 @@ class TcpLeg final : public Leg, private net::Watcher {
   ~TcpLeg() override { TcpLeg::reset(); }
 
   // Takes a connected socket with leg options (net/socket.h). `registered`: the poller knows it,
-  // for somebody else. An error leaves the leg closed, by a RST.
-  base::Error open(net::Descriptor fd, bool registered);
+  // for somebody else. `repeats_often`: its options have a longest_repeat_s. An error leaves the
+  // leg closed, by a RST.
+  base::Error open(net::Descriptor fd, bool registered, bool repeats_often = false);
 
   // Requires is_open() of all that follow, but of reset(). relay/leg.h says what the verbs do; here
   // is only what is so because it is TCP.
@@ -113,9 +114,10 @@ class TcpLeg final : public Leg, private net::Watcher {
   bool end_in_sight_ : 1 = false;  // a FIN or an error has arrived: read on until it is reached
   bool fin_arrived_ : 1 = false;   // before any failure: all bytes there will be are in the kernel
   bool fin_sent_ : 1 = false;
-  bool unfetched_ : 1 = false;   // error_ is a guess until recv() tells
-  bool spent_ : 1 = false;       // it has failed, and all that came before was read
-  bool disarmed_ : 1 = false;    // close() would not be a reset
+  bool unfetched_ : 1 = false;  // error_ is a guess until recv() tells
+  bool spent_ : 1 = false;      // it has failed, and all that came before was read
+  bool disarmed_ : 1 = false;   // close() would not be a reset
+  bool repeats_often_ : 1 = false;
   bool unanswered_ : 1 = false;  // bytes were written since all was known to be acknowledged
 };
 

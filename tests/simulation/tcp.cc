@@ -258,8 +258,10 @@ void Socket::on_repeat() {
     if (retransmits_ >= limit) return fail(ETIMEDOUT);
     ++retransmits_;
   } else {
-    // tcp_probe_timer(): an orphan whose reader only pauses is given up too.
-    if (probes_ >= limit || (orphan_ && backoff_ >= limit)) return fail(ETIMEDOUT);
+    // tcp_probe_timer(): an orphan whose reader only pauses is given up too, once it asks as rarely
+    // as it may.
+    const bool is_given_up = orphan_ && backoff_ >= limit && repeat_after() == longest_repeat_;
+    if (probes_ >= limit || is_given_up) return fail(ETIMEDOUT);
     ++probes_;
   }
   ++backoff_;

@@ -1,6 +1,7 @@
 """Keepalive on both legs, always; and nursing: often, on a crossing leg that is half-closed. `ss` shows
 the time that is left on the kernel's timer of a socket."""
 
+import re
 import socket
 import time
 
@@ -88,6 +89,26 @@ def test_nursing_never_makes_keepalives_rarer(relay, flow):
     sink.expect_end(0)
     time.sleep(0.2)
     assert timer(legs(session)[nursed_leg(flow)]()) <= 4
+
+
+def test_what_a_nursed_leg_leaves_to_the_kernel_has_the_usual_patience(start, server):
+    """finhold ends while a reader pauses. What is nursed repeats itself often, and the kernel counts repetitions: it
+    would give the last bytes up after 3 s."""
+    finhold = start(route_to(server.address, crosses="both", fin={"release_when_quiet": "100ms", "nurse_every": "1s"},
+                             keepalive={"idle": "5s", "interval": "2s", "probes": 3}), limits={"drain": "2s"})
+    session = server.session(finhold.address(), receive_buffer=8192)
+    client = legs(session)["client"]
+    length = 500_000  # more than the reader's window, less than a send buffer
+    session.client.finish()
+    session.server.expect_end(0)
+    session.server.send(length)
+    session.server.finish()
+    finhold.signal()
+    finhold.await_exit()
+    wait_until(lambda: re.search(r"timer:\(persist,([2-9]|\d\d)(\.\d+m)?s", client()), client)
+    session.client.expect_end(length)
+    session.close()
+    finhold.ending(ending="finished", to_client=str(length))
 
 
 def test_small_writes_do_not_wait_for_each_other(relay):
