@@ -56,3 +56,15 @@ def test_the_lines_that_the_readme_quotes_are_written():
         assert line in written, line
     for word in re.findall(r"`(?:ending|released|gone)=([a-z-]+)`", section):
         assert f'"{word}"' in written, word
+
+
+def test_each_promise_of_the_readme_names_its_tests():
+    tests = ROOT / "tests"
+    table = (tests / "README.md").read_text().split("What README.md promises")[1].split("\n\n")[1]
+    rows = dict(re.findall(r"^\| ([^|(]+?)(?: \([^|]*\))? \| (.*) \|$", table, re.MULTILINE))
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL), re.MULTILINE)
+    assert set(rows) - {"README.md", "---"} == set(headings)
+    for row in rows.values():
+        for name in re.findall(r"`([\w/-]+/[\w/-]+)`", row):
+            places = [ROOT / name, tests / name, tests / f"{name}.py", tests / "integration" / f"{name}.py"]
+            assert any(place.exists() for place in places), name
