@@ -208,8 +208,8 @@ TEST_CASE("the terminal shows what is held, since when, and what ended") {
   const std::string json = finhold::admin::status_json(some_facts(), some_reports(), false);
   const auto text = finhold::admin::status_text(json, "", 0, 0);
   REQUIRE(text.has_value());
-  CHECK(
-      contains(*text, "finhold 1.2.3: ready, up 0.0s, 2 workers, 1 of at most 100 sessions open"));
+  CHECK(contains(*text, "finhold 1.2.3: ready, up "));
+  CHECK(contains(*text, "s, 2 workers, 1 of at most 100 sessions open"));
   CHECK(contains(*text, "41 finished, 2 client-reset"));
   CHECK(contains(*text, "4.9 KiB, FIN held 12.0s"));
   CHECK(contains(*text, "reader is slow"));
