@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <span>
 #include <sys/stat.h>
 
 #include <openssl/err.h>
@@ -12,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/private_file.h"
+#include "tls/certificate_message.h"
 #include "tls/messages.h"
 #include "tls/pem_file.h"
 
@@ -110,6 +112,20 @@ void warn_if_for_others(const std::string& path, X509* certificate, int purpose,
                      " will refuse it; have it issued with " + cure);
 }
 
+void warn_if_of_other_curve(const std::string& path, X509* certificate,
+                            std::vector<std::string>& warnings) {
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  if (size <= 0) return;
+  if (has_unknown_point(std::as_bytes(std::span(der, static_cast<std::size_t>(size))))) {
+    warnings.push_back("certificate \"" + path + "\" has a key (\"" +
+                       words_of(X509_get_subject_name(certificate)) +
+                       "\") of an elliptic curve, or with a compressed point, that finhold does "
+                       "not take, so a finhold at the other end will refuse it; make one of P-256");
+  }
+  OPENSSL_free(der);
+}
+
 }  // namespace
 
 void use_certificate(SSL_CTX& context, int purpose, const std::string& certificate,
@@ -135,6 +151,7 @@ void use_certificate(SSL_CTX& context, int purpose, const std::string& certifica
   }
   for (const auto& one : chain) {
     warn_if_not_valid(certificate, one.get(), warnings);
+    warn_if_of_other_curve(certificate, one.get(), warnings);
     make_shareable(*one);
   }
   warn_if_for_others(certificate, chain.front().get(), purpose, warnings);

@@ -432,6 +432,10 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
         "P-256, "
         "P-384 and P-521 are, by name and with points that are not compressed";
     CHECK(refused(near_with, far_with).far == why);
+    const auto warnings = context(near_with).warnings();
+    CHECK(std::any_of(warnings.begin(), warnings.end(), [](const std::string& one) {
+      return one.find("a finhold at the other end will refuse it") != one.npos;
+    }));
 
     far_with = far_settings();
     far_with.certificate = shown.certificate;
