@@ -32,6 +32,9 @@ namespace finhold::net {
 
 // One look-up, and what came of it.
 struct LookUp {
+  // Of a name that has more the rest is of no use: each may take as long as a dial does.
+  static constexpr std::size_t most_addresses = 16;
+
   class Asker {
    public:
     // On one of the threads; to be over soon, and without a call to these threads.

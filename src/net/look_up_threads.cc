@@ -70,6 +70,7 @@ void look_up(LookUp& wanted) try {
   }
   const std::unique_ptr<addrinfo, FreeFound> found(raw);
   for (const addrinfo* each = raw; each != nullptr; each = each->ai_next) {
+    if (wanted.addresses.size() == LookUp::most_addresses) break;
     if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
     wanted.addresses.push_back(base::Address::from(each->ai_addr).with_port(wanted.host.port));
   }

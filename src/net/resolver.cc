@@ -57,31 +57,39 @@ void Resolver::on_looked_up(std::unique_ptr<LookUp> done) {
   wake_.call();
 }
 
+// Those of one name do not wait for those of another.
 void Resolver::on_wake() {
   std::vector<std::unique_ptr<LookUp>> done;
   {
     const std::lock_guard lock(mutex_);
     done.swap(done_);
   }
-  for (const auto& each : done) tell(*each);
+  for (auto& each : done) {
+    auto waited_for = look_ups_.extract(key_of(each->host, each->owner));
+    if (waited_for.empty()) continue;  // the last one was forgotten meanwhile
+    waited_for.mapped().being_told = true;
+    answered_.push_back({std::move(waited_for), std::move(each)});
+  }
+  for (int told = 0; told < told_in_a_turn && !answered_.empty(); ++told) {
+    Answered answered = std::move(answered_.front());
+    answered_.pop_front();
+    if (tell_next(answered)) answered_.push_back(std::move(answered));
+  }
+  if (!answered_.empty()) wake_.call();
 }
 
-// The waiters stay in the map while they are told, for forget(); and one that asks anew for the
-// same name joins them.
-void Resolver::tell(const LookUp& done) {
-  const auto look_up = look_ups_.find(key_of(done.host, done.owner));
-  if (look_up == look_ups_.end()) return;  // the last one was forgotten meanwhile
-  WaitingFor& waited_for = look_up->second;
-  waited_for.being_told = true;
-  std::size_t next = 0;
-  while (next < waited_for.waiters.size()) {
-    Waiter* const told = std::exchange(waited_for.waiters[next], nullptr);
-    ++next;
+// False: there was none left.
+bool Resolver::tell_next(Answered& answered) {
+  auto& waiters = answered.waited_for.mapped().waiters;
+  while (answered.next < waiters.size()) {
+    Waiter* const told = std::exchange(waiters[answered.next], nullptr);
+    ++answered.next;
     if (told == nullptr) continue;
     told->waits_for_ = nullptr;
-    told->on_resolved(done.addresses, done.error);
+    told->on_resolved(answered.answer->addresses, answered.answer->error);
+    return true;
   }
-  look_ups_.erase(look_up);
+  return false;
 }
 
 }  // namespace finhold::net

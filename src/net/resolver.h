@@ -1,9 +1,11 @@
 // Looks up names for the dials of one loop, on the threads of the process (look_up_threads.h).
 // Those of one owner (look_up_queue.h) for the same name share one look-up while it is under way;
-// it is withdrawn when the last of them is forgotten.
+// it is withdrawn when the last of them is forgotten. Each that is told may go on to a dial, so a
+// part of many is told in a turn.
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -57,13 +59,22 @@ class Resolver final : private LookUp::Asker, private Wake::Listener {
     std::vector<Waiter*> waiters;  // nullptr: told, or forgotten while the others are told
     bool being_told = false;
   };
+  using LookUps = std::map<std::string, WaitingFor>;  // by key_of()
+  struct Answered {
+    LookUps::node_type waited_for;
+    std::unique_ptr<LookUp> answer;
+    std::size_t next = 0;  // who is to be told
+  };
+
+  static constexpr int told_in_a_turn = 16;
 
   void on_looked_up(std::unique_ptr<LookUp> done) override;
   void on_wake() override;
-  void tell(const LookUp& done);
+  bool tell_next(Answered& answered);
   static std::string key_of(const base::HostPort& host, const std::string& owner);
 
-  std::map<std::string, WaitingFor> look_ups_;  // by key_of()
+  LookUps look_ups_;
+  std::deque<Answered> answered_;  // with waiters who were not told yet
   std::mutex mutex_;
   std::vector<std::unique_ptr<LookUp>> done_;  // under mutex_
   Wake wake_;

@@ -13,7 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/private_file.h"
-#include "tls/certificate_message.h"
+#include "tls/dear_messages.h"
 #include "tls/messages.h"
 #include "tls/pem_file.h"
 

@@ -13,7 +13,7 @@ namespace finhold::tls {
 
 // The certificate may be followed by those that it was issued by; one that is not valid at present
 // is a warning, and so are one that is not for `purpose` (of OpenSSL: whom the other end takes us
-// for), one with a key that certificate_message.h has refused, and a key that others may read.
+// for), one with a key that dear_messages.h refuses, and a key that others may read.
 void use_certificate(ssl_ctx_st& context, int purpose, const std::string& certificate,
                      const std::string& key, std::vector<std::string>& warnings,
                      Mistakes& mistakes);

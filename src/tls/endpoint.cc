@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "tls/callbacks.h"
-#include "tls/certificate_message.h"
+#include "tls/dear_messages.h"
 #include "tls/messages.h"
 
 namespace finhold::tls {
@@ -239,21 +239,17 @@ int Callbacks::write_wire(BIO* bio, const char* data, std::size_t size, std::siz
   return 1;
 }
 
-// Before OpenSSL decodes the message, which this cannot stop: it is spoilt in OpenSSL's buffer, so
-// that its first field is wrong (certificate_request_context, empty in a handshake).
+// Before OpenSSL decodes the message, which this cannot stop: it is spoilt in OpenSSL's buffer.
 void Callbacks::on_message(int written, int /*version*/, int type, const void* message,
                            std::size_t size, SSL* ssl, void* /*unused*/) {
   auto* session = static_cast<Endpoint*>(SSL_get_app_data(ssl));
   if (written != 0 || type != SSL3_RT_HANDSHAKE || session == nullptr) return;
   if (session->state_ == State::open) ++session->messages_;
-  constexpr std::size_t header = SSL3_HM_HEADER_LENGTH;
-  auto* const bytes = static_cast<std::byte*>(const_cast<void*>(message));
-  if (size <= header || std::to_integer<int>(bytes[0]) != SSL3_MT_CERTIFICATE) return;
-  if (!has_unknown_point({bytes, size})) return;
-  bytes[header] = std::byte{0xff};
-  session->failure_ =
-      "TLS: the other side's certificate has a key of an elliptic curve that is not taken; P-256, "
-      "P-384 and P-521 are, by name and with points that are not compressed";
+  const std::span bytes(static_cast<std::byte*>(const_cast<void*>(message)), size);
+  const char* const why = why_too_dear(bytes);
+  if (why == nullptr) return;
+  spoil(bytes);
+  session->failure_ = std::string("TLS: the other side ") + why;
 }
 
 }  // namespace finhold::tls

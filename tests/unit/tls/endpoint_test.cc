@@ -12,6 +12,7 @@
 #include <random>
 #include <string>
 #include <sys/stat.h>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -428,9 +429,9 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
       continue;
     }
     const std::string why =
-        "TLS: the other side's certificate has a key of an elliptic curve that is not taken; "
-        "P-256, "
-        "P-384 and P-521 are, by name and with points that are not compressed";
+        "TLS: the other side shows a certificate with a key of an elliptic curve that is not "
+        "taken; "
+        "P-256, P-384 and P-521 are, by name and with points that are not compressed";
     CHECK(refused(near_with, far_with).far == why);
     const auto warnings = context(near_with).warnings();
     CHECK(std::any_of(warnings.begin(), warnings.end(), [](const std::string& one) {
@@ -441,6 +442,54 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
     far_with.certificate = shown.certificate;
     far_with.key = shown.key;
     CHECK(refused(near_settings(), far_with).near == why);
+  }
+}
+
+TEST_CASE("tls: more than ten certificates are refused before they are decoded") {
+  auto shown = authority().issue();
+  for (const int others : {9, 10}) {
+    std::vector<std::string> files(1, shown.certificate);
+    files.resize(1 + static_cast<std::size_t>(others), authority().issue().certificate);
+    auto far_with = far_settings();
+    far_with.certificate = authority().joined("many.pem", files);
+    far_with.key = shown.key;
+    if (others == 9) {
+      Pair pair(near_settings(), far_with);
+      carry(pair.near, pair.far);
+      CHECK(pair.open());
+    } else {
+      CHECK(refused(near_settings(), far_with).near ==
+            "TLS: the other side shows more than ten certificates");
+    }
+  }
+}
+
+TEST_CASE("tls: a hello with very many signature algorithms is refused before it is decoded") {
+  const auto number = [](std::size_t value, std::size_t size) {
+    std::string text;
+    while (size-- > 0) text += static_cast<char>(value >> (8 * size) & 0xFFU);
+    return text;
+  };
+  const auto with_length = [&](const std::string& text, std::size_t size) {
+    return number(text.size(), size) + text;
+  };
+  for (const auto& [type, count, is_refused] :
+       {std::tuple{13, 64, false}, {13, 65, true}, {50, 3000, true}, {16, 65, false}}) {
+    std::string algorithms;
+    for (int i = 0; i < count; ++i) algorithms += "\x05\x03";
+    const std::string extension =
+        number(static_cast<std::size_t>(type), 2) + with_length(with_length(algorithms, 2), 2);
+    const std::string hello = "\x03\x03" + std::string(32, 'r') + with_length("", 1) +
+                              with_length("\x13\x01", 2) + with_length(std::string(1, '\0'), 1) +
+                              with_length(extension, 2);
+    const std::string record = "\x16\x03\x01" + with_length("\x01" + with_length(hello, 3), 2);
+    CAPTURE(type);
+    CAPTURE(count);
+    End far(context(far_settings()));
+    far.hear(bytes_of(record));
+    const std::string& why = far.session.failure();
+    CHECK(why.starts_with("TLS: "));  // one that is not refused for this lacks other things
+    CHECK((why == "TLS: the other side has more than 64 signature algorithms") == is_refused);
   }
 }
 
