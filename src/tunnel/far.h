@@ -110,6 +110,7 @@ class Far final : private net::Listener::Owner,
   [[nodiscard]] FarConnection* that_makes_room() const;
   [[nodiscard]] FarConnection* unused_one_of_many() const;
   bool make_room();
+  [[nodiscard]] bool leaves_none_to_others(const FarConnection& asking) const;
   // Of which its near ends have one each.
   [[nodiscard]] std::size_t places() const {
     return std::min(settings_.connections, quota_.most_near_ends());

@@ -56,6 +56,22 @@ bool Far::make_room() {
   return true;
 }
 
+// The first session of a connection makes it one that does not give way. So the last eighth of the
+// places is not for a source that has too many of such: the others' near ends are let in whatever
+// one does, and its own unused connections go for them.
+bool Far::leaves_none_to_others(const FarConnection& asking) const {
+  const std::size_t for_all = places() - places() / 8;
+  if (near_ends_.size() < for_all || asking.open_streams() > 1) return false;
+  std::size_t used = 0;
+  std::size_t its = 0;
+  for (const auto& near_end : near_ends_) {
+    if (near_end.get() == &asking || near_end->open_streams() == 0) continue;
+    ++used;
+    if (near_end->place_of_stranger.source == asking.place_of_stranger.source) ++its;
+  }
+  return used >= for_all && Strangers::has_too_many(its, places());
+}
+
 void Far::on_near_end_proven(FarConnection& near_end) { strangers_.remove(near_end); }
 
 // There is nothing to prove: who is ready is no stranger.

@@ -196,6 +196,22 @@ def test_a_near_end_does_not_keep_out_the_others(start, server):
         assert len(far.found("refused a connection")) == 3
 
 
+def test_a_near_end_does_not_use_every_place(start, server):
+    """A session on each connection, and none of them gives way: the last eighth is for others."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=40)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(40)]
+        to, token = text_of(server.address), {"proxy_authorization": "Bearer " + TOKEN}
+        answers = [near.answer(near.request(to, **token)) for near in many]
+        assert answers == [200] * 35 + [503] * 5
+        assert "for others" in far.await_event("refused a request")["reason"]
+        assert many[0].answer(many[0].request(to, **token)) == 200  # it is used already
+        others = [stack.enter_context(contextlib.closing(near_end(far, f"127.0.0.{source}"))) for source in (3, 4, 5)]
+        for other in others:
+            other.open(to, **token)
+        assert all(near.alive() for near in many[:35])
+
+
 def known_and_unused(far, stack, count: int) -> list[ScriptedNear]:
     known = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(count)]
     for near in known:
