@@ -19,7 +19,7 @@ constexpr std::size_t least_received = std::size_t{1} << 10;
 }  // namespace
 
 // A turn ends by bytes or by time: a request, or a message of TLS itself, costs far more than its
-// few bytes. What is received at once follows that.
+// few bytes, and so may an end, of all its sessions. What is received at once follows that.
 void Connection::read() {
   using Clock = std::chrono::steady_clock;
   const auto longest_read =
@@ -55,13 +55,13 @@ void Connection::read() {
       }
     } else if (result == 0) {
       readable_ = false;
-      other_side_ended();
+      timed([&] { other_side_ended(); });
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       readable_ = to_the_end_ = false;
     } else if (errno != EINTR) {
       readable_ = false;
       if (send_error_ == 0) send_error_ = errno;
-      other_side_ended();
+      timed([&] { other_side_ended(); });
     }
   }
 }
