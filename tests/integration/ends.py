@@ -46,12 +46,15 @@ class End:
         self.reset_in_connect = False
         sock.settimeout(LIMIT)
 
+    def _bytes(self, sender: str, start: int, length: int) -> bytes:
+        return pattern(sender, start, length)
+
     # Sending.
 
     def send(self, length: int, block: int = 1 << 20) -> None:
         stop = self.sent + length
         while self.sent < stop:
-            data = pattern(self.side, self.sent, min(block, stop - self.sent))
+            data = self._bytes(self.side, self.sent, min(block, stop - self.sent))
             self.sock.sendall(data)
             self.sent += len(data)
 
@@ -64,7 +67,7 @@ class End:
         poll = select.poll()
         poll.register(self.sock, select.POLLOUT)
         while since is None or time.monotonic() - since[0] < FULL_AFTER or time.thread_time() - since[1] < COMPUTED:
-            data = data or memoryview(pattern(self.side, self.sent, 1 << 20))
+            data = data or memoryview(self._bytes(self.side, self.sent, 1 << 20))
             try:
                 count = self.sock.send(data)
                 self.sent, data, since = self.sent + count, data[count:], None
@@ -89,7 +92,7 @@ class End:
 
     def _read(self, most: int) -> int:
         data = self.sock.recv(most)
-        expected = pattern(self.other, self.received, len(data))
+        expected = self._bytes(self.other, self.received, len(data))
         assert data == expected, f"wrong bytes at {self.side} between {self.received} and {self.received + len(data)}"
         self.received += len(data)
         return len(data)

@@ -65,11 +65,14 @@ class Finhold:
     def _read(self) -> None:
         for line in self.process.stderr:
             with self._news:
-                self.events.append(Event(line.decode(errors="replace").rstrip("\n")))
+                self._note(Event(line.decode(errors="replace").rstrip("\n")))
                 self._news.notify_all()
         with self._news:
             self._over = True
             self._news.notify_all()
+
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
 
     def _after_start(self) -> int:
         try:
