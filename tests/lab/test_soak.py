@@ -63,14 +63,14 @@ def faulty(tmp_path):
 
 
 def test_a_wrong_byte_is_found(faulty):
-    with soak("--for", "60s", "--kinds", "small", "--through", "copied", finhold=faulty("wrong-byte")) as process:
+    with soak("--for", "29s", "--kinds", "small", "--through", "copied", finhold=faulty("wrong-byte")) as process:
         process.wait_for_lines(r"^FAILED with --seed \d+ after \S+: copied-\w+, session \d+, small .*: wrong bytes at ", LIMIT)
         assert process.wait(LIMIT) == 1
         process.wait_for_lines(r"^--- the last lines of copied", 0)
 
 
 def test_a_reset_that_becomes_an_end_is_found(faulty):
-    with soak("--for", "60s", "--kinds", "reset", "--through", "copied", finhold=faulty("false-end")) as process:
+    with soak("--for", "29s", "--kinds", "reset", "--through", "copied", finhold=faulty("false-end")) as process:
         process.wait_for_lines(r"^FAILED with .*: a false end after \d+ bytes", LIMIT)
         assert process.wait(LIMIT) == 1
 
