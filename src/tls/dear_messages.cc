@@ -15,6 +15,7 @@ using Bytes = std::span<const std::byte>;
 constexpr std::size_t header = 4;  // type, length
 constexpr std::byte client_hello{1};
 constexpr std::byte certificate{11};
+constexpr std::byte compressed_certificate{25};
 
 // The contents of id-ecPublicKey (RFC 5480 section 2.1.1), and of SM2's (draft-shen-sm2-ecdsa),
 // whose points OpenSSL decodes in the same way.
@@ -104,14 +105,15 @@ const char* why_too_dear(Bytes message) {
   const Reader contents(message.subspan(header));
   if (message[0] == certificate) return why_certificate(contents);
   if (message[0] == client_hello) return why_client_hello(contents);
+  if (message[0] == compressed_certificate) return "sends a compressed certificate";
   return nullptr;
 }
 
 // A length that cannot be: of certificate_request_context, empty in a handshake, and of
-// legacy_session_id, which has 32 bytes at most.
+// legacy_session_id, which has 32 bytes at most. Or an algorithm of compression that is none.
 void spoil(std::span<std::byte> message) {
   constexpr std::size_t before_session_id = header + 2 + 32;
-  message[message[0] == certificate ? header : before_session_id] = std::byte{0xff};
+  message[message[0] == client_hello ? before_session_id : header] = std::byte{0xff};
 }
 
 bool has_unknown_point(Bytes certificates) {

@@ -16,6 +16,8 @@ namespace finhold::tls {
 //   A key of DSA takes 0.2 ms, in 62 bytes.
 // - ClientHello: more than 64 signature algorithms (section 4.2.3), each of which OpenSSL compares
 //   with all of its own: 12 ms for 3800 in a hello of 7.7 KB.
+// - CompressedCertificate (RFC 8879): any. Built with OpenSSL 3.0 we cannot tell a later one to
+//   offer none.
 [[nodiscard]] const char* why_too_dear(std::span<const std::byte> message);
 
 // Makes OpenSSL refuse it, after why_too_dear() has.

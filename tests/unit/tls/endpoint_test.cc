@@ -20,6 +20,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "tls/dear_messages.h"
 #include "unit/tls/certificates.h"
 #include "unit/tls/endpoint_pair.h"
 
@@ -462,6 +463,14 @@ TEST_CASE("tls: more than ten certificates are refused before they are decoded")
             "TLS: the other side shows more than ten certificates");
     }
   }
+}
+
+TEST_CASE("tls: a compressed certificate is refused before it is decoded") {
+  std::array<std::byte, 12> message{std::byte{25}};
+  REQUIRE(finhold::tls::why_too_dear(message) != nullptr);
+  CHECK(finhold::tls::why_too_dear(message) == std::string("sends a compressed certificate"));
+  finhold::tls::spoil(message);
+  CHECK(message[4] == std::byte{0xff});
 }
 
 TEST_CASE("tls: a hello with very many signature algorithms is refused before it is decoded") {
