@@ -204,6 +204,13 @@ int unsent_bytes(int fd) { return queue_length(fd, SIOCOUTQNSD); }
 
 int unacknowledged_bytes(int fd) { return queue_length(fd, SIOCOUTQ); }
 
+bool is_closed(int fd) {
+  constexpr std::uint8_t tcp_close =
+      7;  // of the kernel's enum; netinet/tcp.h has it beside linux/tcp.h
+  tcp_info info{};
+  return get_info(fd, info) && info.tcpi_state == tcp_close;
+}
+
 Answers answers(int fd) {
   tcp_info info{};
   Answers result;

@@ -100,6 +100,9 @@ base::Result<Descriptor> dialing_socket(int family, const KeepaliveOptions& keep
 // The error that the kernel keeps for a socket, which this call clears; 0 if none.
 int take_socket_error(int fd);
 
+// Whether the connection is over, at both ends or by a failure (TCP_INFO). One system call.
+bool is_closed(int fd);
+
 // Bytes that wait to be received.
 int unread_bytes(int fd);
 

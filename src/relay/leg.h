@@ -153,6 +153,7 @@ class Leg {
   bool readable_ : 1 = false;
   bool writable_ : 1 = false;
   bool ended_ : 1 = false;
+  bool error_may_be_taken_ : 1 = false;  // by TcpLeg::splice_from(); here is room for it
   int error_ = 0;
 };
 
