@@ -26,10 +26,11 @@ void TcpLeg::on_ready(std::uint32_t events) {
   mark_.told(events, poller_->turn());
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = !ended_ && !spent_;
   if ((events & EPOLLOUT) != 0) writable_ = true;
-  if ((events & EPOLLERR) != 0 && fin_sent_ && !fin_arrived_ && !ended_ && error_ == 0) {
+  const bool failed = (events & EPOLLERR) != 0;
+  if (failed && fin_sent_ && !fin_arrived_ && !ended_ && error_ == 0) {
     error_ = ECONNRESET;
     unfetched_ = true;
-  } else if ((events & EPOLLERR) != 0) {
+  } else if (failed && !unfetched_) {
     const int code = net::take_socket_error(fd_.get());
     note_error(code != 0 ? code : ECONNRESET);
   } else if ((events & EPOLLHUP) != 0 && !fin_sent_) {
@@ -43,7 +44,8 @@ void TcpLeg::on_ready(std::uint32_t events) {
 // The kernel has EPIPE, in place of ECONNRESET, for a RST that comes after a FIN (tcp_reset() in
 // CLOSE_WAIT; seen on Linux 6.18), also where the poller tells of both at once. Not where our own
 // FIN is under way (CLOSING): there only recv() tells, by 0 before the error was fetched, so that
-// is left to it. Nothing else fetches it, since nothing is written behind a FIN.
+// is left to it. Nothing else fetches it: nothing is written behind a FIN, and a second edge of the
+// same failure (the kernel tells of the state and of the error) leaves it alone.
 //
 // Such a RST is no reset of that flow: its end is real, and its source is now known to be gone. The
 // commonest is the one that a keepalive draws from a socket which close()d a minute ago, and whose

@@ -4,14 +4,15 @@
   be gone (R3b), or a limit lets it go (R3c, d). Where finhold cannot know that a source is gone, the end waits.
 - A reset comes behind every byte (R4): one who does not read hears of it later.
 - Who closes while a full buffer holds its bytes, and is sent something, resets a direct connection. With more room between its end
-  may have got through before that, and is a real one.
+  may have got through before that, and is a real one: it is one for certain if it was acknowledged (R4).
 - Where both have ended a reset is no news: finhold has said so in order, whatever one's kernel answers to the other one's end.
 - The limits of a session reset it (R6), and one whose one end is gone does not stay half-closed for ever (R7)."""
 
 import time
 from dataclasses import dataclass, replace
 
-from walks import LIMIT, QUIET, SIDES, Both, Ends, Seen, Step, Walk, settled
+from walkers import SIDES, Both, Ends, Seen, Step
+from walks import LIMIT, QUIET, Walk, settled
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Rules:
         self.crossing = {side: crosses in (side, "both") for side in SIDES}
         self.sees_gone, self.timers = sees_gone, timers
         self.ended_at: dict[str, float] = {}
-        self.finished, self.gone, self.aborted, self.released = set(), set(), set(), set()
+        self.finished, self.said_end, self.gone, self.aborted, self.released = set(), set(), set(), set(), set()
         self.reads, self.last_ended = set(SIDES), {side: False for side in SIDES}
         self.began = 0.0  # the last step
         self.must_reset = False
@@ -50,6 +51,8 @@ class Rules:
         if step.what in ("finish", "close", "abort"):
             self.finished.add(step.side)
             self.ended_at.setdefault(step.side, self.began)
+        if step.what in ("finish", "close"):
+            self.said_end.add(step.side)
         if step.what in ("close", "abort"):
             self.gone.add(step.side)
         if step.what == "abort":
@@ -111,14 +114,15 @@ class Rules:
         return mine.ended in self._ends(side, other, mine, others, direct)
 
     def _is_no_news(self, side: str, other: str, mine: Seen) -> bool:
-        """Both have ended, and the kernel of one has forgotten it: directly the other one's end draws a RST."""
-        return mine.ended and side in self.finished and other in self.gone and other not in self.aborted
+        """Both have ended, and the kernel of one has forgotten it: directly the other one's end draws a RST. Or one resets behind
+        its own end, which directly still waited for room."""
+        return mine.ended and side in self.finished and other in self.gone
 
     def _ends(self, side: str, other: str, mine: Seen, others: Seen, direct: Seen) -> tuple[bool, ...]:
         if side not in self.reads:
             return (self.last_ended[side],)
         if direct.reset and (mine.torn or direct.torn):
-            return (False, True)
+            return (True,) if mine.sure_of_end else (False, True) if other in self.said_end else (False,)
         if not direct.ended or direct.reset or not self.crossing[side] or side in self.released:
             return (direct.ended,)
         if other in self.gone and (other in self.sees_gone or self.timers.vanished):
@@ -144,8 +148,8 @@ def follow(walk: Walk, ends: Ends, rules: Rules, limit: float = LIMIT) -> None:
     done: list[str] = []
 
     def fail(at: int, seen: Both, words: str) -> None:
-        told = [*done, line(rules, at + 1, walk.steps[at], seen), line(rules, at + 1, replace(walk.steps[at], side="", what="directly",
-                size=0), walk.seen[at])]
+        directly = replace(walk.steps[at], side="", what="directly", size=0)
+        told = [*done, line(rules, at + 1, walk.steps[at], seen), line(rules, at + 1, directly, walk.seen[at])]
         raise Difference(at, "\n".join([words, *told]))
 
     for at, (step, direct) in enumerate(zip(walk.steps, walk.seen)):

@@ -11,9 +11,9 @@ from certificates import Authority
 from ends import Address, Server, connect, text_of
 from finhold import Finhold, config_text, route_to
 from pair import await_tunnels, far_table, tunnel_table
-from places import GATEWAY, SERVER, Place, Places, routed_places
+from places import SERVER, Place, Places, routed_places
 from walk_rules import Rules, Timers
-from walks import SIDES, Ends
+from walkers import SIDES, Ends
 
 PORT, DIVERTED = 9000, 15001
 # With small buffers a megabyte does not fit between two ends, also with a finhold between. The others are Linux's own.
@@ -138,7 +138,7 @@ class Ways:
         else:
             targets = self._listen(kind, tables, servers, limits, places)
         # Only an end on finhold's own machine is asked about, and far does not tell near of it.
-        sees_gone = {"sidecar": ("client",), "gateway": (), "pair in clear": ("client",), "pair over TLS": ("client",)}.get(word, SIDES)
+        sees_gone = {"copied": SIDES, "spliced": SIDES, "gateway": ()}.get(word, ("client",))
         return [Way(f"{kind}, {route.name}", places, server, target,
                     lambda route=route: Rules(route.crosses, sees_gone, route.timers), not kind.startswith("pair"))
                 for route, server, target in zip(routes, servers, targets)]
@@ -175,5 +175,3 @@ class Ways:
         with (places.client if word == "sidecar" else places.gateway).inside():
             self.start(arguments=("--config", str(file), "--apply-rules"))
 
-
-__all__ = ["CROSSES", "GATEWAY", "KINDS", "OVER_PAIR", "SLEEPING", "Way", "Ways", "direct_way"]

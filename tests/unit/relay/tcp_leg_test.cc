@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "net/socket.h"
+#include "unit/awaiting.h"
 #include "unit/tunnel/connection_pair.h"
 
 namespace finhold::tests {
@@ -55,13 +56,15 @@ struct World final : connection_pair::Machine, private relay::Leg::Owner {
   int fd = -1;
   relay::TcpLeg leg{poller, *this, base::Side::client};
   std::size_t written = 0;
+  int edges = 0;
+  Awaiting awaiting{loop, poller, timers};
 
  private:
   static bool is(int socket, short events, int within_ms) {
     pollfd entry{socket, events, 0};
     return poll(&entry, 1, within_ms) == 1;
   }
-  void on_leg_ready(base::Side /*side*/) override {}
+  void on_leg_ready(base::Side /*side*/) override { ++edges; }
 };
 
 }  // namespace
@@ -95,6 +98,26 @@ TEST_CASE("R4: a leg that closes behind a slow reader's bytes is still reset by 
   CHECK_FALSE(world.leg.close_in_order(false));
   world.leg.reset();
   CHECK_FALSE(world.read_to_the_end().has_value());
+}
+
+// The kernel wakes who waits for the state of the connection and again for its error: one edge or
+// two, by chance. Found by random walks (tests/integration/closing/test_walks.py), seed 103.
+TEST_CASE("R4: a reset that is told twice makes no end of bytes that waited") {
+  World world;
+  const std::array<char, 10> bytes{};
+  REQUIRE(send(world.sockets.other.get(), bytes.data(), bytes.size(), 0) == 10);
+  world.leg.send_fin();
+  world.sockets.other.close();  // by a RST: SO_LINGER is armed
+  REQUIRE(world.awaiting.until([&world] { return world.leg.failed() != 0; }));
+  const int once = world.edges;
+  auto& watcher = (net::Watcher&)world.leg;  // NOLINT: private, and the same edge is told anew
+  REQUIRE(world.poller.change(world.fd, net::Poller::every_edge, watcher).code == 0);
+  REQUIRE(world.awaiting.until([&world, once] { return world.edges > once; }));
+
+  std::array<std::byte, 100> room{};
+  CHECK(world.leg.read(room).count == 10);
+  CHECK(world.leg.read(room).what == relay::Leg::Read::What::failed);
+  CHECK_FALSE(world.leg.end_arrived());
 }
 
 }  // namespace finhold::tests
