@@ -48,14 +48,14 @@ class Rules:
     def note(self, step: Step) -> None:
         """Before it is done."""
         self.began = time.monotonic()
-        if step.what in ("finish", "close", "abort"):
+        if step.what in ("finish", "close", "abort", "quit"):
             self.finished.add(step.side)
             self.ended_at.setdefault(step.side, self.began)
-        if step.what in ("finish", "close"):
+        if step.what in ("finish", "close", "quit"):
             self.said_end.add(step.side)
-        if step.what in ("close", "abort"):
+        if step.what in ("close", "abort", "quit"):
             self.gone.add(step.side)
-        if step.what == "abort":
+        if step.what in ("abort", "quit"):
             self.aborted.add(step.side)
         if step.what == "pause":
             self.reads.discard(step.side)

@@ -46,7 +46,7 @@ Both = tuple[Seen, Seen]
 @dataclass(frozen=True)
 class Step:
     side: str
-    what: str  # send, urgent, finish, close, abort, pause, resume; sleep, of both
+    what: str  # send, urgent, finish, close, abort, quit (finish and abort at once), pause, resume; sleep, of both
     size: int = 0
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class Walker:
         while self.waiting and not self.reset:
             what, size = self.waiting[0]
             if what == "finish":
-                self._shut()
+                self.shut()
                 self.waiting.popleft()
                 continue
             self.block = self.block or memoryview(pattern(self.side, self.sent, min(size, BLOCK)))
@@ -132,7 +132,7 @@ class Walker:
         if self.reset:
             self.waiting.clear()
 
-    def _shut(self) -> None:
+    def shut(self) -> None:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -192,7 +192,7 @@ class Ends:
         if step.what == "urgent":
             # TCP has one mark: a second one before the first was read takes its place.
             return one.may_send() and other.is_open and (not one.urgent or one.urgent[-1] < other.read)
-        if step.what == "send":
+        if step.what in ("send", "quit"):
             return one.may_send()
         if step.what == "finish":
             # Also behind what it could not send yet: it is then that it ends.
@@ -216,8 +216,11 @@ class Ends:
             one.say()
         elif step.what in ("pause", "resume"):
             one.reads, one.paused_at = step.what == "resume", one.read
-        elif step.what in ("close", "abort"):
-            one.close(self.of[one.other], step.what == "abort")
+        elif step.what in ("close", "abort", "quit"):
+            if step.what == "quit":
+                one.finished = True
+                one.shut()
+            one.close(self.of[one.other], step.what != "close")
 
     def progress(self) -> tuple:
         """Whatever may still change after a step."""

@@ -57,7 +57,7 @@ def choice(ends: Ends, dice: random.Random, may_sleep: bool) -> Step | None:
         ways_out = ((8, "resume"), (1, "close")) if not other.is_open else ((3, "resume"), (2, "close"))
         gives_up = (4 if other.seen.behind else 1, "abort")
         weighed += [(weight, Step(one.side, what))
-                    for weight, what in (*ways_out, gives_up, (3, "urgent"), (3, "finish"), (3, "pause"))]
+                    for weight, what in (*ways_out, gives_up, (1, "quit"), (3, "urgent"), (3, "finish"), (3, "pause"))]
     weighed = [(weight, step) for weight, step in weighed if ends.possible(step)]
     if not weighed:
         return None

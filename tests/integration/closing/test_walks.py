@@ -17,7 +17,7 @@ from walks import LIMIT, NAPS, PATIENT, Walk, record, shrunk
 
 WALKS = int(os.environ.get("WALKS", "1000000"))  # at most
 LEAST = 10  # in each way, also on a machine that is slow
-SECONDS = float(os.environ.get("WALK_SECONDS", "7"))  # for each kind
+SECONDS = float(os.environ.get("WALK_SECONDS", "6"))  # for each kind
 NAPPING = 4 * SECONDS  # for all walks that sleep
 FIRST = int(os.environ.get("FIRST", "1"))
 LANES, SLEEPING_LANES = 4, 24  # walks at a time
