@@ -64,10 +64,11 @@ class Rules:
 
     # After a sleep in which nothing moved.
 
-    def note_nap(self, seen: Both) -> bool:
+    def note_nap(self, seen: Both, direct: Both) -> bool:
         """What the limits have done meanwhile. False: more than can be said from here."""
         of = dict(zip(SIDES, seen))
-        over = len(self.finished) == 2 or bool(self.aborted) or any(of[side].reset for side in SIDES if side not in self.gone)
+        was_reset = any(its.reset for side, its in zip(SIDES, direct) if side not in self.gone)
+        over = len(self.finished) == 2 or bool(self.aborted) or was_reset
         behind = [side for side in SIDES if side not in self.gone and of[side].behind]
         # Bytes are there for one who does not read, and its other end is gone, or both have ended: limits of the delivery.
         if behind and (over or self.gone):
@@ -116,7 +117,8 @@ class Rules:
     def _is_no_news(self, side: str, other: str, mine: Seen) -> bool:
         """Both have ended, and the kernel of one has forgotten it: directly the other one's end draws a RST. Or one resets behind
         its own end, which directly still waited for room."""
-        return mine.ended and side in self.finished and other in self.gone
+        will_end = side not in self.reads and other in self.said_end
+        return (mine.ended or will_end) and side in self.finished and other in self.gone
 
     def _ends(self, side: str, other: str, mine: Seen, others: Seen, direct: Seen) -> tuple[bool, ...]:
         if side not in self.reads:
@@ -155,7 +157,7 @@ def follow(walk: Walk, ends: Ends, rules: Rules, limit: float = LIMIT) -> None:
     for at, (step, direct) in enumerate(zip(walk.steps, walk.seen)):
         rules.note(step)
         ends.do(step)
-        if step.what == "sleep" and not rules.note_nap(ends.look()):
+        if step.what == "sleep" and not rules.note_nap(ends.look(), direct):
             return
         until, pause = time.monotonic() + limit, 0.0005
         while not rules.accepts(seen := ends.look(), direct):

@@ -62,7 +62,10 @@ def choice(ends: Ends, dice: random.Random, may_sleep: bool) -> Step | None:
     if not weighed:
         return None
     if may_sleep:
-        weighed.append((max(1, sum(weight for weight, _ in weighed) // 5), Step("both", "sleep", int(NAP * 1000))))
+        # Mostly where something waits that a timer may take for dead.
+        all_others = sum(weight for weight, _ in weighed)
+        is_full = any(one.seen.behind or one.waiting for one in ends.of.values())
+        weighed.append((all_others if is_full else all_others // 5 + 1, Step("both", "sleep", int(NAP * 1000))))
     return dice.choices([step for _, step in weighed], [weight for weight, _ in weighed])[0]
 
 
