@@ -25,8 +25,8 @@ struct FloodLimits {
   FloodLimit resets = {4000, 2000};  // beside one for each stream
   // FloodGuard::early_reset(). Programs behind a near end may give up as fast as they connect, and
   // a tunnel that is lost for that takes the sessions of all others with it. So this is more than
-  // any of them needs; what it costs is bounded by the time that a connection has in a turn.
-  FloodLimit early_resets = {8000, 2000};
+  // any worker could answer; what it costs is bounded by the time that a connection has in a turn.
+  FloodLimit early_resets = {40'000, 20'000};
   FloodLimit provoked_resets = {2000, 500};  // FloodGuard::provoked_reset()
   FloodLimit wrong_tokens = {40, 10};
   // Of a client that has not shown who it is (FloodGuard::prove()): all that it sends, in bytes,

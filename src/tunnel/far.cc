@@ -177,11 +177,6 @@ void Far::judge(FarAsker asker, const http2::ConnectRequest& request) {
     return refuse(asker, answer::bad_request, bad_authority);
   }
   if (!quota_.room()) return refuse(asker, answer::no_room, "limits.sessions is reached");
-  if (leaves_none_to_others(asker.near_end)) {
-    return refuse(asker, answer::no_room,
-                  "connections of [[far]] is nearly reached, and its address has sessions on more "
-                  "than a quarter of them: what is left is for others");
-  }
   asker.place = FarPending::take(quota_, asker.near);
   if (asker.place == nullptr) {
     return refuse(
@@ -250,6 +245,11 @@ void Far::open(FarAsker& asker, const Destination& destination,
   }
   const auto admitted = allow_.admit(destination, found, host.value());
   if (!admitted.ok()) return refuse(asker, answer::prohibited, admitted.error().text);
+  if (leaves_none_to_others(asker.near_end)) {
+    return refuse(asker, answer::no_room,
+                  "connections of [[far]] is nearly reached, and its address has sessions on more "
+                  "than a quarter of them: what is left is for others");
+  }
   auto leg = std::make_unique<FarLeg>(asker.connection, asker.stream);
   leg->opened.under = &settings_;
   leg->opened.destination = destination;

@@ -107,6 +107,8 @@ class FarConnection final : private Connection::Owner {
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
+  // That it uses: opened, or being dialed.
+  [[nodiscard]] std::size_t sessions() const { return legs_.size(); }
   // That are open.
   [[nodiscard]] std::size_t open_streams() const { return connection_->streams(); }
   // That it has opened.

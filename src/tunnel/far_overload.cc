@@ -27,7 +27,7 @@ FarConnection* Far::unused_one_of_many() const {
   for (const auto& near_end : near_ends_) ++connections[near_end->place_of_stranger.source];
   for (const auto& near_end : near_ends_) {
     const bool is_stranger = near_end->place_of_stranger.stands;
-    if (is_stranger || near_end->is_cut() || near_end->open_streams() > 0) continue;
+    if (is_stranger || near_end->is_cut() || near_end->sessions() > 0) continue;
     const std::size_t its = connections[near_end->place_of_stranger.source];
     if (Strangers::has_too_many(its, places())) return near_end.get();
   }
@@ -56,16 +56,17 @@ bool Far::make_room() {
   return true;
 }
 
-// The first session of a connection makes it one that does not give way. So the last eighth of the
+// The first session of a connection makes it one that does not give way; a request that waits for a
+// name, or for its refusal to be sent, does not. So the last eighth of the
 // places is not for a source that has too many of such: the others' near ends are let in whatever
 // one does, and its own unused connections go for them.
 bool Far::leaves_none_to_others(const FarConnection& asking) const {
   const std::size_t for_all = places() - places() / 8;
-  if (near_ends_.size() < for_all || asking.open_streams() > 1) return false;
+  if (near_ends_.size() < for_all || asking.sessions() > 0) return false;
   std::size_t used = 0;
   std::size_t its = 0;
   for (const auto& near_end : near_ends_) {
-    if (near_end.get() == &asking || near_end->open_streams() == 0) continue;
+    if (near_end->sessions() == 0) continue;
     ++used;
     if (near_end->place_of_stranger.source == asking.place_of_stranger.source) ++its;
   }
