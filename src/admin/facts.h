@@ -29,6 +29,7 @@ struct RulesFacts {
 struct Facts {
   std::string version;
   std::chrono::system_clock::time_point started;
+  std::chrono::steady_clock::time_point up_since;    // the same, and no date that is set changes it
   std::chrono::system_clock::time_point configured;  // read what it runs with
   bool reload_failed = false;                        // the last one, so there is a newer file
   std::uint32_t most_sessions = 0;

@@ -119,7 +119,7 @@ std::string status_json(const Facts& facts, const Reports& reports, bool stoppin
     routes.push_back(route(one, counts));
   Json sessions = Json::array();
   for (const SessionState& state : reports.sessions) sessions.push_back(session(state));
-  const duration<double> uptime = std::chrono::system_clock::now() - facts.started;
+  const duration<double> uptime = std::chrono::steady_clock::now() - facts.up_since;
   const Json all{{"version", facts.version},
                  {"pid", getpid()},
                  {"state", stopping ? "stopping" : "ready"},

@@ -1,9 +1,19 @@
 #include "net/poller.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <system_error>
 
 namespace finhold::net {
+namespace {
+
+// Timers that are late by so much have been so because this process did not run.
+constexpr Instant late_ms = 100;
+// What has come meanwhile is read within so many turns, and there is one for each millisecond.
+constexpr Instant most_put_off_turns = 1000;
+
+}  // namespace
 
 Poller::Poller(Loop& loop) : loop_(loop), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_.valid()) throw std::system_error(errno, std::generic_category(), "epoll_create1");
@@ -17,8 +27,10 @@ void Poller::run() {
   while (!stopped_) {
     const bool more = end_turn();
     if (stopped_) break;
-    const int timeout = more ? 0 : uv_backend_timeout(loop_.raw());
-    count_ = epoll_wait(epoll_.get(), batch_.data(), batch_size, timeout);
+    const int until_due = uv_backend_timeout(loop_.raw());
+    const Instant due = until_due < 0 ? std::numeric_limits<Instant>::max()
+                                      : loop_.now() + static_cast<Instant>(until_due);
+    count_ = epoll_wait(epoll_.get(), batch_.data(), batch_size, more ? 0 : until_due);
     uv_update_time(loop_.raw());
     ++turn_;
     for (next_ = 0; next_ < count_;) {
@@ -26,12 +38,31 @@ void Poller::run() {
       ++next_;
       if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
     }
+    const bool is_put_off = put_off(due, more);
     next_ = count_ = 0;
+    if (is_put_off) continue;
     if (!libuv_ready_ && uv_backend_timeout(loop_.raw()) != 0) continue;
     libuv_ready_ = false;
     uv_run(loop_.raw(), UV_RUN_NOWAIT);
   }
   stopped_ = false;
+}
+
+// After a pause of this whole process (a stop, a machine that slept) timers are due that what has
+// come meanwhile may make pointless. It is told and read first, until a turn brings nothing new:
+// epoll_wait() says EINTR after a stop, whatever there is (signal(7)), one batch may not tell of
+// all, and one turn may not read all. (2026-11-28; tests/integration/operation/test_pauses.py.)
+bool Poller::put_off(Instant due, bool more) {
+  const bool anything = more || count_ != 0;
+  if (put_off_turns_ > 0) {
+    if (--put_off_turns_ > 0 && anything) return true;
+    put_off_turns_ = 0;
+    return false;
+  }
+  const Instant now = loop_.now();
+  if (!anything || now < due || now - due < late_ms) return false;
+  put_off_turns_ = std::min(now - due, most_put_off_turns);
+  return true;
 }
 
 // True: one of them has more to do.

@@ -92,6 +92,8 @@ class Poller final : private Watcher {
   void on_ready(std::uint32_t events) override;
   bool end_turn();
 
+  [[nodiscard]] bool put_off(Instant due, bool more);
+
   static constexpr int batch_size = 256;
 
   Loop& loop_;
@@ -100,6 +102,7 @@ class Poller final : private Watcher {
   bool stopped_ = false;
   bool libuv_ready_ = false;
   std::uint16_t turn_ = 0;
+  Instant put_off_turns_ = 0;  // for which libuv's timers still wait
   std::array<epoll_event, batch_size> batch_{};
   int next_ = 0;  // in batch_, while it is being told
   int count_ = 0;

@@ -204,6 +204,7 @@ class Server final : private net::Wake::Listener,
   [[nodiscard]] admin::Facts facts() const {
     admin::Facts facts = facts_of(generation_->config, places_);
     facts.started = started_;
+    facts.up_since = up_since_;
     facts.configured = configured_;
     facts.reload_failed = reload_failed_;
     facts.most_sessions = quota_.most();
@@ -290,6 +291,7 @@ class Server final : private net::Wake::Listener,
   std::vector<ListenPlace> places_;  // of the generation
   const ReadConfig read_config_;
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  const std::chrono::steady_clock::time_point up_since_ = std::chrono::steady_clock::now();
   std::chrono::system_clock::time_point configured_ = started_;
   bool reload_failed_ = false;
   std::optional<rules::RulesKeeper>& rules_;

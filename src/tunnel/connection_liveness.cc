@@ -15,6 +15,11 @@ namespace {
 // then.
 constexpr int most_unanswered = 100;
 
+// At least so often while an answer is waited for: of a pause of this whole process, amid that, no
+// more than the time from one to the next is taken for the other end's. (2026-11-28;
+// tests/integration/operation/test_pauses.py.)
+constexpr net::Instant looks = 4;
+
 // At one that waits for us.
 constexpr net::Instant look_again_ms = 10;
 
@@ -30,6 +35,8 @@ void Connection::on_time() {
   receive();
   if (state_ != State::open) return;
   const net::Instant now = table_.loop_.now();
+  // In what this process was late it has not listened: that is not the other end's silence.
+  if (unanswered_ > 0 && now > deadline()) waiting_since_ += now - deadline();
   const bool unread = !waiting_ && readable_ && net::waiting(fd_.get()).anything;
   if (!ready_) return unread ? arm(now + look_again_ms) : give_up_if_late();
   if (waiting_) return arm(now + look_again_ms);
@@ -43,8 +50,9 @@ void Connection::on_time() {
     return lose("no answer to PING for " + base::format_duration(life_.ping_timeout));
   }
   ask(now);
-  arm(std::min(pinged_at_ + net::instant(life_.ping_every),
-               waiting_since_ + net::instant(life_.ping_timeout)));
+  arm(std::min({pinged_at_ + net::instant(life_.ping_every),
+                waiting_since_ + net::instant(life_.ping_timeout),
+                now + std::max<net::Instant>(net::instant(life_.ping_timeout) / looks, 1)}));
 }
 
 // On a slow link a PING stands behind what the socket, or a queue on the way, had before; that it

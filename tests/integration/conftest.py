@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
+from clocks import Clocks
 from ends import Server, Session, reserved
 from finhold import Finhold, config_text, lean_environment, route_to
 from pair import OVER, Pair, start_pair
@@ -94,6 +95,14 @@ def start(request, public_path):
 def flow(request) -> str:
     """For tests that hold in both directions."""
     return request.param
+
+
+@pytest.fixture
+def clocks(tmp_path):
+    """Those of finholds that are started with popen=clocks.popen()."""
+    made = Clocks(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

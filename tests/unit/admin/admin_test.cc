@@ -32,6 +32,7 @@ bool contains(const std::string& text, const std::string& part) {
 Facts some_facts() {
   return {.version = "1.2.3",
           .started = std::chrono::system_clock::now(),
+          .up_since = std::chrono::steady_clock::now(),
           .configured = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000)),
           .reload_failed = true,
           .most_sessions = 100,
