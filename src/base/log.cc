@@ -86,16 +86,20 @@ class ErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
+    if (cut_) line.push_back('\n');
     if (is_journal()) line.append(priority_of(message.level));
     formatter_->format(message, line);
-    std::string_view rest(line.data(), line.size());
+    const std::string_view whole(line.data(), line.size());
+    std::string_view rest = whole;
     while (!rest.empty() && wait_for_room()) {
       // With room in a pipe, PIPE_BUF bytes can be written without waiting (pipe(7)).
       const ssize_t written =
           write(STDERR_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
-      if (written < 0 && errno != EINTR) return;
+      if (written < 0 && errno != EINTR) break;
       if (written > 0) rest.remove_prefix(static_cast<std::size_t>(written));
     }
+    // A disk that is full takes the beginning; the next line is not to stand behind that.
+    cut_ = !rest.empty() && (cut_ || rest.size() < whole.size());
   }
 
   void flush_() override {}
@@ -115,6 +119,7 @@ class ErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   std::chrono::steady_clock::time_point give_up_at_;
+  bool cut_ = false;
 };
 
 std::shared_ptr<spdlog::sinks::sink> make_sink(Format format) {

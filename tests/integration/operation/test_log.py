@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from ends import background
@@ -202,6 +203,36 @@ def test_standard_streams_that_are_closed_do_not_become_something_else(start, se
     assert all(os.readlink(f"/proc/{finhold.pid}/fd/{number}") == "/dev/null" for number in (0, 1, 2)
                if os.path.exists(f"/proc/{finhold.pid}/fd/{number}"))
     many_sessions(server, address, 20)
+    finhold.await_nothing_left()
+    finhold.signal()
+    finhold.await_exit()
+
+
+def test_a_full_disk_does_not_stop_the_relay(start, server, public_path):
+    """Lines are lost while it is full; the next that finds room is whole, and in a line of its own."""
+    disk = public_path / "disk"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size=16k none {disk} && head -c 12288 /dev/zero > {disk}/large && exec "$0" "$@" 2>> {disk}/log'
+    finhold, address = silent(start, server, subprocess.DEVNULL, prefix=("unshare", "-m", "sh", "-c", script))
+    seen = Path(f"/proc/{finhold.pid}/root/{disk}")  # nobody else has it
+    many_sessions(server, address, 100)
+    finhold.await_nothing_left()
+    assert os.statvfs(seen).f_bavail == 0
+    (seen / "large").unlink()
+    many_sessions(server, address, 1)
+    wait_until(lambda: "session=102 " in (seen / "log").read_text())
+    assert "session=101 " not in (seen / "log").read_text()  # they were lost
+    cut = [line for line in (seen / "log").read_text().splitlines() if line.count("Z info ") != 1]
+    assert not [line for line in cut if "Z info " in line[10:]], cut
+    finhold.signal()
+    finhold.await_exit()
+
+
+def test_a_log_that_takes_nothing_does_not_stop_the_relay(start, server):
+    full = os.open("/dev/full", os.O_WRONLY)
+    finhold, address = silent(start, server, full)
+    os.close(full)
+    many_sessions(server, address, 50)
     finhold.await_nothing_left()
     finhold.signal()
     finhold.await_exit()
