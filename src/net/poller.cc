@@ -10,8 +10,10 @@ namespace {
 
 // Timers that are late by so much have been so because this process did not run.
 constexpr Instant late_ms = 100;
-// What has come meanwhile is read within so many turns, and there is one for each millisecond.
-constexpr Instant most_put_off_turns = 1000;
+// What has come meanwhile is read within so much time, or within as much as they are late already:
+// on a machine that is merely busy, where each turn brings something, they are at most twice as
+// late.
+constexpr Instant most_put_off_ms = 1000;
 
 }  // namespace
 
@@ -54,14 +56,14 @@ void Poller::run() {
 // all, and one turn may not read all. (2026-11-28; tests/integration/operation/test_pauses.py.)
 bool Poller::put_off(Instant due, bool more) {
   const bool anything = more || count_ != 0;
-  if (put_off_turns_ > 0) {
-    if (--put_off_turns_ > 0 && anything) return true;
-    put_off_turns_ = 0;
+  const Instant now = loop_.now();
+  if (put_off_until_ > 0) {
+    if (now < put_off_until_ && anything) return true;
+    put_off_until_ = 0;
     return false;
   }
-  const Instant now = loop_.now();
   if (!anything || now < due || now - due < late_ms) return false;
-  put_off_turns_ = std::min(now - due, most_put_off_turns);
+  put_off_until_ = now + std::min(now - due, most_put_off_ms);
   return true;
 }
 
