@@ -37,12 +37,16 @@ TrafficResult parse_user(std::string_view text, std::string_view name) {
   traffic.user = parse_number(name, nobody_at_all - 1);
   if (!traffic.user) {
     const auto user = find_user(name);
-    if (!user) {
+    if (!user.ok()) {
+      return wrong(text, "cannot be looked up among the users of this machine: " +
+                             base::errno_text(user.error().code));
+    }
+    if (!user.value()) {
       return wrong(text,
                    "names no user of this machine; write a name that \"getent passwd\" lists, "
                    "or a number as \"user:1000\"");
     }
-    traffic.user = user->uid;
+    traffic.user = user.value()->uid;
   }
   return traffic;
 }

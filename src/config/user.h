@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace finhold::config {
 
 struct User {
@@ -17,7 +19,8 @@ struct User {
 };
 
 // The user of that name, from /etc/passwd or whatever the machine asks (nsswitch.conf); nothing if
-// there is none. May block, as looking up a host does. Any thread.
-std::optional<User> find_user(std::string_view name);
+// there is none. The error: that cannot be said now. May block, as looking up a host does. Any
+// thread.
+base::Result<std::optional<User>> find_user(std::string_view name);
 
 }  // namespace finhold::config

@@ -163,14 +163,18 @@ ValueResult parse_source(const Key& key, std::string_view text) {
 
 ValueResult parse_user(std::string_view text) {
   if (text.empty()) return Value{};
-  auto user = find_user(text);
-  if (!user) {
+  const auto user = find_user(text);
+  if (!user.ok()) {
+    return Mistake{in_quotes(text) + " cannot be looked up among the users of this machine: " +
+                   base::errno_text(user.error().code)};
+  }
+  if (!user.value()) {
     return Mistake{
         in_quotes(text) +
         " is no user of this machine; write a name that \"getent passwd\" lists, or make "
         "it with \"useradd --system\""};
   }
-  return Value{.user = std::move(user)};
+  return Value{.user = user.value()};
 }
 
 ValueResult parse_network(std::string_view text) {

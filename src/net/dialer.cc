@@ -143,7 +143,8 @@ bool Dialer::will_pass(const base::Address& address) {
 // Dialing a local port that nobody listens on can, with bad luck in the choice of our own port,
 // meet itself: TCP's simultaneous open (RFC 9293 section 3.5). That is no server.
 bool Dialer::connected_to_itself(const base::Address& address) const {
-  return local_address(fd_.get()) == address;
+  const auto own = local_address(fd_.get());
+  return own.ok() && own.value() == address;
 }
 
 void Dialer::on_ready(std::uint32_t events) {

@@ -64,8 +64,8 @@ int LookUpQueue::add(std::unique_ptr<LookUp> look_up) {
   }
   const auto [place, is_new] = owners_.try_emplace(std::move(owner));
   if (is_new && of_near_end) place->second.turn = ++turns_;
-  ++place->second.waiting;
   waiting_.push_back({std::move(look_up), place, lane});
+  ++place->second.waiting;
   return 0;
 }
 

@@ -18,7 +18,9 @@ constexpr int so_original_dst = 80;
 base::Result<base::Address> original_destination(int fd) {
   // The family of the packets decides, not that of the socket: conntrack's tables are apart, and a
   // dual-stack listener has clients of both.
-  const bool v4 = local_address(fd).unmapped().family() == AF_INET;
+  const auto own = local_address(fd);
+  if (!own.ok()) return own.error();
+  const bool v4 = own.value().unmapped().family() == AF_INET;
   sockaddr_storage storage{};
   socklen_t length = v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
   auto* raw = reinterpret_cast<sockaddr*>(&storage);

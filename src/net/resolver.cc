@@ -1,5 +1,7 @@
 #include "net/resolver.h"
 
+#include <cerrno>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -13,22 +15,32 @@ std::string Resolver::key_of(const base::HostPort& host, const std::string& owne
   return host.text() + " " + owner;
 }
 
+// Without memory too there is an answer: a look-up that nobody makes would be waited for by all who
+// ask for that name.
+int Resolver::begin(WaitingFor& waited_for, const base::HostPort& host,
+                    const std::string& owner) try {
+  auto look_up = std::make_unique<LookUp>();
+  look_up->host = waited_for.host = host;
+  look_up->owner = waited_for.owner = owner;
+  look_up->asker = this;
+  waited_for.waiters.reserve(1);
+  return LookUpThreads::ask(std::move(look_up));
+} catch (const std::bad_alloc&) {
+  return ENOMEM;
+}
+
 int Resolver::resolve(const base::HostPort& host, Waiter& waiter, const std::string& owner) {
   const auto [place, is_new] = look_ups_.try_emplace(key_of(host, owner));
   WaitingFor& waited_for = place->second;
   if (is_new) {
-    auto look_up = std::make_unique<LookUp>();
-    look_up->host = waited_for.host = host;
-    look_up->owner = waited_for.owner = owner;
-    look_up->asker = this;
-    if (const int failure = LookUpThreads::ask(std::move(look_up)); failure != 0) {
+    if (const int failure = begin(waited_for, host, owner); failure != 0) {
       look_ups_.erase(place);
       return failure;
     }
   }
-  waiter.waits_for_ = &waited_for;
-  waiter.place_ = waited_for.waiters.size();
   waited_for.waiters.push_back(&waiter);
+  waiter.waits_for_ = &waited_for;
+  waiter.place_ = waited_for.waiters.size() - 1;
   return 0;
 }
 

@@ -68,6 +68,7 @@ class Resolver final : private LookUp::Asker, private Wake::Listener {
 
   static constexpr int told_in_a_turn = 16;
 
+  int begin(WaitingFor& waited_for, const base::HostPort& host, const std::string& owner);
   void on_looked_up(std::unique_ptr<LookUp> done) override;
   void on_wake() override;
   bool tell_next(Answered& answered);

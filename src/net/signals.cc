@@ -41,8 +41,12 @@ Signals::Signals(Poller& poller, std::initializer_list<int> numbers, Listener& l
 Signals::~Signals() { poller_.forget(*this); }
 
 void Signals::on_ready(std::uint32_t /*events*/) {
-  signalfd_siginfo caught{};
-  while (read(fd_.get(), &caught, sizeof caught) == sizeof caught) {
+  // Until there is none: the edge is told once.
+  while (true) {
+    signalfd_siginfo caught{};
+    const ssize_t count = read(fd_.get(), &caught, sizeof caught);
+    if (count < 0 && errno == EINTR) continue;
+    if (count != sizeof caught) return;
     listener_.on_signal(static_cast<int>(caught.ssi_signo));
   }
 }

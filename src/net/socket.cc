@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <linux/tcp.h>
 
-#include "base/check.h"
 #include "net/dial_source.h"
 
 namespace finhold::net {
@@ -143,11 +142,11 @@ base::Error adopt_listener(int fd, const KeepaliveOptions& keepalive, bool trans
   return set_leg_options(fd, keepalive);
 }
 
-base::Address local_address(int fd) {
+base::Result<base::Address> local_address(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   auto* raw = reinterpret_cast<sockaddr*>(&storage);
-  FINHOLD_CHECK(getsockname(fd, raw, &length) == 0);
+  if (getsockname(fd, raw, &length) != 0) return last_error("getsockname");
   return base::Address::from(raw);
 }
 
@@ -157,8 +156,9 @@ base::Address local_address(int fd) {
 bool is_own_address(const base::Address& address) {
   if (address.unmapped().text().starts_with("127.")) return true;
   const Descriptor probe(socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return probe.valid() && connect(probe.get(), address.raw(), address.length()) == 0 &&
-         local_address(probe.get()).with_port(0) == address.with_port(0);
+  if (!probe.valid() || connect(probe.get(), address.raw(), address.length()) != 0) return false;
+  const auto own = local_address(probe.get());
+  return own.ok() && own.value().with_port(0) == address.with_port(0);
 }
 
 std::optional<base::Address> remote_address(int fd) {

@@ -85,8 +85,9 @@ base::Error adopt_listener(int fd, const KeepaliveOptions& keepalive, bool trans
 // Whether an address is one of this machine's, not counting its port; all of 127.0.0.0/8 is.
 bool is_own_address(const base::Address& address);
 
-// Where a socket is bound. Requires a bound socket.
-base::Address local_address(int fd);
+// Where a socket is bound. Requires a bound socket; of an IPv4 or IPv6 one it fails only if a
+// security module or a filter of system calls forbids the question.
+base::Result<base::Address> local_address(int fd);
 
 // Where the other end is; nothing if the socket is not connected (any more).
 std::optional<base::Address> remote_address(int fd);

@@ -199,8 +199,9 @@ base::Error SocketOwner::try_with_listener(const base::Address& address) {
 
 std::optional<OtherEndAddresses> other_end_of(int fd) {
   const auto own = remote_address(fd);
-  if (!own) return std::nullopt;
-  return OtherEndAddresses{*own, local_address(fd)};
+  const auto believed = local_address(fd);
+  if (!own || !believed.ok()) return std::nullopt;
+  return OtherEndAddresses{*own, believed.value()};
 }
 
 }  // namespace finhold::net

@@ -10,7 +10,9 @@ namespace {
 
 base::Result<base::Address> server_by_the_kernel(const Route& route, int client) {
   FINHOLD_CHECK(route.intercept != Intercept::none);
-  const base::Address here = net::local_address(client).unmapped();
+  const auto own = net::local_address(client);
+  if (!own.ok()) return own.error();
+  const base::Address here = own.value().unmapped();
   if (route.intercept == Intercept::tproxy) {
     // The kernel accepts in the name of the server. The server of a client may well have our port,
     // but not our address as well.

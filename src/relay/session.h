@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -122,7 +123,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   [[nodiscard]] base::Network counted_as() const {
     return base::Network::around(client_, route_->each_client.prefix_v6);
   }
-  [[nodiscard]] std::string announcement() const;
+  [[nodiscard]] std::optional<std::string> announcement() const;
   void take(base::Side side, std::unique_ptr<Leg> leg);
   void relay(const std::string& header);
   void advance();

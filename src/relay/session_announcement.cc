@@ -1,5 +1,6 @@
 // The headers of the PROXY protocol (net/proxy_protocol.h) of a session: what its client says of
 // itself before anything else, and what its server is told.
+#include <optional>
 #include <string>
 
 #include "net/proxy_protocol.h"
@@ -57,15 +58,16 @@ void Session::refuse_announcement(const char* why) {
   abort(core::Ending::bad_proxy_header);
 }
 
-// What is said of the client to the server; empty if nothing is to be. Before server_ is the one
-// that was dialed.
-std::string Session::announcement() const {
-  if (route_->send_proxy == ProxyHeader::none) return {};
+// What is said of the client to the server; empty if nothing is to be, and none if it is not known.
+// Before server_ is the one that was dialed.
+std::optional<std::string> Session::announcement() const {
+  if (route_->send_proxy == ProxyHeader::none) return std::string();
   const auto version =
       route_->send_proxy == ProxyHeader::v1 ? net::ProxyVersion::v1 : net::ProxyVersion::v2;
-  const bool told = announced_ || server_known_;
-  return net::proxy_header(
-      version, {client_, told ? server_ : tcp_legs_[base::index(Side::client)].local_address()});
+  if (announced_ || server_known_) return net::proxy_header(version, {client_, server_});
+  const auto here = tcp_legs_[base::index(Side::client)].local_address();
+  if (!here.ok()) return std::nullopt;
+  return net::proxy_header(version, {client_, here.value()});
 }
 
 }  // namespace finhold::relay

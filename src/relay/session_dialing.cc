@@ -16,7 +16,8 @@ void Session::dial(const std::vector<base::Address>& servers) {
   phase_ = Phase::dialing;
   if (auto server = table_->leg_to_server(*this)) {
     take(Side::server, std::move(server));
-    return relay(announcement());
+    const auto header = announcement();
+    return header ? relay(*header) : abort(core::Ending::local_error);
   }
   stamps_.phase = now();
   dialer_ = std::make_unique<net::Dialer>(
@@ -38,19 +39,21 @@ void Session::on_dialed(net::Descriptor fd, base::Address server, bool registere
   table_->note_dial(*this, now() - stamps_.phase);
   // With the client's own address a connection of ours looks like the client's next one.
   if (route_->intercept != Intercept::none && route_->source.kind != Source::Kind::client) {
-    own_dial_ = table_->own_dials().add(net::local_address(fd.get()), server);
+    const auto own = net::local_address(fd.get());
+    if (!own.ok()) return abort(core::Ending::local_error);
+    own_dial_ = table_->own_dials().add(own.value(), server);
   }
   dialer_.reset();
   if (by_tunnel()) server_ = server;
-  const std::string header = announcement();
+  const auto header = announcement();
   server_known_ = true;
   server_ = server;
-  if (tcp_legs_[base::index(Side::server)].open(std::move(fd), registered).code != 0) {
+  if (!header || tcp_legs_[base::index(Side::server)].open(std::move(fd), registered).code != 0) {
     on_leg_closing(Side::server);
     return abort(core::Ending::local_error);
   }
   leg(Side::client).accept();
-  relay(header);
+  relay(*header);
 }
 
 // R5: the client never sees a clean end of nothing.

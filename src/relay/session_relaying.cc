@@ -177,7 +177,9 @@ void Session::apply(const core::Actions& actions) {
       held_ms_ = now() - held_since_;
     }
     // The last FIN goes out with close(), which saves a system call.
-    if (!actions.finished) leg(base::sink_of(flow)).send_fin();
+    if (actions.finished) continue;
+    leg(base::sink_of(flow)).send_fin();
+    if (leg(base::sink_of(flow)).failed() != 0) table_->queue(*this);
   }
   for (const Side side : both_sides) {
     if (!actions.nurse[base::index(side)]) continue;

@@ -224,11 +224,12 @@ void TcpLeg::send_fin() {
   FINHOLD_CHECK(!fin_sent_);
   fin_sent_ = true;
   unanswered_ = true;
-  // It can only fail because the connection has failed meanwhile, and of that comes an event.
-  static_cast<void>(shutdown(fd_.get(), SHUT_WR));
+  // The kernel itself refuses it only to a connection that has failed meanwhile, and of that comes
+  // an event; of what a security module refuses there comes none.
+  if (shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) write_failed(errno);
 }
 
-base::Address TcpLeg::local_address() const { return net::local_address(fd_.get()); }
+base::Result<base::Address> TcpLeg::local_address() const { return net::local_address(fd_.get()); }
 
 int TcpLeg::unacknowledged() const { return net::unacknowledged_bytes(fd_.get()); }
 
@@ -253,9 +254,11 @@ bool TcpLeg::close_in_order(bool delivered) {
     const bool waits = delivered ? unacknowledged() > 0 : net::unsent_bytes(fd_.get()) > 0;
     if (waits) {
       if (!fin_sent_) send_fin();
-      disarmed_ = true;
-      net::disarm_linger(fd_.get());
-      return false;
+      if (error_ == 0) {
+        disarmed_ = true;
+        net::disarm_linger(fd_.get());
+        return false;
+      }
     }
   }
   close_now();

@@ -60,7 +60,7 @@ class TcpLeg final : public Leg, private net::Watcher {
   void send_fin() override;
 
   // This end's own address: where the other end connected to, or whence this one did.
-  [[nodiscard]] base::Address local_address() const;
+  [[nodiscard]] base::Result<base::Address> local_address() const;
 
   // A FIN counts as one byte. One system call.
   [[nodiscard]] int unacknowledged() const override;

@@ -102,7 +102,11 @@ Sockets bind_alone(const Listens& who, std::uint32_t workers) {
       return std::nullopt;
     }
     // Port 0: the first worker's socket has got the port that all of them use.
-    if (i == 0) address = net::local_address(socket.value().get());
+    if (i == 0) {
+      const auto bound = address_of(who, socket.value().get());
+      if (!bound) return std::nullopt;
+      address = *bound;
+    }
     sockets.push_back(std::move(socket.value()));
   }
   return sockets;
@@ -136,6 +140,13 @@ Sockets adopt(const Listens& who, PassedSocket passed, std::uint32_t workers) {
 
 }  // namespace
 
+std::optional<base::Address> address_of(const Listens& who, int socket) {
+  const auto address = net::local_address(socket);
+  if (address.ok()) return address.value();
+  tell_not_listening(who, who.route.listen, address.error());
+  return std::nullopt;
+}
+
 std::optional<std::vector<net::Descriptor>> open_sockets(const Listens& who,
                                                          std::vector<PassedSocket> passed,
                                                          std::uint32_t workers) {
@@ -153,25 +164,26 @@ bool begin_listening(const Listens& who, const std::vector<int>& sockets) {
   for (const int socket : sockets) {
     const base::Error error = net::begin_listening(socket);
     if (error.code == 0) continue;
-    tell_not_listening(who, net::local_address(socket), error);
+    const auto address = net::local_address(socket);
+    tell_not_listening(who, address.ok() ? address.value() : who.route.listen, error);
     return false;
   }
-  tell_listening(who, net::local_address(sockets.front()), nullptr);
-  return true;
+  const auto address = address_of(who, sockets.front());
+  if (address) tell_listening(who, *address, nullptr);
+  return address.has_value();
 }
 
 std::optional<net::Descriptor> listen_admin(const base::Address& address) {
   auto socket = net::listen_tcp(address, true, {});
-  if (!socket.ok()) {
-    log::Line("cannot listen for [admin]: " + advice(socket.error()))
+  const auto bound = socket.ok() ? net::local_address(socket.value().get()) : socket.error();
+  if (!bound.ok()) {
+    log::Line("cannot listen for [admin]: " + advice(bound.error()))
         .add("address", address.text())
-        .add("error", socket.error().text())
+        .add("error", bound.error().text())
         .write(log::Level::error);
     return std::nullopt;
   }
-  log::Line("status page")
-      .add("address", net::local_address(socket.value().get()).text())
-      .write(log::Level::info);
+  log::Line("status page").add("address", bound.value().text()).write(log::Level::info);
   return std::move(socket.value());
 }
 

@@ -30,6 +30,9 @@ std::optional<std::vector<net::Descriptor>> open_sockets(const Listens& who,
                                                          std::vector<PassedSocket> passed,
                                                          std::uint32_t workers);
 
+// Where one of them is bound; nothing, and a line in the log, if the kernel does not say.
+std::optional<base::Address> address_of(const Listens& who, int socket);
+
 // Own sockets of open_sockets() listen from now on. False, and a line in the log: not all do.
 bool begin_listening(const Listens& who, const std::vector<int>& sockets);
 

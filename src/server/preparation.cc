@@ -80,9 +80,10 @@ bool open(const Listens& who, std::vector<PassedSocket> passed, std::size_t plac
   listening.places[place].kept_by_systemd = is_kept;
   auto& bound = listening.places[place].bound;
   for (const net::Descriptor& socket : *sockets) {
-    const base::Address address = net::local_address(socket.get());
+    const auto address = address_of(who, socket.get());
+    if (!address) return false;
     // Workers have the same ones.
-    if (std::find(bound.begin(), bound.end(), address) == bound.end()) bound.push_back(address);
+    if (std::find(bound.begin(), bound.end(), *address) == bound.end()) bound.push_back(*address);
   }
   for (std::size_t i = 0; i < sockets->size(); ++i) {
     Sockets& its = workers[i % workers.size()][place];
@@ -240,7 +241,7 @@ std::optional<Listening> listen_first(const config::Config& config, std::uint32_
       return std::nullopt;
     }
     if (tried || listeners[i].route.fin.crosses == core::Crosses::none) continue;
-    try_socket_owner(net::local_address(listening.sockets.front()[i].opened.front().get()));
+    try_socket_owner(listening.places[i].bound.front());
     tried = true;
   }
   return listening;

@@ -44,7 +44,12 @@ base::Result<PassedSockets, base::Mistake> PassedSockets::from_systemd(
                            " is not one that listens for TCP; a .socket unit for finhold has "
                            "ListenStream= with an address and a port, and Accept=no"};
     }
-    sockets.push_back({name, net::local_address(socket.get()), std::move(socket)});
+    const auto address = net::local_address(socket.get());
+    if (!address.ok()) {
+      return base::Mistake{"the socket " + config::in_quotes(name) +
+                           " does not say where it listens: " + address.error().text()};
+    }
+    sockets.push_back({name, address.value(), std::move(socket)});
   }
   return PassedSockets(std::move(sockets), std::move(names));
 }

@@ -1,6 +1,8 @@
 #include "tunnel/near.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -30,6 +32,18 @@ constexpr std::size_t no_place = ~std::size_t{0};
 
 // More streams than a connection has.
 constexpr std::size_t last_of_all = 1'000'000;
+
+// Set while this lives, also if want of memory ends that: it may be one session's (SessionTable).
+class While {
+ public:
+  explicit While(bool& flag) : flag_(flag) { flag_ = true; }
+  While(const While&) = delete;
+  While& operator=(const While&) = delete;
+  ~While() { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
 
 }  // namespace
 
@@ -65,11 +79,10 @@ void Near::drain() {
 // Everything that can be done now. A link that is over at once does not begin it again.
 void Near::settle() {
   if (settling_) return;
-  settling_ = true;
+  const While settling(settling_);
   serve();
   fill();
   if (draining_ && waiting_.empty()) dismiss_all();
-  settling_ = false;
 }
 
 void Near::dismiss_all() {
@@ -137,7 +150,11 @@ void Near::fill() {
     link.place = links_.size() - 1;
     link.place_with_room = no_place;
     ++starting_;
-    link.dial();  // may be over at once; then redial_ is armed
+    try {
+      link.dial();  // may be over at once; then redial_ is armed
+    } catch (const std::bad_alloc&) {
+      on_link_over(link, base::errno_text(ENOMEM));
+    }
   }
 }
 

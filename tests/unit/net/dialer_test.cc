@@ -69,7 +69,7 @@ TEST_CASE("given addresses are dialed in their order, until one answers") {
   dial.run({closed.address, first.address, second.address});
   REQUIRE(dial.fd.valid());
   CHECK(dial.server == first.address);
-  CHECK(net::local_address(dial.fd.get()).port() != 0);
+  CHECK(net::local_address(dial.fd.get()).value().port() != 0);
 }
 
 TEST_CASE("R4: a server that ends and resets before the dial is told of has been reached") {

@@ -20,7 +20,7 @@ struct ListeningSocket {
     wanted.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(bind(fd.get(), reinterpret_cast<sockaddr*>(&wanted), sizeof wanted) == 0);
     if (backlog > 0) REQUIRE(listen(fd.get(), backlog) == 0);
-    address = net::local_address(fd.get());
+    address = net::local_address(fd.get()).value();
   }
 
   net::Descriptor fd;

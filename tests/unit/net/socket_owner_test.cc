@@ -183,7 +183,7 @@ TEST_CASE("a socket that listens is found by the one who tries whether the kerne
   for (const char* where : {"127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"}) {
     const auto listening = net::listen_tcp(address(where), true, {});
     REQUIRE(listening.ok());
-    CHECK(kernel.try_with_listener(net::local_address(listening.value().get())).code == 0);
+    CHECK(kernel.try_with_listener(net::local_address(listening.value().get()).value()).code == 0);
   }
   CHECK(kernel.try_with_listener(address("127.0.0.1:1")).code == ENOENT);
 }

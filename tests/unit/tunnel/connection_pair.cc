@@ -115,7 +115,7 @@ Sockets connected(bool small_buffers, const std::string& host) {
   auto listening = net::listen_tcp(loopback.value(), true, {});
   REQUIRE(listening.ok());
   if (small_buffers) set_size(listening.value().get(), SO_RCVBUF, 4096);
-  const auto address = net::local_address(listening.value().get());
+  const auto address = net::local_address(listening.value().get()).value();
   auto dialing = net::dialing_socket(address.family(), net::KeepaliveOptions{});
   REQUIRE(dialing.ok());
   Sockets sockets;

@@ -18,7 +18,7 @@ Listening::Listening() {
   auto listening = net::listen_tcp(base::Address::parse("127.0.0.1:0").value(), true, {});
   REQUIRE(listening.ok());
   socket = std::move(listening.value());
-  address = net::local_address(socket.get());
+  address = net::local_address(socket.get()).value();
 }
 
 net::Descriptor Listening::accept() const {
@@ -74,7 +74,7 @@ void World::until(const std::function<bool()>& is_so) { REQUIRE(awaiting_.until(
 void World::start_far() {
   auto listening = net::listen_tcp(far_settings.route.listen, true, {});
   REQUIRE(listening.ok());
-  const base::Address address = net::local_address(listening.value().get());
+  const base::Address address = net::local_address(listening.value().get()).value();
   far_settings.route.listen = address;
   near_settings.far = {"127.0.0.1", address.port()};
   if (far != nullptr) former_fars_.push_back(std::move(far));
@@ -103,7 +103,7 @@ net::Descriptor World::connected(const base::Address& server) {
   REQUIRE(poll(&awaited, 1, 10'000) == 1);
   REQUIRE(fcntl(program.get(), F_SETFL, O_NONBLOCK) == 0);
   near_route_.server = base::HostPort::parse(server.text()).value();
-  sessions.open(near_route_, near_listening.accept(), net::local_address(program.get()));
+  sessions.open(near_route_, near_listening.accept(), net::local_address(program.get()).value());
   return program;
 }
 
