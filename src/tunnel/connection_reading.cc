@@ -58,6 +58,8 @@ void Connection::read() {
       timed([&] { other_side_ended(); });
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       readable_ = to_the_end_ = false;
+      // It could not send for want of memory, say: the other side has not said why, nor will it.
+      if (send_error_ != 0) other_side_ended();
     } else if (errno != EINTR) {
       readable_ = false;
       if (send_error_ == 0) send_error_ = errno;

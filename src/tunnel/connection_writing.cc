@@ -26,8 +26,10 @@ constexpr std::size_t most_beside = std::size_t{32} << 10;
 
 }  // namespace
 
-// Makes and sends until there is nothing more, or the socket is full.
+// Makes and sends until there is nothing more, or the socket is full. Nothing behind what could not
+// be sent: the other side would take that for the next bytes.
 void Connection::flush() {
+  if (send_error_ != 0) return;
   for (std::size_t left = most_written; writable_ && pending();) {
     if (left == 0) return table_.queue(*this);
     std::span<const std::byte> bytes = std::span(kept_).subspan(kept_begin_);
