@@ -130,6 +130,7 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   bool move(base::Flow flow);
   bool move_both();
   void find_failures();
+  [[nodiscard]] bool has_untold_failure();
   void note_end(base::Flow flow);
   void step(core::Event event);
   void apply(const core::Actions& actions);

@@ -103,7 +103,18 @@ void Session::note_end(Flow flow) {
   first_end_ = flow;
 }
 
-void Session::look_whether_gone() { look_whether_gone(true); }
+void Session::look_whether_gone() {
+  look_whether_gone(true);
+  if (has_untold_failure()) advance();
+}
+
+// A FIN was refused, of which no event tells, and not in advance(), which looks for failures.
+bool Session::has_untold_failure() {
+  return phase_ == Phase::relaying &&
+         std::any_of(both_sides.begin(), both_sides.end(), [this](Side side) {
+           return leg(side).failed() != 0 && !policy_.failed(side);
+         });
+}
 
 // R3(b). One question, and only where the answer makes a difference: only one flow has ended then.
 void Session::look_whether_gone(bool found_before) {
@@ -177,9 +188,7 @@ void Session::apply(const core::Actions& actions) {
       held_ms_ = now() - held_since_;
     }
     // The last FIN goes out with close(), which saves a system call.
-    if (actions.finished) continue;
-    leg(base::sink_of(flow)).send_fin();
-    if (leg(base::sink_of(flow)).failed() != 0) table_->queue(*this);
+    if (!actions.finished) leg(base::sink_of(flow)).send_fin();
   }
   for (const Side side : both_sides) {
     if (!actions.nurse[base::index(side)]) continue;
@@ -257,6 +266,7 @@ void Session::relaying_on_time() {
     ending_ = core::ending_of_limit(deadline->event.kind).value_or(ending_);
     step(deadline->event);
   }
+  if (has_untold_failure()) return advance();
   if (phase_ == Phase::relaying) watch_deadlines();
 }
 

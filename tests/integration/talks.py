@@ -5,7 +5,7 @@ import select
 import socket
 from typing import Callable
 
-from ends import LIMIT, Address, End, Server, connect_client, pattern
+from ends import LIMIT, Address, End, Server, background, connect_client, pattern
 
 RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 
@@ -131,13 +131,17 @@ def held(talk: Talk) -> None:
 
 
 def bulk(talk: Talk) -> None:
-    """Pipes, and full buffers."""
-    talk.client.send(700_000)
-    talk.client.finish()
-    talk.server.send(700_000)
-    talk.server.finish()
-    talk.server.receive(700_000)
-    talk.client.receive(700_000)
+    """Pipes, and full buffers. The client reads all the time: a leg that has failed waits for the other one's reader (R4)."""
+    reading = background(lambda: talk.client.receive(700_000))
+    try:
+        talk.client.send(700_000)
+        talk.client.finish()
+        talk.server.send(700_000)
+        talk.server.finish()
+        talk.server.receive(700_000)
+    finally:
+        reading.exception(2 * LIMIT)
+    reading.result()
     talk.server.expect_end()
     talk.client.expect_end()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ends import Server, connect_client
-from failing import ALLOCATIONS, EVERYTHING, SEED, Calls, Fault, faults_of
+from failing import ALLOCATIONS, EVERYTHING, SEED, Calls, Fault, faults_of, patience
 from finhold import BINARY, COMPLAINTS, PATIENCE, config_text, route_to
 from pair import far_table
 
@@ -132,7 +132,7 @@ def echo():
 
 
 @pytest.fixture
-def config(public_path, authority, echo):
+def config(public_path, authority, echo, patience):
     """All that a start may need: certificates, a status page, a user to become, a route whose ends are looked up."""
     path = public_path / "start.toml"
     path.write_text(config_text([route_to(echo.address, "server", fin={"release_when_quiet": "0s"})],
@@ -155,6 +155,8 @@ def try_all(config: Path, folder: Path, echo: Server, faults: list[tuple[Fault, 
     print(f"{len(faults)} faults, {sum(each.failed > 0 for each in attempts)} reached, "
           f"{sum(each.ready for each in attempts)} ready, {sum(each.code != 0 for each in attempts)} refused or ended")
     wrong = [each for each in attempts if each.mistake()]
+    if wrong:
+        print("\n".join(map(str, wrong)))
     assert not wrong, f"{len(wrong)} of {len(faults)}:\n" + "\n".join(map(str, wrong))
     reached = {fault.call for each in attempts if each.failed for fault in each.faults}
     if at_stop:  # when exactly it has begun, other threads cannot know
