@@ -16,8 +16,8 @@ namespace {
   int length = 0;
   try {
     if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
-    // As where a destructor of a library needs memory (nlohmann's JSON does): what was thrown is not
-    // told then.
+    // As where a destructor of a library needs memory (nlohmann's JSON does): what was thrown is
+    // not told then.
     length = std::snprintf(line.data(), line.size(), form,
                            "std::terminate was called, most likely since there is no memory left");
   } catch (const std::bad_alloc&) {
