@@ -1,7 +1,9 @@
 #include "tunnel/connection_table.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
+#include <utility>
 
 #include "base/network.h"
 
@@ -84,6 +86,28 @@ Connection& ConnectionTable::that_waits_no_longer(Connection& one_of_them) const
   return *last;
 }
 
+// Where there is not time for all: a source (an address) that has a thousand connections is not a
+// thousand times in front of one that has one. The first of each, then the second of each, in the
+// order in which they stand.
+void ConnectionTable::alternate_sources() {
+  places_.clear();
+  for (Connection* const each : running_) {
+    places_.push_back({base::Network::of_source(each->other_end_).hash(0), places_.size(), each});
+  }
+  const auto by_order = [](const Place& one, const Place& other) {
+    return one.order != other.order ? one.order < other.order : one.before < other.before;
+  };
+  std::sort(places_.begin(), places_.end(), by_order);
+  std::uint64_t source = 0;
+  std::uint64_t rank = 0;
+  for (Place& place : places_) {
+    rank = place.order == source ? rank + 1 : 0;
+    source = std::exchange(place.order, rank);
+  }
+  std::sort(places_.begin(), places_.end(), by_order);
+  for (std::size_t i = 0; i < places_.size(); ++i) running_[i] = places_[i].connection;
+}
+
 // Each connection has one turn. What its events make others do waits for the next, so that all
 // share the time. Handshakes before: what they make goes out in the same turn.
 bool ConnectionTable::turn_end() {
@@ -93,6 +117,7 @@ bool ConnectionTable::turn_end() {
   running_.swap(deferred_);
   running_.insert(running_.end(), queue_.begin(), queue_.end());
   queue_.clear();
+  if (is_behind_ && running_.size() > 2) alternate_sources();
   for (Connection* connection : running_) {
     connection->queued_ = false;
     connection->turn();

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -89,6 +90,7 @@ class ConnectionTable final : private net::TurnEnd {
   void reap();
   void queue(Connection& connection);
   void defer(Connection& connection);
+  void alternate_sources();
   [[nodiscard]] Connection& that_waits_no_longer(Connection& one_of_them) const;
   std::size_t& goodbyes_of(bool known) { return known ? goodbyes_ : goodbyes_of_strangers_; }
   // Whether a connection may read what has come, or is to wait for its turn behind others.
@@ -109,6 +111,12 @@ class ConnectionTable final : private net::TurnEnd {
   std::vector<Connection*>
       deferred_;  // the same, and there was no time: they are first in the next turn
   std::vector<Connection*> running_;  // queue_ of the turn that ends now
+  struct Place {
+    std::uint64_t order;  // first by source, then by how many of it stand before
+    std::size_t before;   // in running_
+    Connection* connection;
+  };
+  std::vector<Place> places_;  // of alternate_sources()
   HandshakeQueue handshakes_;
   std::chrono::nanoseconds read_time_{0};  // in this turn, by those that are known
   bool is_behind_ = false;                 // some wait in the queue for their turn to read

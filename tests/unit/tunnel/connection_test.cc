@@ -833,6 +833,48 @@ TEST_CASE("connection: what costs much to read is read in parts, and others are 
   world.far.forget_all();
 }
 
+namespace {
+
+struct Turns final : net::TurnEnd {
+  bool turn_end() override {
+    ++count;
+    return false;
+  }
+  int count = 0;
+};
+
+}  // namespace
+
+TEST_CASE("connection: an address with many busy connections is not many times before another") {
+  World world;
+  world.join();
+  world.far.greets = [](End& end) { end.echoes = true; };
+  End& end = world.near.open();
+  world.until([&] { return end.answer == 200; });
+  constexpr int count = 100;
+  std::vector<net::Descriptor> raws;
+  for (int i = 0; i < count; ++i) {
+    raws.push_back(world.join(world.far, nullptr, false, "127.0.0.2"));
+    send_raw(raws.back(), http2_pair::client_preface());
+    world.until([&] { return world.far.connection->ready(); });
+  }
+  const std::string requests = many_requests();
+  for (const auto& raw : raws) send_raw(raw, requests);
+  Turns turns;
+  world.poller.add_turn_end(turns);
+  constexpr int until_it_is_behind = 5;
+  world.until([&] { return turns.count > until_it_is_behind; });
+  const int before = turns.count;
+  end.sends = "question";
+  end.go();
+  world.until([&] { return end.received == "question"; });
+  // There and back: 3 here. Behind the others, a few of which have a turn, it took 15.
+  CHECK(turns.count - before < 8);
+  world.poller.remove_turn_end(turns);
+  world.near.forget_all();
+  world.far.forget_all();
+}
+
 // A near end can have the deadlines of all its connections pass in one turn: it has only to send
 // something by each at once.
 TEST_CASE("connection: what costs much is read in parts also where many deadlines pass at once") {
