@@ -1,6 +1,5 @@
 #include "net/poller.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <system_error>
@@ -10,10 +9,8 @@ namespace {
 
 // Timers that are late by so much have been so because this process did not run.
 constexpr Instant late_ms = 100;
-// What has come meanwhile is read within so much time, or within as much as they are late already:
-// on a machine that is merely busy, where each turn brings something, they are at most twice as
-// late.
-constexpr Instant most_put_off_ms = 1000;
+// What has come meanwhile is read within so many turns.
+constexpr int most_put_off_turns = 1000;
 
 }  // namespace
 
@@ -51,20 +48,24 @@ void Poller::run() {
 }
 
 // After a pause of this whole process (a stop, a machine that slept) timers are due that what has
-// come meanwhile may make pointless. It is told and read first, until a turn brings nothing new:
-// epoll_wait() says EINTR after a stop, whatever there is (signal(7)), one batch may not tell of
-// all, and one turn may not read all. (2026-11-28; tests/integration/operation/test_pauses.py.)
+// come meanwhile may make pointless. It is told and read first: epoll_wait() says EINTR after a
+// stop, whatever there is (signal(7)), one batch may not tell of all, one turn may not read all,
+// and of what is told in one turn the next may be told. Who always has more delays them by as much
+// as they were late, at most. (2026-11-28; tests/integration/operation/test_pauses.py.)
 bool Poller::put_off(Instant due, bool more) {
-  const bool anything = more || count_ != 0;
   const Instant now = loop_.now();
-  if (put_off_until_ > 0) {
-    if (now < put_off_until_ && anything) return true;
-    put_off_until_ = 0;
-    return false;
+  const bool calm = !more && count_ >= 0 && count_ < batch_size;
+  if (put_off_turns_ == 0) {
+    if (now < due || now - due < late_ms || (calm && count_ == 0)) return false;
+    put_off_turns_ = most_put_off_turns;
+    put_off_until_ = now + (now - due);
+    calm_turns_ = 0;
+    return true;
   }
-  if (!anything || now < due || now - due < late_ms) return false;
-  put_off_until_ = now + std::min(now - due, most_put_off_ms);
-  return true;
+  calm_turns_ = calm ? calm_turns_ + 1 : 0;
+  if (--put_off_turns_ > 0 && now < put_off_until_ && calm_turns_ < 2) return true;
+  put_off_turns_ = 0;
+  return false;
 }
 
 // True: one of them has more to do.

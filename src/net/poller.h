@@ -102,7 +102,9 @@ class Poller final : private Watcher {
   bool stopped_ = false;
   bool libuv_ready_ = false;
   std::uint16_t turn_ = 0;
-  Instant put_off_until_ = 0;  // libuv's timers wait until then; 0: they do not
+  int put_off_turns_ = 0;      // for which libuv's timers still wait
+  Instant put_off_until_ = 0;  // ... at most
+  int calm_turns_ = 0;         // of them, in a row, the last
   std::array<epoll_event, batch_size> batch_{};
   int next_ = 0;  // in batch_, while it is being told
   int count_ = 0;

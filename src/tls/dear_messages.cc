@@ -119,8 +119,8 @@ void spoil(std::span<std::byte> message) {
 bool has_unknown_point(Bytes certificates) {
   const std::string_view text(reinterpret_cast<const char*>(certificates.data()),
                               certificates.size());
-  if (text.find(sm2) != text.npos) return true;
-  for (std::size_t at = 0; (at = text.find(ec_public_key, at)) != text.npos;) {
+  if (text.find(sm2) != std::string_view::npos) return true;
+  for (std::size_t at = 0; (at = text.find(ec_public_key, at)) != std::string_view::npos;) {
     at += ec_public_key.size();
     const auto follows = [&](std::string_view one) { return text.substr(at).starts_with(one); };
     if (std::none_of(known.begin(), known.end(), follows)) return true;

@@ -153,6 +153,7 @@ def stall(ends):
     """Each sends until nothing more goes in, for as long as it takes whoever is between them and the paused readers to be at rest."""
     poll = select.poll()
     of = {end.sock.fileno(): end for end in ends}
+    rest = dict.fromkeys(of, b"")
     for end in ends:
         end.sock.setblocking(False)
         poll.register(end.sock, select.POLLOUT)
@@ -162,8 +163,10 @@ def stall(ends):
             end = of[descriptor]
             with_room = True
             while with_room:
+                rest[descriptor] = rest[descriptor] or pattern(end.side, end.sent, 16384)
                 try:
-                    end.sent += end.sock.send(pattern(end.side, end.sent, 16384))
+                    count = end.sock.send(rest[descriptor])
+                    end.sent, rest[descriptor] = end.sent + count, rest[descriptor][count:]
                     since = time.monotonic(), time.thread_time()
                 except BlockingIOError:
                     with_room = False

@@ -12,7 +12,6 @@
 #include <random>
 #include <string>
 #include <sys/stat.h>
-#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -394,7 +393,7 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
     bool compressed;
     bool taken;
   };
-  for (const auto& [curve, parameters, compressed, taken] : {
+  for (const Case& each : {
            Case{"P-256", false, false, true},
            Case{"P-384", false, false, true},
            Case{"P-521", false, false, true},
@@ -408,12 +407,12 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
            Case{"SM2", false, false, false},
            Case{"P-256", true, false, false},
        }) {
-    CAPTURE(curve);
-    CAPTURE(compressed);
+    CAPTURE(each.curve);
+    CAPTURE(each.compressed);
     finhold::test::CertificateOptions options;
-    options.curve = curve;
-    options.parameters = parameters;
-    options.compressed = compressed;
+    options.curve = each.curve;
+    options.parameters = each.parameters;
+    options.compressed = each.compressed;
     // Behind one that TLS can use: it is decoded as well.
     auto shown = authority().issue();
     shown.certificate = authority().joined(
@@ -423,7 +422,7 @@ TEST_CASE("tls: a certificate with a point that is dear to decode is refused bef
     auto near_with = near_settings();
     near_with.certificate = shown.certificate;
     near_with.key = shown.key;
-    if (taken) {
+    if (each.taken) {
       Pair pair(near_with, far_with);
       carry(pair.near, pair.far);
       CHECK(pair.open());
@@ -482,23 +481,28 @@ TEST_CASE("tls: a hello with very many signature algorithms is refused before it
   const auto with_length = [&](const std::string& text, std::size_t size) {
     return number(text.size(), size) + text;
   };
-  for (const auto& [type, count, is_refused] :
-       {std::tuple{13, 64, false}, {13, 65, true}, {50, 3000, true}, {16, 65, false}}) {
+  struct Case {
+    int type;
+    int count;
+    bool is_refused;
+  };
+  for (const Case& each :
+       {Case{13, 64, false}, Case{13, 65, true}, Case{50, 3000, true}, Case{16, 65, false}}) {
     std::string algorithms;
-    for (int i = 0; i < count; ++i) algorithms += "\x05\x03";
+    for (int i = 0; i < each.count; ++i) algorithms += "\x05\x03";
     const std::string extension =
-        number(static_cast<std::size_t>(type), 2) + with_length(with_length(algorithms, 2), 2);
+        number(static_cast<std::size_t>(each.type), 2) + with_length(with_length(algorithms, 2), 2);
     const std::string hello = "\x03\x03" + std::string(32, 'r') + with_length("", 1) +
                               with_length("\x13\x01", 2) + with_length(std::string(1, '\0'), 1) +
                               with_length(extension, 2);
     const std::string record = "\x16\x03\x01" + with_length("\x01" + with_length(hello, 3), 2);
-    CAPTURE(type);
-    CAPTURE(count);
+    CAPTURE(each.type);
+    CAPTURE(each.count);
     End far(context(far_settings()));
     far.hear(bytes_of(record));
     const std::string& why = far.session.failure();
     CHECK(why.starts_with("TLS: "));  // one that is not refused for this lacks other things
-    CHECK((why == "TLS: the other side has more than 64 signature algorithms") == is_refused);
+    CHECK((why == "TLS: the other side has more than 64 signature algorithms") == each.is_refused);
   }
 }
 
