@@ -282,8 +282,7 @@ class Server final : private net::Wake::Listener,
       poller_.stop();
     } else if (!stopping_) {
       note_reloaded();
-      // Not while workers still change.
-      if (reload_wanted_ && !reloading_) reload();
+      if (reload_wanted_ && !reloading_) reload();  // not while workers still change
     }
   }
 
