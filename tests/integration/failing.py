@@ -202,8 +202,10 @@ class Watched:
         return self.finhold.process.returncode is not None
 
     def descriptors(self) -> dict[str, int]:
-        """How many of each kind: sockets, pipes, ..."""
-        kinds: dict[str, int] = {}
+        """How many of each kind: sockets, pipes, ... Without the connections of tunnels, which it counts itself: one more that a session
+        has waited for stays for a minute."""
+        status = self.admin.status()
+        kinds = {"socket": -sum(end["connections"] for kind in ("tunnels", "fars") for end in status[kind])}
         for fd in Path(f"/proc/{self.finhold.pid}/fd").iterdir():
             with suppress(FileNotFoundError):
                 kind = os.readlink(fd).partition(":")[0]
