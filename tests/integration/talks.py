@@ -3,10 +3,12 @@
 import errno
 import select
 import socket
+from pathlib import Path
 from typing import Callable
 
 from ends import LIMIT, Address, End, Server, background, connect_client, pattern
 
+ESTABLISHED = "01"  # in /proc/net/tcp
 RESETS = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 
 
@@ -57,6 +59,17 @@ def close_left_over(server: Server) -> None:
         server.accept().close()
 
 
+def other_end_is_there(sock: socket.socket) -> bool:
+    """Of a connection of this machine. That of a dial which failed, and whose socket is closed, may come late on a busy machine, and then it
+    stands before that of the session."""
+    try:
+        port = sock.getpeername()[1]
+    except OSError:  # reset
+        return False
+    connections = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(int(columns[1].rpartition(":")[2], 16) == port and columns[3] == ESTABLISHED for columns in connections)
+
+
 class Talk:
     """A session that may be reset at any time, at both ends then, and that never ends falsely."""
 
@@ -68,10 +81,16 @@ class Talk:
         poll = select.poll()
         poll.register(server.sock, select.POLLIN)
         poll.register(self.client.sock, select.POLLIN | select.POLLRDHUP)
-        ready = [fd for fd, _ in poll.poll(LIMIT * 1000)]
-        assert ready, "the client hangs: neither a connection to the server nor a reset"
-        if server.sock.fileno() in ready:
-            self.server = HalfEnd(server.accept(), "server")
+        while self.server is None:
+            ready = [fd for fd, _ in poll.poll(LIMIT * 1000)]
+            assert ready, "the client hangs: neither a connection to the server nor a reset"
+            if server.sock.fileno() not in ready:
+                return
+            accepted = server.accept()
+            if other_end_is_there(accepted):
+                self.server = HalfEnd(accepted, "server")
+            else:
+                accepted.close()
 
     def play(self, script: Callable[["Talk"], None]) -> bool:
         """Whether it went through to its end; a reset is no error. Afterwards both ends are closed."""
