@@ -72,6 +72,8 @@ bool Connection::can_open() const {
 // Also of one that is closed: it may have been its last stream.
 void Connection::touch() { table_.queue(*this); }
 
+void Connection::tell_later(ResetQueue::Entry& leg) { table_.resets_.add(leg); }
+
 void Connection::drain() {
   if (state_ != State::open || draining_) return;
   draining_ = true;

@@ -65,10 +65,11 @@ class Connection final : public Transport,
     // The other side has said GOAWAY: no stream can be opened any more, those that are open go on.
     // Told once.
     virtual void on_goaway(Connection& connection) = 0;
-    // It is over; its streams, those that were open, have been reset before. Told once, and nothing
-    // after it. `why`: a sentence for the log, without a stop; empty: it has ended in order, or was
-    // cut while no stream was open. The connection is not to be used any more after this call; its
-    // streams stay valid until they are forgotten.
+    // It is over; its streams, those that were open, have been reset before, though some sessions
+    // may still have to learn of that. Told once, and nothing after it. `why`: a sentence for the
+    // log, without a stop; empty: it has ended in order, or was cut while no stream was open. The
+    // connection is not to be used any more after this call; its streams stay valid until they are
+    // forgotten.
     virtual void on_closed(Connection& connection, const std::string& why) = 0;
 
    protected:
@@ -98,6 +99,7 @@ class Connection final : public Transport,
   // and forget; calling it often costs nothing.
   void touch() override;
   [[nodiscard]] bool lost() const override { return lost_ || !http2_.failed().empty(); }
+  void tell_later(ResetQueue::Entry& leg) override;
 
   // No new streams; when the last one is gone: GOAWAY, close_notify and FIN. One that is not ready
   // yet is cut.

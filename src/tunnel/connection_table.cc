@@ -109,9 +109,10 @@ void ConnectionTable::alternate_sources() {
 }
 
 // Each connection has one turn. What its events make others do waits for the next, so that all
-// share the time. Handshakes before: what they make goes out in the same turn.
+// share the time. Resets and handshakes before: what they make goes out in the same turn.
 bool ConnectionTable::turn_end() {
-  told_ = false;
+  told_ = !resets_.empty();
+  resets_.tell_some();
   handshakes_.work();
   ends_turn_ = true;
   running_.swap(deferred_);
@@ -128,7 +129,7 @@ bool ConnectionTable::turn_end() {
   reap();
   running_.clear();
   trimmer_.look();
-  return !queue_.empty() || !deferred_.empty() || !handshakes_.empty() || told_;
+  return !queue_.empty() || !deferred_.empty() || !handshakes_.empty() || !resets_.empty() || told_;
 }
 
 // Of those that had a turn: a connection that is over has one after its close, and another when the

@@ -18,6 +18,7 @@
 #include "net/timers.h"
 #include "tunnel/connection.h"
 #include "tunnel/handshake_queue.h"
+#include "tunnel/reset_queue.h"
 
 namespace finhold::tunnel {
 
@@ -118,6 +119,7 @@ class ConnectionTable final : private net::TurnEnd {
   };
   std::vector<Place> places_;  // of alternate_sources()
   HandshakeQueue handshakes_;
+  ResetQueue resets_;
   std::chrono::nanoseconds read_time_{0};  // in this turn, by those that are known
   bool is_behind_ = false;                 // some wait in the queue for their turn to read
   bool ends_turn_ = false;

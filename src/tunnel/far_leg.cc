@@ -26,7 +26,7 @@ void FarLeg::revoke() {
   stream()->reset(http2::ErrorCode::connect_error);
   let_go();
   fail(ECONNRESET, Ending::not_allowed);
-  tell_owner();
+  tell_owner_later();
 }
 
 void FarLeg::accept() {

@@ -26,9 +26,12 @@ void Far::judged_by(Far* judge) {
   judge_near_ends();
 }
 
+// Connections had the end of their turn before: what they are to tell, and to send, goes out in the
+// next.
 bool Far::turn_end() {
+  const bool judges = are_to_be_judged_;
   judge_near_ends();
-  return are_to_be_judged_;
+  return judges;
 }
 
 // Those that there is time for; at least one. Whoever asks for something before is judged then.

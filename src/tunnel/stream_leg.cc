@@ -159,6 +159,7 @@ void StreamLeg::reset() {
 
 void StreamLeg::close() {
   open_ = readable_ = writable_ = false;
+  leave();
   let_go();
   on_closed();
 }
@@ -195,7 +196,7 @@ void StreamLeg::on_reset(http2::ErrorCode code) {
     failed_by_reset_ = !transport_->lost() && code != http2::ErrorCode::refused_stream;
     fail(ECONNRESET, Ending::tunnel_lost);
   }
-  tell_owner();
+  tell_owner_later();
 }
 
 }  // namespace finhold::tunnel

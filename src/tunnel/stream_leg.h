@@ -15,7 +15,7 @@
 namespace finhold::tunnel {
 
 // On the worker's thread. Its near and its far kind differ in how they begin.
-class StreamLeg : public relay::Leg, protected http2::Stream::Events {
+class StreamLeg : public relay::Leg, protected http2::Stream::Events, private ResetQueue::Entry {
  public:
   ~StreamLeg() override;
   StreamLeg(const StreamLeg&) = delete;
@@ -51,6 +51,8 @@ class StreamLeg : public relay::Leg, protected http2::Stream::Events {
   void step_back();
   // Fails without a word of the stream's; its owner is not told.
   void fail(int code, core::Ending why);
+  // Its owner is told at the end of the turn, or of a later one. Requires carry().
+  void tell_owner_later() { transport_->tell_later(*this); }
   // The stream is not wanted any more, as http2::Stream::forget().
   void let_go();
 
@@ -69,6 +71,7 @@ class StreamLeg : public relay::Leg, protected http2::Stream::Events {
   void on_reset(http2::ErrorCode code) override;
 
  private:
+  void tell() final { tell_owner(); }
   void finish();
   void fail_as_closed();
   void close();

@@ -1,4 +1,5 @@
 // The two ends of a pair, with servers behind the far one.
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -109,6 +110,40 @@ TEST_CASE("near and far: a lost connection resets both sides, and another is dia
   world.until([&] { return world.near->connections() == 1 && world.far->connections() == 1; });
   const auto next = world.client(server.address);
   CHECK(world.accepted(server).valid());
+}
+
+// Each costs some 50 us, and a near end may have thousands.
+TEST_CASE("near and far: of sessions that are lost together a part is told in each turn") {
+  World world;
+  const Listening server;
+  allow(world, server);
+  world.start();
+  constexpr std::size_t many = 100;
+  std::vector<std::unique_ptr<Client>> clients;
+  std::vector<net::Descriptor> accepted;
+  for (std::size_t i = 0; i < many; ++i) {
+    clients.push_back(world.client(server.address));
+    accepted.push_back(world.accepted(server));
+    send_text(accepted.back().get(), "here");
+    expect(world, *clients.back(), "here");
+  }
+  REQUIRE(world.quota.open() == many);
+  SUBCASE("cut by far") { world.far_connections.cut_all(); }
+  SUBCASE("cut by near") { world.near_connections.cut_all(); }
+  std::size_t told = 0;  // at the near end
+  std::size_t ended = 0;
+  std::size_t most = 0;
+  world.until([&] {
+    const auto failed = [](const auto& client) { return client->got == "here!"; };
+    const auto now =
+        static_cast<std::size_t>(std::count_if(clients.begin(), clients.end(), failed));
+    most = std::max({most, now - told, many - world.quota.open() - ended});
+    told = now;
+    ended = many - world.quota.open();
+    return told == many && ended == many;
+  });
+  CHECK(most <= static_cast<std::size_t>(tunnel::ResetQueue::most_told));
+  for (const net::Descriptor& each : accepted) expect(world, each.get(), "!");
 }
 
 TEST_CASE("near: a leg waits for its connection, and has it when the far end comes") {

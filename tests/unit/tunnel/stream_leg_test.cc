@@ -29,6 +29,8 @@ struct Wire final : tunnel::Transport {
   virtual ~Wire() = default;
   void touch() override { ++touched; }
   [[nodiscard]] bool lost() const override { return is_lost; }
+  void tell_later(tunnel::ResetQueue::Entry& leg) override { resets.add(leg); }
+  tunnel::ResetQueue resets;
   int touched = 0;
   bool is_lost = false;
 };
@@ -313,6 +315,30 @@ TEST_CASE("stream leg: a GOAWAY that overtakes the request is a loss") {
   static_cast<void>(legs.pair.near.feed(frame(GOAWAY, 0, 0, number(0) + number(0))));
   CHECK(legs.near->failed() == ECONNRESET);
   CHECK(legs.near->ending_of_failure(Side::server) == Ending::tunnel_lost);
+}
+
+TEST_CASE(
+    "stream leg: its owner is told of a reset later, once, and not if the leg closes before") {
+  Legs legs;
+  const int told = legs.near_watch.told;
+  SUBCASE("told") {
+    legs.lose();
+    CHECK(legs.near->failed() == ECONNRESET);
+    CHECK(legs.near_watch.told == told);
+    legs.near_wire.resets.tell_some();
+    CHECK(legs.near_watch.told == told + 1);
+  }
+  SUBCASE("closed") {
+    legs.lose();
+    legs.near->reset();
+  }
+  SUBCASE("destroyed") {
+    legs.lose();
+    legs.near.reset();
+  }
+  CHECK(legs.near_wire.resets.empty());
+  legs.near_wire.resets.tell_some();
+  CHECK(legs.near_watch.told <= told + 1);
 }
 
 TEST_CASE("stream leg: one that is destroyed without an order to close is reset") {
