@@ -42,7 +42,7 @@ class HttpServer::Connection final : private net::Watcher,
 
   // Its request is not complete.
   [[nodiscard]] bool is_reading() const { return state_ == State::reading; }
-  // Whose it is: an address, or an IPv6 network of 64 bits.
+  // Whose it is: an address, or an IPv6 network of 56 bits.
   [[nodiscard]] std::uint64_t source() const { return source_; }
   [[nodiscard]] net::Instant since() const { return since_; }
 

@@ -127,7 +127,7 @@ Network Network::around(const Address& address, unsigned v6_prefix) {
 }
 
 Network Network::of_source(const Address& address) {
-  constexpr unsigned v6_prefix = 64;
+  constexpr unsigned v6_prefix = 56;
   return around(address.unmapped(), v6_prefix);
 }
 

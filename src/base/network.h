@@ -24,8 +24,8 @@ class Network {
   // at most 128.
   static Network around(const Address& address, unsigned v6_prefix);
 
-  // What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, since
-  // whoever has one address of it has them all.
+  // What counts as one source of connections: an IPv4 address, or an IPv6 network of 56 bits, since
+  // whoever has one address of it may well have them all: it is what a home is given (RFC 6177).
   static Network of_source(const Address& address);
 
   // Whatever the port.

@@ -246,9 +246,10 @@ void Far::open(FarAsker& asker, const Destination& destination,
   const auto admitted = allow_.admit(destination, found, host.value());
   if (!admitted.ok()) return refuse(asker, answer::prohibited, admitted.error().text);
   if (leaves_none_to_others(asker.near_end)) {
-    return refuse(asker, answer::no_room,
-                  "connections of [[far]] is nearly reached, and its address has sessions on more "
-                  "than a quarter of them: what is left is for others");
+    log_refusal(asker,
+                "connections of [[far]] is nearly reached, and its certificate, or address, has "
+                "sessions on most of them: what is left is for others");
+    return turn_away(asker);  // another of its connections has room
   }
   auto leg = std::make_unique<FarLeg>(asker.connection, asker.stream);
   leg->opened.under = &settings_;
@@ -260,16 +261,20 @@ void Far::open(FarAsker& asker, const Destination& destination,
   sessions_.open(settings_.route, std::move(leg), asker.client, admitted.value(), asker.near);
 }
 
+void Far::log_refusal(const FarAsker& asker, const std::string& reason) {
+  const auto left_out = lines_about(asker.near_end).take(loop_.now());
+  if (!left_out) return;
+  log::Line line("refused a request");
+  line.add("far", settings_.route.name)
+      .add("near", asker.near.text())
+      .add("client", asker.client.text())
+      .add("authority", std::string_view(asker.authority).substr(0, longest_in_log))
+      .add("reason", reason);
+  write_limited(line, *left_out);
+}
+
 void Far::refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason) {
-  if (const auto left_out = lines_about(asker.near_end).take(loop_.now())) {
-    log::Line line("refused a request");
-    line.add("far", settings_.route.name)
-        .add("near", asker.near.text())
-        .add("client", asker.client.text())
-        .add("authority", std::string_view(asker.authority).substr(0, longest_in_log))
-        .add("reason", reason);
-    write_limited(line, *left_out);
-  }
+  log_refusal(asker, reason);
   asker.stream.respond(answer.status, answer.error);
   asker.stream.forget();
   asker.connection.touch();

@@ -105,6 +105,7 @@ class Far final : private net::Listener::Owner,
   [[nodiscard]] bool knows_token_of(const FarSettings& other) const;
   [[nodiscard]] bool would_open(const FarLeg& leg) const;
   void cut_what_is_revoked(const FarConnection& near_end);
+  void log_refusal(const FarAsker& asker, const std::string& reason);
   void refuse(const FarAsker& asker, FarAnswer answer, const std::string& reason);
   [[nodiscard]] bool takes_all() const;
   [[nodiscard]] FarConnection* that_makes_room() const;

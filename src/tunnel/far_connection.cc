@@ -1,10 +1,19 @@
 #include "tunnel/far_connection.h"
 
+#include <functional>
+#include <random>
 #include <utility>
 
+#include "base/network.h"
 #include "tunnel/far_leg.h"
 
 namespace finhold::tunnel {
+
+FarConnection::FarConnection(Owner& owner, const base::Address& address, net::Instant now)
+    : owner_(owner), address_(address), accepted_at_(now) {
+  static const std::uint64_t seed = std::random_device()();
+  source_ = base::Network::of_source(address).hash(seed);
+}
 
 FarConnection::~FarConnection() {
   for (FarLeg* leg : legs_) leg->opened.by = nullptr;
@@ -38,6 +47,7 @@ void FarConnection::start(ConnectionTable& connections, net::Descriptor socket,
 void FarConnection::on_ready(Connection& connection) {
   was_ready_ = true;
   identity_ = connection.identity();
+  if (!identity_.empty()) source_ = std::hash<std::string>()(identity_);
   owner_.on_near_end_ready(*this);
 }
 

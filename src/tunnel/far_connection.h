@@ -56,8 +56,7 @@ class FarConnection final : private Connection::Owner {
   };
 
   // `owner` outlives it.
-  FarConnection(Owner& owner, const base::Address& address, net::Instant now)
-      : owner_(owner), address_(address), accepted_at_(now) {}
+  FarConnection(Owner& owner, const base::Address& address, net::Instant now);
   FarConnection(const FarConnection&) = delete;
   FarConnection& operator=(const FarConnection&) = delete;
   ~FarConnection();
@@ -104,6 +103,10 @@ class FarConnection final : private Connection::Owner {
   // By its owner, after a reload.
   bool is_to_be_judged = false;
 
+  // Whose it is, for counting what each has: by its certificate once it has shown one, by its
+  // address until then, and without.
+  [[nodiscard]] std::uint64_t source() const { return source_; }
+
   // By its certificate, once it was ready; empty: it has shown none.
   [[nodiscard]] const std::string& identity() const { return identity_; }
   [[nodiscard]] bool was_ready() const { return was_ready_; }
@@ -125,6 +128,7 @@ class FarConnection final : private Connection::Owner {
 
   Owner& owner_;
   base::Address address_;
+  std::uint64_t source_ = 0;
   Connection* connection_ = nullptr;
   std::string identity_;
   std::string why_barred_;

@@ -1,5 +1,6 @@
 // Who may have a place at the far end, where there are fewer than want one: places belong to who
 // has proven who it is, and whoever merely connects, and connects again, shall not keep these out.
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
 
@@ -20,18 +21,23 @@ FarConnection* Far::that_makes_room() const {
   return unused_one_of_many();
 }
 
-// Of a source that has too many connections, though it has proven who it is: one that no session
-// uses, so that it loses nothing.
+// Of the source that has the most connections, of those that have proven who they are: one that no
+// session uses, so that it loses nothing.
 FarConnection* Far::unused_one_of_many() const {
   std::unordered_map<std::uint64_t, std::size_t> connections;
-  for (const auto& near_end : near_ends_) ++connections[near_end->place_of_stranger.source];
+  for (const auto& near_end : near_ends_) ++connections[near_end->source()];
+  FarConnection* unused = nullptr;
+  // A few of each are no reason: they would be dialed again, and cost others theirs.
+  std::size_t most = std::max<std::size_t>(places() / 16, 1);
   for (const auto& near_end : near_ends_) {
     const bool is_stranger = near_end->place_of_stranger.stands;
     if (is_stranger || near_end->is_cut() || near_end->sessions() > 0) continue;
-    const std::size_t its = connections[near_end->place_of_stranger.source];
-    if (Strangers::has_too_many(its, places())) return near_end.get();
+    const std::size_t its = connections[near_end->source()];
+    if (its <= most) continue;
+    most = its;
+    unused = near_end.get();
   }
-  return nullptr;
+  return unused;
 }
 
 // False: nobody gives way.
@@ -47,8 +53,7 @@ bool Far::make_room() {
   line.add(
       "error",
       !was_stranger ? "no session used it when others came, connections of [[far]] was reached, "
-                      "and its address "
-                      "has more than a quarter of them"
+                      "and its certificate, or address, has the most of them"
       : near_end->was_ready()
           ? "it had not shown the token when others came, and connections of [[far]] was reached"
           : "it was not ready when others came, and connections of [[far]] was reached");
@@ -57,20 +62,21 @@ bool Far::make_room() {
 }
 
 // The first session of a connection makes it one that does not give way; a request that waits for a
-// name, or for its refusal to be sent, does not. So the last eighth of the
-// places is not for a source that has too many of such: the others' near ends are let in whatever
-// one does, and its own unused connections go for them.
+// name, or for its refusal to be sent, does not. A source may have up to seven times as many of
+// such as are left (the dynamic threshold of switches that share their memory: Choudhury and Hahne,
+// 1998): one alone seven eighths of the places, and the more there are the less each; a seventh as
+// many sources as places leave nothing.
 bool Far::leaves_none_to_others(const FarConnection& asking) const {
-  const std::size_t for_all = places() - places() / 8;
-  if (near_ends_.size() < for_all || asking.sessions() > 0) return false;
+  constexpr std::size_t times_what_is_left = 7;
+  if (8 * near_ends_.size() < 7 * places() || asking.sessions() > 0) return false;
   std::size_t used = 0;
   std::size_t its = 0;
   for (const auto& near_end : near_ends_) {
     if (near_end->sessions() == 0) continue;
     ++used;
-    if (near_end->place_of_stranger.source == asking.place_of_stranger.source) ++its;
+    if (near_end->source() == asking.source()) ++its;
   }
-  return used >= for_all && Strangers::has_too_many(its, places());
+  return its > 0 && its >= times_what_is_left * (places() - std::min(used, places()));
 }
 
 void Far::on_near_end_proven(FarConnection& near_end) { strangers_.remove(near_end); }

@@ -1,9 +1,7 @@
 #include "tunnel/strangers.h"
 
 #include <algorithm>
-#include <random>
 
-#include "base/network.h"
 #include "tunnel/far_connection.h"
 
 namespace finhold::tunnel {
@@ -12,27 +10,18 @@ namespace {
 // TCP, TLS, SETTINGS and the first request of a near end far away are sooner.
 constexpr net::Instant slow_after_ms = 1000;
 
-// Of an address that has more than that, and than a quarter of the places, one goes at once when
+// Of a source that has more than that, and than a quarter of the places, one goes at once when
 // others come.
 constexpr std::size_t many_of_one_source = 16;
 
 // Of those that had their time the oldest so many are looked at.
 constexpr std::size_t most_looked_at = 1024;
 
-std::uint64_t source_of(const FarConnection& near_end) {
-  static const std::uint64_t seed = std::random_device()();
-  return base::Network::of_source(near_end.address()).hash(seed);
-}
-
 }  // namespace
-
-bool Strangers::has_too_many(std::size_t its, std::size_t places) {
-  return its > std::max(places / 4, many_of_one_source);
-}
 
 void Strangers::add(FarConnection& near_end) {
   Place& place = near_end.place_of_stranger;
-  place.source = source_of(near_end);
+  place.source = near_end.source();
   List& its = of_source_[place.source];
   place.in_all = all_.insert(all_.end(), &near_end);
   place.in_source = its.insert(its.end(), &near_end);
@@ -54,7 +43,7 @@ FarConnection* Strangers::that_gives_way(std::size_t places, net::Instant now) c
   const auto busiest = std::max_element(
       of_source_.begin(), of_source_.end(),
       [](const auto& one, const auto& two) { return one.second.size() < two.second.size(); });
-  if (has_too_many(busiest->second.size(), places)) {
+  if (busiest->second.size() > std::max(places / 4, many_of_one_source)) {
     const auto not_ready =
         std::find_if(busiest->second.begin(), busiest->second.end(),
                      [](const FarConnection* each) { return !each->was_ready(); });

@@ -16,9 +16,6 @@ class FarConnection;
 // On the worker's thread.
 class Strangers {
  public:
-  // Whether a source has so many of the places that others would have none.
-  [[nodiscard]] static bool has_too_many(std::size_t its, std::size_t places);
-
   using List = std::list<FarConnection*>;
   // Where it stands; of FarConnection.
   struct Place {

@@ -2,25 +2,28 @@
 
 import contextlib
 import socket
+import ssl
 import subprocess
 
 import pytest
+from certificates import FAR
 from ends import Server, connect, text_of
 from finhold import BINARY, config_text, route_to, wait_until
 from name_server import name_server
-from pair import far_table
+from pair import far_table, start_pair
 from private_network import private_network, with_files
 from scripted import ScriptedNear
+from traffic import exchange
 
 TOKEN = "a-Secret.of_40~characters+more/0123456789="
-ENHANCE_YOUR_CALM = 11
+REFUSED_STREAM, ENHANCE_YOUR_CALM = 7, 11
 
 
-def near_end(far, source: str | None = None, **options) -> ScriptedNear:
+def near_end(far, source: str | None = None, over: ssl.SSLContext | None = None, **options) -> ScriptedNear:
     """It is ready."""
     address = far.address("far")
     sock = socket.create_connection(address, source_address=(source, 0)) if source else connect(address)
-    near = ScriptedNear(sock, **options)
+    near = ScriptedNear(over.wrap_socket(sock, server_hostname=FAR) if over else sock, **options)
     near.wait(lambda: near.ready, "SETTINGS")
     return near
 
@@ -203,8 +206,10 @@ def test_a_near_end_does_not_use_every_place(start, server):
         many = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(40)]
         to, token = text_of(server.address), {"proxy_authorization": "Bearer " + TOKEN}
         asked = [(near, near.request(to, **token), near.request(to, **token)) for near in many]  # two at once
-        answers = [(near.answer(first), near.answer(second)) for near, first, second in asked]
-        assert sorted(answers) == [(200, 200)] * 35 + [(503, 503)] * 5
+        answers = [(near.refusal(first), near.refusal(second)) for near, first, second in asked]
+        assert sorted(answers) == [(0, 0)] * 5 + [(200, 200)] * 35
+        refused = next(near for near, answer in zip(many, answers) if answer[0] == 0)
+        assert {stream.reset for stream in refused.streams.values()} == {REFUSED_STREAM}
         assert "for others" in far.await_event("refused a request")["reason"]
         used = [near for near, answer in zip(many, answers) if answer[0] == 200]
         assert used[0].answer(used[0].request(to, **token)) == 200
@@ -214,8 +219,61 @@ def test_a_near_end_does_not_use_every_place(start, server):
         assert all(near.alive() for near in used)
 
 
-def known_and_unused(far, stack, count: int) -> list[ScriptedNear]:
-    known = [stack.enter_context(contextlib.closing(near_end(far, "127.0.0.2"))) for _ in range(count)]
+def used_by(far, stack, sources, each: int, to: str) -> list[int]:
+    """The answers to a first session on so many connections of each source, which all stay; 0: REFUSED_STREAM."""
+    nears = [stack.enter_context(contextlib.closing(near_end(far, source))) for _ in range(each) for source in sources]
+    return [near.refusal(near.request(to, proxy_authorization="Bearer " + TOKEN)) for near in nears]
+
+
+def test_near_ends_of_several_addresses_leave_places_to_others(start, server):
+    """None of the four has more than a quarter, and together they are not to have all."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=60)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        to = text_of(server.address)
+        answers = used_by(far, stack, [f"127.0.0.{source}" for source in (2, 3, 4, 5)], 15, to)
+        assert answers.count(200) >= 52 and answers.count(0) == 60 - answers.count(200) > 1, answers
+        assert used_by(far, stack, ["127.0.0.6", "127.0.0.7"], 1, to) == [200, 200]
+
+
+def test_unused_connections_of_several_addresses_go_for_others(start, server):
+    """None of the four has more than a quarter of the places, and no session."""
+    far = start(far=[far_table([server.address], token=TOKEN, connections=60)], limits={"workers": 1})
+    with contextlib.ExitStack() as stack:
+        for source in (2, 3, 4, 5):
+            known_and_unused(far, stack, 15, f"127.0.0.{source}")
+        assert used_by(far, stack, ["127.0.0.6", "127.0.0.7"], 1, text_of(server.address)) == [200, 200]
+
+
+def test_a_near_end_that_has_its_part_goes_on_with_what_it_uses(start, server):
+    """Eight connections, and seven are its part: each session finds room on one of these."""
+    pair = start_pair(start, server.address, None, tunnel={"connections": 8, "streams_per_connection": 2}, far={"connections": 8})
+    pair.far.await_events("near end connected", 8)
+    sessions = [server.session(pair.address()) for _ in range(14)]
+    for session in sessions:
+        exchange(session)
+    assert {line["ending"] for line in pair.near.endings(14)} == {"finished"}
+
+
+def test_a_certificate_counts_wherever_it_comes_from(start, server, authority):
+    """One near end from twelve addresses: what it leaves is for another certificate, and for that alone."""
+    far = start(far=[far_table([server.address], authority, token=TOKEN, connections=24)], limits={"workers": 1})
+    other = authority.issue("other", names="")
+    with contextlib.ExitStack() as stack:
+
+        def answer(identity, source: int) -> int:
+            over = ssl.create_default_context(cafile=authority.certificate)
+            over.load_cert_chain(identity.certificate, identity.key)
+            over.set_alpn_protocols(["h2"])
+            near = stack.enter_context(contextlib.closing(near_end(far, f"127.0.0.{source}", over)))
+            return near.refusal(near.request(text_of(server.address), proxy_authorization="Bearer " + TOKEN))
+
+        answers = [answer(authority.near, 2 + i % 12) for i in range(24)]
+        assert answers == [200] * 21 + [0] * 3, answers
+        assert answer(other, 2) == 200
+
+
+def known_and_unused(far, stack, count: int, source: str = "127.0.0.2") -> list[ScriptedNear]:
+    known = [stack.enter_context(contextlib.closing(near_end(far, source))) for _ in range(count)]
     for near in known:
         assert near.answer(near.request("192.0.2.1:9", proxy_authorization="Bearer " + TOKEN)) == 403
     return known

@@ -63,13 +63,13 @@ TEST_CASE("strangers: of an address that has more than a quarter of the places o
   owner.come("192.0.2.7:99", 1000);
   CHECK(owner.strangers.that_gives_way(100, 1000) == &first_of_many);
   CHECK(owner.strangers.that_gives_way(104, 1000) == nullptr);
-  // An IPv6 network of 64 bits is one address; and few are never many.
+  // An IPv6 network of 56 bits is one address; and few are never many.
   for (int i = 0; i < 30; ++i) {
-    owner.come("[2001:db8::" + std::to_string(i + 1) + "]:1", 1000);
+    owner.come("[2001:db8:0:" + std::to_string(i + 1) + "::1]:1", 1000);
   }
   FarConnection* const gives_way = owner.strangers.that_gives_way(100, 1000);
   REQUIRE(gives_way != nullptr);
-  CHECK(gives_way->address().text().starts_with("[2001:db8::1]"));
+  CHECK(gives_way->address().text().starts_with("[2001:db8:0:1::1]"));
   Owner few;
   for (int i = 0; i < 16; ++i) few.come("192.0.2.7:" + std::to_string(i + 1), 1000);
   CHECK(few.strangers.that_gives_way(16, 1000) == nullptr);
