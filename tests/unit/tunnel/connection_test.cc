@@ -37,27 +37,6 @@ Authority& authority() {
   return made;
 }
 
-// Requests that are no CONNECT, each of which is answered.
-std::string many_requests() {
-  std::string all;
-  for (std::uint32_t i = 0; i < 1500; ++i) {
-    all += http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, 1 + 2 * i,
-                             std::string("\x82", 1));
-  }
-  return all;
-}
-
-// Bytes that wait in these sockets.
-int unread_by(const std::vector<int>& sockets) {
-  int sum = 0;
-  for (const int each : sockets) {
-    int bytes = 0;
-    REQUIRE(ioctl(each, FIONREAD, &bytes) == 0);
-    sum += bytes;
-  }
-  return sum;
-}
-
 const CertificateFiles& certificate() {
   static const CertificateFiles made = authority().issue();
   return made;
@@ -127,6 +106,43 @@ std::string all_of(const net::Descriptor& from) {
     all.append(buffer.data(), static_cast<std::size_t>(count));
   }
 }
+
+// Connections to the far end that are ready, and ask for much at once: each request is no CONNECT,
+// and is answered.
+class Crowd {
+ public:
+  Crowd(World& world, int count, const std::string& host = "127.0.0.1") {
+    for (int i = 0; i < count; ++i) {
+      raws_.push_back(world.join(world.far, nullptr, false, host));
+      sockets_.push_back(world.far.socket);
+      send_raw(raws_.back(), http2_pair::client_preface());
+      world.until([&] { return world.far.connection->ready(); });
+    }
+    for (std::uint32_t i = 0; i < 1500; ++i) {
+      requests_ += http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, 1 + 2 * i,
+                                     std::string("\x82", 1));
+    }
+  }
+  void ask() const {
+    for (const auto& raw : raws_) send_raw(raw, requests_);
+  }
+  [[nodiscard]] int asked() const { return static_cast<int>(requests_.size() * raws_.size()); }
+  // Bytes that wait at the far end.
+  [[nodiscard]] int unread() const {
+    int sum = 0;
+    for (const int each : sockets_) {
+      int bytes = 0;
+      REQUIRE(ioctl(each, FIONREAD, &bytes) == 0);
+      sum += bytes;
+    }
+    return sum;
+  }
+
+ private:
+  std::vector<net::Descriptor> raws_;
+  std::vector<int> sockets_;
+  std::string requests_;
+};
 
 std::string answer_200(std::uint32_t stream) {
   return http2_pair::frame(http2_pair::HEADERS, http2_pair::END_HEADERS, stream,
@@ -770,8 +786,6 @@ TEST_CASE("connection: those that leave in order and do not read the last of it 
   CHECK(descriptors() == before);
 }
 
-// Each turn has time for some of what many send at once, and who has little to say waits for a turn
-// of its own, not for all of theirs.
 // Of requests that are processed in parts: what stands behind them.
 TEST_CASE("connection: an end that comes in one piece with many requests comes after them") {
   constexpr std::uint32_t count = 60;
@@ -806,29 +820,21 @@ TEST_CASE("connection: an end that comes in one piece with many requests comes a
   world.far.forget_all();
 }
 
+// Each turn has time for some of what many send at once, and who has little to say waits for a turn
+// of its own, not for all of theirs.
 TEST_CASE("connection: what costs much to read is read in parts, and others are in between") {
   World world;
   world.join();
   world.far.greets = [](End& end) { end.echoes = true; };
   End& end = world.near.open();
   world.until([&] { return end.answer == 200; });
-  constexpr int count = 30;
-  std::vector<net::Descriptor> raws;
-  std::vector<int> busy;
-  for (int i = 0; i < count; ++i) {
-    raws.push_back(world.join(world.far));
-    busy.push_back(world.far.socket);
-    send_raw(raws.back(), http2_pair::client_preface());
-    world.until([&] { return world.far.connection->ready(); });
-  }
-  const std::string requests = many_requests();
-  for (const auto& raw : raws) send_raw(raw, requests);
-  const auto unread = [&] { return unread_by(busy); };
+  const Crowd crowd(world, 30);
+  crowd.ask();
   end.sends = "question";
   end.go();
   world.until([&] { return end.received == "question"; });
-  CHECK(unread() > static_cast<int>(requests.size()) * count / 2);
-  world.until([&] { return unread() == 0; });
+  CHECK(crowd.unread() > crowd.asked() / 2);
+  world.until([&] { return crowd.unread() == 0; });
   world.near.forget_all();
   world.far.forget_all();
 }
@@ -851,15 +857,8 @@ TEST_CASE("connection: an address with many busy connections is not many times b
   world.far.greets = [](End& end) { end.echoes = true; };
   End& end = world.near.open();
   world.until([&] { return end.answer == 200; });
-  constexpr int count = 100;
-  std::vector<net::Descriptor> raws;
-  for (int i = 0; i < count; ++i) {
-    raws.push_back(world.join(world.far, nullptr, false, "127.0.0.2"));
-    send_raw(raws.back(), http2_pair::client_preface());
-    world.until([&] { return world.far.connection->ready(); });
-  }
-  const std::string requests = many_requests();
-  for (const auto& raw : raws) send_raw(raw, requests);
+  const Crowd crowd(world, 100, "127.0.0.2");
+  crowd.ask();
   Turns turns;
   world.poller.add_turn_end(turns);
   constexpr int until_it_is_behind = 5;
@@ -881,24 +880,14 @@ TEST_CASE("connection: what costs much is read in parts also where many deadline
   World world;
   constexpr net::Instant ping_every = 100;
   world.options.life = {std::chrono::milliseconds(ping_every), std::chrono::minutes(1)};
-  constexpr int count = 30;
-  std::vector<net::Descriptor> raws;
-  std::vector<int> busy;
-  for (int i = 0; i < count; ++i) {
-    raws.push_back(world.join(world.far));
-    busy.push_back(world.far.socket);
-    send_raw(raws.back(), http2_pair::client_preface());
-    world.until([&] { return world.far.connection->ready(); });
-  }
-  const std::string requests = many_requests();
+  const Crowd crowd(world, 30);
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::milliseconds(ping_every + 1);
   std::this_thread::sleep_until(deadline);
-  for (const auto& raw : raws) send_raw(raw, requests);
-  const auto unread = [&] { return unread_by(busy); };
+  crowd.ask();
   world.until([] { return true; });  // one turn
-  CHECK(unread() > static_cast<int>(requests.size()) * count * 3 / 4);
-  world.until([&] { return unread() == 0; });
+  CHECK(crowd.unread() > crowd.asked() * 3 / 4);
+  world.until([&] { return crowd.unread() == 0; });
   CHECK(!world.far.gone);
   world.far.forget_all();
 }
