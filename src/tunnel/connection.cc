@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/network.h"
 #include "net/socket.h"
 #include "tunnel/connection_table.h"
 
@@ -26,6 +27,7 @@ Connection::Connection(ConnectionTable& table, net::Descriptor socket,
       owner_(owner),
       fd_(std::move(socket)),
       other_end_(other_end),
+      source_(base::Network::of_source(other_end).hash(0)),
       http2_(options.role, with_window(options.http2, table.pool_.block_size()), table.pool_,
              *this),
       received_at_once_(first_received),
@@ -72,7 +74,7 @@ bool Connection::can_open() const {
 // Also of one that is closed: it may have been its last stream.
 void Connection::touch() { table_.queue(*this); }
 
-void Connection::tell_later(ResetQueue::Entry& leg) { table_.resets_.add(leg); }
+void Connection::tell_later(ResetQueue::Entry& leg) { table_.resets_.add(leg, source_); }
 
 void Connection::drain() {
   if (state_ != State::open || draining_) return;

@@ -115,6 +115,9 @@ class Connection final : public Transport,
   // again, it does not wait for the other side's goodbye.
   void cut();
 
+  // Nothing of it is open, and nothing waits to be sent.
+  [[nodiscard]] bool is_unused() const { return streams() == 0 && !pending(); }
+
   // What it has sent for its handshake was not looked at yet, since others were there before: it is
   // not slow, we are.
   [[nodiscard]] bool waits_for_us() const { return waiting_; }
@@ -204,6 +207,7 @@ class Connection final : public Transport,
   Owner& owner_;
   net::Descriptor fd_;
   base::Address other_end_;
+  std::uint64_t source_;  // a hash of base::Network::of_source(other_end_)
   std::optional<tls::Endpoint> tls_;
   http2::Endpoint http2_;
   std::vector<std::byte> kept_;  // made, and not taken by the socket yet

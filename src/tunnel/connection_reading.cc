@@ -34,6 +34,7 @@ void Connection::read() {
     if (is_known_) table_.read_time_ += took;
     return took;
   };
+  if (table_.resets_.has_many_of(source_)) return table_.queue(*this);
   while (has_more()) {
     if (left == 0 || spent >= longest_read) return table_.queue(*this);
     if (has_unprocessed()) {

@@ -5,8 +5,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "base/network.h"
-
 namespace finhold::tunnel {
 
 ConnectionTable::ConnectionTable(net::Loop& loop, net::Poller& poller, net::Timers& timers,
@@ -44,7 +42,7 @@ void ConnectionTable::cut_all() {
 void ConnectionTable::cut_unused() {
   for (const auto& connection : connections_) {
     const bool is_open = connection->state_ == Connection::State::open;
-    if (is_open && connection->streams() == 0 && !connection->pending()) connection->cut();
+    if (is_open && connection->is_unused()) connection->cut();
   }
 }
 
@@ -65,20 +63,17 @@ void ConnectionTable::defer(Connection& connection) {
 Connection& ConnectionTable::that_waits_no_longer(Connection& one_of_them) const {
   std::unordered_map<std::uint64_t, std::size_t> goodbyes;
   Connection* last = &one_of_them;
-  const auto source = [](const Connection& of) {
-    return base::Network::of_source(of.other_end_).hash(0);
-  };
   const auto waits = [](const Connection& one) {
     return one.is_known_ &&
            (one.state_ == Connection::State::leaving || one.state_ == Connection::State::goodbye);
   };
   for (const auto& each : connections_) {
-    if (waits(*each)) ++goodbyes[source(*each)];
+    if (waits(*each)) ++goodbyes[each->source_];
   }
   std::size_t most = 0;
   for (const auto& each : connections_) {
     if (!waits(*each)) continue;
-    const std::size_t its = goodbyes[source(*each)];
+    const std::size_t its = goodbyes[each->source_];
     if (its < most || (its == most && last->parted_at_ <= each->parted_at_)) continue;
     most = its;
     last = each.get();
@@ -92,7 +87,7 @@ Connection& ConnectionTable::that_waits_no_longer(Connection& one_of_them) const
 void ConnectionTable::alternate_sources() {
   places_.clear();
   for (Connection* const each : running_) {
-    places_.push_back({base::Network::of_source(each->other_end_).hash(0), places_.size(), each});
+    places_.push_back({each->source_, places_.size(), each});
   }
   const auto by_order = [](const Place& one, const Place& other) {
     return one.order != other.order ? one.order < other.order : one.before < other.before;

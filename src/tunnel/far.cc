@@ -247,8 +247,8 @@ void Far::open(FarAsker& asker, const Destination& destination,
   if (!admitted.ok()) return refuse(asker, answer::prohibited, admitted.error().text);
   if (leaves_none_to_others(asker.near_end)) {
     log_refusal(asker,
-                "connections of [[far]] is nearly reached, and its certificate, or address, has "
-                "sessions on most of them: what is left is for others");
+                "connections of [[far]] is nearly reached, and its certificate, or address, uses "
+                "some of them: what is left is for others");
     return turn_away(asker);  // another of its connections has room
   }
   auto leg = std::make_unique<FarLeg>(asker.connection, asker.stream);

@@ -112,6 +112,8 @@ class FarConnection final : private Connection::Owner {
   [[nodiscard]] bool was_ready() const { return was_ready_; }
   // That it uses: opened, or being dialed.
   [[nodiscard]] std::size_t sessions() const { return legs_.size(); }
+  // No session uses it, and nothing that was written waits for it.
+  [[nodiscard]] bool is_unused() const { return legs_.empty() && connection_->is_unused(); }
   // That are open.
   [[nodiscard]] std::size_t open_streams() const { return connection_->streams(); }
   // That it has opened.

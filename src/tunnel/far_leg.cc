@@ -46,7 +46,9 @@ bool FarLeg::check_answers(std::uint64_t vanished_after_ms) {
   const auto since = std::chrono::steady_clock::now() - *closed_at_;
   if (since < std::chrono::milliseconds(vanished_after_ms)) return false;
   fail(ECONNRESET, Ending::client_reset);
-  return true;
+  // All of a near end may be found in the same look.
+  tell_owner_later();
+  return false;
 }
 
 void FarLeg::refuse(Ending why) {

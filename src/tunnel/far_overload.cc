@@ -22,19 +22,21 @@ FarConnection* Far::that_makes_room() const {
 }
 
 // Of the source that has the most connections, of those that have proven who they are: one that no
-// session uses, so that it loses nothing.
+// session uses, and which has nothing to send, so that it loses nothing; before one that has.
 FarConnection* Far::unused_one_of_many() const {
   std::unordered_map<std::uint64_t, std::size_t> connections;
   for (const auto& near_end : near_ends_) ++connections[near_end->source()];
   FarConnection* unused = nullptr;
-  // A few of each are no reason: they would be dialed again, and cost others theirs.
-  std::size_t most = std::max<std::size_t>(places() / 16, 1);
+  std::size_t most = 1;
+  bool loses = true;
   for (const auto& near_end : near_ends_) {
     const bool is_stranger = near_end->place_of_stranger.stands;
     if (is_stranger || near_end->is_cut() || near_end->sessions() > 0) continue;
     const std::size_t its = connections[near_end->source()];
-    if (its <= most) continue;
+    const bool would_lose = !near_end->is_unused();
+    if (its < 2 || would_lose > loses || (would_lose == loses && its <= most)) continue;
     most = its;
+    loses = would_lose;
     unused = near_end.get();
   }
   return unused;
@@ -62,21 +64,19 @@ bool Far::make_room() {
 }
 
 // The first session of a connection makes it one that does not give way; a request that waits for a
-// name, or for its refusal to be sent, does not. A source may have up to seven times as many of
-// such as are left (the dynamic threshold of switches that share their memory: Choudhury and Hahne,
-// 1998): one alone seven eighths of the places, and the more there are the less each; a seventh as
-// many sources as places leave nothing.
+// name, or for its refusal to be sent, does not. The last eighth of the places is for sources that
+// use no other: so it takes as many of them to leave nothing for who comes new.
 bool Far::leaves_none_to_others(const FarConnection& asking) const {
-  constexpr std::size_t times_what_is_left = 7;
-  if (8 * near_ends_.size() < 7 * places() || asking.sessions() > 0) return false;
+  const std::size_t for_all = places() - places() / 8;
+  if (near_ends_.size() < for_all || asking.sessions() > 0) return false;
   std::size_t used = 0;
-  std::size_t its = 0;
+  bool uses_another = false;
   for (const auto& near_end : near_ends_) {
     if (near_end->sessions() == 0) continue;
     ++used;
-    if (near_end->source() == asking.source()) ++its;
+    uses_another = uses_another || near_end->source() == asking.source();
   }
-  return its > 0 && its >= times_what_is_left * (places() - std::min(used, places()));
+  return uses_another && used >= for_all;
 }
 
 void Far::on_near_end_proven(FarConnection& near_end) { strangers_.remove(near_end); }

@@ -29,7 +29,7 @@ struct Wire final : tunnel::Transport {
   virtual ~Wire() = default;
   void touch() override { ++touched; }
   [[nodiscard]] bool lost() const override { return is_lost; }
-  void tell_later(tunnel::ResetQueue::Entry& leg) override { resets.add(leg); }
+  void tell_later(tunnel::ResetQueue::Entry& leg) override { resets.add(leg, 0); }
   tunnel::ResetQueue resets;
   int touched = 0;
   bool is_lost = false;
