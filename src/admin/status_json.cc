@@ -92,6 +92,10 @@ Json flow(const SessionState::Flow& flow, Flow which) {
   if (!core::has_ended(flow.state)) return json;
   json["ended_seconds"] = seconds(flow.ended_ms);
   json["held_seconds"] = seconds(flow.held_ms);
+  if (flow.quiet_ms != 0) {
+    json["quiet_seconds"] = seconds(flow.quiet_ms);
+    json["end_needs"] = core::name(flow.needs);
+  }
   if (flow.release != core::Release::none) json["released"] = core::name(flow.release, which);
   return json;
 }

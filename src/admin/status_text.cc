@@ -103,6 +103,10 @@ std::string flow_text(const Json& flow) {
     text += flow.at("blocked").get<bool>() ? ", reader is slow" : "";
   } else if (state == "held") {
     text += ", FIN held " + span(flow.at("held_seconds").get<double>());
+    if (flow.contains("quiet_seconds")) {
+      text += " until " + span(flow.at("quiet_seconds").get<double>()) + " of silence (" +
+              shown(flow.value("end_needs", "")) + ")";
+    }
   } else if (state == "released") {
     text += ", FIN sent: " + shown(flow.value("released", ""));
   } else if (state == "broken" || state == "broken-drained") {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/side.h"
 #include "config/keys_common.h"
 
 namespace finhold::config {
@@ -26,7 +27,14 @@ static_assert(static_cast<int>(Level::error) == 3 && static_cast<int>(Format::js
 constexpr std::uint64_t kibibyte = 1024;
 constexpr std::uint64_t one_second = 1'000;
 
-constexpr std::string_view quiet_example = R"({ to_server = "5s", to_client = "0s" })";
+constexpr std::string_view quiet_example = R"({ to_server = "auto", to_client = "0s" })";
+
+void set_quiet(Target& to, base::Flow flow, const Value& value) {
+  core::FinSettings& fin = to.section.route.fin;
+  fin.learns_quiet[base::index(flow)] = value.number == 1;
+  fin.release_when_quiet[base::index(flow)] =
+      value.number == 1 ? base::Limit(core::patient_quiet) : value.duration;
+}
 
 constexpr Table keepalive_of(std::string_view parent, std::string_view path,
                              std::string_view heading) {
@@ -307,27 +315,28 @@ const auto keys = std::to_array<Key>({
 
     {.table = "route.fin",
      .name = "release_when_quiet",
-     .kind = Kind::limit,
+     .kind = Kind::limit_or_auto,
      .example = quiet_example,
-     .meaning = "a held FIN goes out once the other way has been silent this long; 0s is at once",
+     .meaning =
+         "a held FIN goes out once the other way has been silent this long; 0s is at once; auto: "
+         "5s, and four round trips once the other side has shown twice that it waits for the end",
      .store =
          [](const Value& v, Target& to) {
-           to.section.route.fin.release_when_quiet = {v.duration, v.duration};
+           set_quiet(to, base::Flow::to_server, v);
+           set_quiet(to, base::Flow::to_client, v);
          }},
     {.table = "route.fin.release_when_quiet",
      .name = "to_server",
-     .kind = Kind::limit,
-     .example = R"("5s")",
+     .kind = Kind::limit_or_auto,
+     .example = R"("auto")",
      .meaning = "of the client's end, on its way to the server",
-     .store = [](const Value& v,
-                 Target& to) { to.section.route.fin.release_when_quiet[0] = v.duration; }},
+     .store = [](const Value& v, Target& to) { set_quiet(to, base::Flow::to_server, v); }},
     {.table = "route.fin.release_when_quiet",
      .name = "to_client",
-     .kind = Kind::limit,
+     .kind = Kind::limit_or_auto,
      .example = R"("0s")",
      .meaning = "of the server's end, on its way to the client",
-     .store = [](const Value& v,
-                 Target& to) { to.section.route.fin.release_when_quiet[1] = v.duration; }},
+     .store = [](const Value& v, Target& to) { set_quiet(to, base::Flow::to_client, v); }},
     {.table = "route.fin",
      .name = "hold_at_most",
      .kind = Kind::limit,

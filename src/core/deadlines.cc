@@ -44,13 +44,11 @@ void consider_held(std::optional<Deadline>& best, const FinPolicy& policy, const
   const base::Side source = base::source_of(flow);
   const Instant ended = stamps.ended[base::index(flow)];
   if (policy.waits_for_quiet(flow)) {
-    const std::size_t other_way = base::index(base::other(flow));
-    const Instant quiet_since =
-        stamps.blocked[other_way]
-            ? now
-            : std::max({ended, stamps.moved[other_way], stamps.in_flight[base::index(flow)]});
-    consider(best, after(quiet_since, settings.release_when_quiet[base::index(flow)]),
-             Event::Kind::quiet, source);
+    const Instant since = quiet_since(stamps, flow, now);
+    const Instant at = stamps.quiet_ms != 0
+                           ? since + stamps.quiet_ms
+                           : after(since, settings.release_when_quiet[base::index(flow)]);
+    consider(best, at, Event::Kind::quiet, source);
   }
   if (policy.waits_for_hold_limit(flow)) {
     consider(best, after(ended, settings.hold_at_most), Event::Kind::hold_limit, source);
@@ -58,6 +56,13 @@ void consider_held(std::optional<Deadline>& best, const FinPolicy& policy, const
 }
 
 }  // namespace
+
+Instant quiet_since(const Stamps& stamps, Flow ended, Instant now) {
+  const std::size_t other_way = base::index(base::other(ended));
+  if (stamps.blocked[other_way]) return now;
+  return std::max({stamps.ended[base::index(ended)], stamps.moved[other_way],
+                   stamps.in_flight[base::index(ended)]});
+}
 
 std::optional<Deadline> next_deadline(const FinPolicy& policy, const Stamps& stamps, Instant now) {
   std::optional<Deadline> best;

@@ -22,6 +22,9 @@ struct Stamps {
   std::array<Instant, 2> moved{};
   std::array<bool, 2> blocked{};      // by base::index(Flow): bytes wait for a slow sink
   bool ended_before_failure = false;  // of the leg that failed: its end had come
+  // Of the flow that is held: for how long nothing is to come the other way; 0: as the settings
+  // say.
+  std::uint32_t quiet_ms = 0;
   // By base::index(Flow): when bytes of it were last known to be on their way to its sink.
   std::array<Instant, 2> in_flight{};
   // The ends of both flows were seen to have come, that of one perhaps with bytes before it that
@@ -39,6 +42,10 @@ struct Deadline {
   Instant at;
   Event event;  // what to feed the policy at that time; still to be asked again then
 };
+
+// R3(c): since when nothing comes the other way, for a flow that has ended. `now` while that waits
+// for a slow reader, or while the one who might wait for the end has not got all bytes before it.
+Instant quiet_since(const Stamps& stamps, base::Flow ended, Instant now);
 
 // The earliest deadline that the policy waits for; none if only the legs can bring news. A flow
 // that is blocked by its reader is not quiet: its source is not waiting for an end, so the quiet

@@ -26,6 +26,9 @@ constexpr bool crosses(Crosses legs, base::Side side) {
   return (static_cast<unsigned>(legs) & static_cast<unsigned>(bit)) != 0;
 }
 
+// "auto" of release_when_quiet, where nothing is known, or the other side talks on.
+constexpr base::Milliseconds patient_quiet{5000};
+
 struct FinSettings {
   Crosses crosses = Crosses::server;
 
@@ -33,7 +36,10 @@ struct FinSettings {
   // way for this long; 0 = at once. A server waits for the client's end only to answer, and rarely
   // at that; a client nearly always takes the server's for "closed", whose 5 s more are felt (the
   // next request of a pool, the end of every answer that has no length).
-  std::array<base::Limit, 2> release_when_quiet{std::chrono::seconds(5), std::chrono::seconds(0)};
+  std::array<base::Limit, 2> release_when_quiet{patient_quiet, std::chrono::seconds(0)};
+  // The same, by base::index(Flow): "auto". The time above is for who has not shown that it waits
+  // for the end (core/end_lessons.h).
+  std::array<bool, 2> learns_quiet{true, false};
   // R3(d): a held FIN goes out this long after its flow ended, whatever else happens.
   base::Limit hold_at_most;
   // How often keepalives are sent on a half-closed crossing leg. At least 1 s (the kernel's unit).

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <linux/tcp.h>
 
 #include "net/dial_source.h"
@@ -221,6 +222,19 @@ Answers answers(int fd) {
   // A side that still sends is there, whatever became of its acknowledgements.
   result.last_answer_ms = std::min(info.tcpi_last_ack_recv, info.tcpi_last_data_recv);
   return result;
+}
+
+base::Milliseconds round_trip(int fd) {
+  tcp_info info{};
+  if (!get_info(fd, info)) return base::Milliseconds(0);
+  return std::chrono::ceil<base::Milliseconds>(std::chrono::microseconds(info.tcpi_rtt));
+}
+
+base::Milliseconds least_round_trip(int fd) {
+  tcp_info info{};
+  // UINT32_MAX where none was measured.
+  if (!get_info(fd, info) || info.tcpi_min_rtt == UINT32_MAX) return base::Milliseconds(0);
+  return std::chrono::floor<base::Milliseconds>(std::chrono::microseconds(info.tcpi_min_rtt));
 }
 
 bool probe_unanswered(int fd) {

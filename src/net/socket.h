@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/address.h"
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/result.h"
 #include "net/descriptor.h"
@@ -136,6 +137,11 @@ struct Answers {
   std::uint32_t last_answer_ms = 0;  // since the last ACK
 };
 Answers answers(int fd);
+
+// How long an answer of the other end takes (TCP_INFO, RFC 6298), rounded up; 0: not known.
+base::Milliseconds round_trip(int fd);
+// The shortest of the last minutes (net.ipv4.tcp_min_rtt_wlen), rounded down; 0: not known.
+base::Milliseconds least_round_trip(int fd);
 
 // Whether the kernel has probed the other end (keepalive, or a full window) and got no
 // acknowledgement: if a RST came, it was the answer to that. Seen on Linux 6.18: after a RST that

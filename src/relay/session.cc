@@ -146,12 +146,25 @@ void Session::on_time() {
 
 void Session::check_answers() {
   if (phase_ != Phase::relaying && phase_ != Phase::closing) return;
+  if (holding_ && !told_of_long_hold_) tell_of_a_long_hold();
   const auto limit = static_cast<std::uint64_t>(route_->keepalive.vanished_after().count());
   bool vanished = false;
   for (const Side side : both_sides) {
     if (leg(side).is_open()) vanished = leg(side).check_answers(limit) || vanished;
   }
   if (vanished) on_leg_ready(Side::client);
+}
+
+// Once: whoever waits for the end may never get it, which no rule can know (R3c).
+void Session::tell_of_a_long_hold() {
+  constexpr core::Instant long_ms = 600'000;
+  constexpr core::Instant lately_ms = 60'000;
+  const core::Instant other_way = stamps_.moved[base::index(base::other(first_end_))];
+  if (now() - held_since_ < long_ms || now() - other_way > lately_ms) return;
+  if (const auto left_out = table_->long_holds().take(now())) {
+    told_of_long_hold_ = true;
+    log_long_hold(*this, *left_out);
+  }
 }
 
 void Session::retire() {

@@ -20,6 +20,7 @@
 #include "base/address.h"
 #include "base/side.h"
 #include "core/deadlines.h"
+#include "core/end_lessons.h"
 #include "core/ending.h"
 #include "core/fin_policy.h"
 #include "net/dialer.h"
@@ -94,6 +95,10 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   [[nodiscard]] base::Flow first_end() const { return first_end_; }
   [[nodiscard]] core::Gone gone() const { return gone_; }
   [[nodiscard]] core::Instant held_ms() const { return held_ms_; }
+  // Where the first end was held by "auto": what was known of who would get it, and for how long
+  // nothing was to come the other way; 0: it was not.
+  [[nodiscard]] const core::EndNeeds& end_needs() const { return end_needs_; }
+  [[nodiscard]] core::Instant quiet_ms() const { return stamps_.quiet_ms; }
   [[nodiscard]] core::Instant duration_ms() const { return now() - started_at_; }
 
  private:
@@ -144,6 +149,11 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   void nurse_unread_end();
   void watch_deadlines();
   void relaying_on_time();
+  void watch_held_end(base::Flow flow);
+  void hear(base::Flow flow, bool bytes, bool end);
+  void note_delivery_of_held(base::Flow flow, int on_their_way);
+  void learn(core::EndLesson lesson);
+  void tell_of_a_long_hold();
   void note_deliveries();
   void note_undelivered(base::Side sink);
   void close_legs();
@@ -185,14 +195,18 @@ class Session final : private Leg::Owner, private net::Dialer::Owner, private ne
   std::uint8_t look_again_ms_ = 0;  // while delivery is waited for
   std::array<bool, 2> lost_{};      // by flow: its sink's leg was, with what in_kernel_ says
   OwnDials::Entry own_dial_;        // of the server leg, while it is in the table's own_dials()
-  bool nurses_unread_end_ = false;
-  bool any_end_ = false;
-  bool holding_ = false;
-  bool was_held_ = false;  // and perhaps is still
-  bool announced_ = false;
-  bool server_known_ = false;
-  bool counted_ = false;  // as one of its client's
-  bool queued_ = false;   // in the table's queue of sessions with more to do
+  core::EndWatch end_watch_;        // of the FIN that is held, if it is to teach anything
+  core::EndNeeds end_needs_;        // as they were known when it was held
+  std::uint16_t short_quiet_ms_ = 0;
+  bool nurses_unread_end_ : 1 = false;
+  bool any_end_ : 1 = false;
+  bool holding_ : 1 = false;
+  bool was_held_ : 1 = false;  // and perhaps is still
+  bool announced_ : 1 = false;
+  bool server_known_ : 1 = false;
+  bool counted_ : 1 = false;  // as one of its client's
+  bool queued_ : 1 = false;   // in the table's queue of sessions with more to do
+  bool told_of_long_hold_ : 1 = false;
 };
 
 // What an idle session costs, besides the kernel's two sockets: this, its place in the table, and

@@ -71,6 +71,10 @@ void log_ending(const Session& session) {
     if (session.taken(flow) == session.delivered(flow)) continue;
     line.add(flow == Flow::to_server ? "taken_to_server" : "taken_to_client", session.taken(flow));
   }
+  if (session.quiet_ms() != 0) {
+    line.add("end_needs", core::name(session.end_needs()))
+        .add_seconds("quiet", static_cast<double>(session.quiet_ms()) / 1000);
+  }
   if (session.route().accept_proxy) line.add("proxy", session.via().text());
   if (session.by_tunnel()) line.add("near", session.via().text());
   line.write(log::Level::info);
@@ -132,6 +136,26 @@ void log_bad_header(const Session& session, const char* why, std::uint64_t left_
       .add("client", session.client().text())
       .add("error", why);
   write(line, left_out);
+}
+
+void log_long_hold(const Session& session, std::uint64_t left_out) {
+  const bool of_client = session.first_end() == Flow::to_server;
+  log::Line line(std::string("the ") + (of_client ? "client" : "server") +
+                 "'s end is held, and the other side talks on: if it waits for that end, write a "
+                 "release_when_quiet that is shorter than its pauses, or hold_at_most");
+  line.add("session", session.id())
+      .add("route", session.route().name)
+      .add("client", session.client().text())
+      .add("server", server_text(session));
+  write(line, left_out);
+}
+
+void log_lost_behind_ends(const Session& session) {
+  log::Line line(
+      "sessions are lost once an end has been sent on early: a box between forgets them; a pair of "
+      "finholds carries the end through it");
+  line.add("route", session.route().name).add("server", server_text(session));
+  write(line, 0);
 }
 
 void log_refused_client(const Session& session, core::Ending why, std::uint64_t left_out) {

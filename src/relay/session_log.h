@@ -26,9 +26,11 @@ std::string server_text(const Session& session);
 // kernel, or the other end of the tunnel, has got; what is still on its way when a leg closes in
 // order counts. taken_to_server, taken_to_client, only where bytes were lost: all that the flow's
 // source gave.
-// Only on routes with accept_proxy, at the end: proxy, the address that really connected; client is
-// the announced one, or the same. Only where clients come by a tunnel, at the end: near, the
-// address of the near end, which says who client is.
+// Only where the first end was held, and release_when_quiet is "auto" for it, at the end:
+// end_needs, what was known of who was to get it (unknown, waits, talks-on), and quiet, for how
+// long nothing was to come the other way. Only on routes with accept_proxy, at the end: proxy, the
+// address that really connected; client is the announced one, or the same. Only where clients come
+// by a tunnel, at the end: near, the address of the near end, which says who client is.
 void log_ending(const Session& session);
 
 // A warning that names the server and what was wrong with it. `left_out`, here and below: how many
@@ -46,6 +48,10 @@ void log_bad_header(const Session& session, const char* why, std::uint64_t left_
 
 // A warning that the session's client is not served: client_denied, client_limit or client_rate.
 void log_refused_client(const Session& session, core::Ending why, std::uint64_t left_out);
+// A warning that a FIN has been held for long while bytes came the other way.
+void log_long_hold(const Session& session, std::uint64_t left_out);
+// A warning that of that server one session after another is lost behind an end that went early.
+void log_lost_behind_ends(const Session& session);
 // A warning that there is no memory for a session, whose client is reset.
 void log_no_memory(const Route& route, std::uint64_t left_out);
 

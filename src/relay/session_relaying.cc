@@ -72,6 +72,7 @@ bool Session::move(Flow flow) {
     return more;
   }
   const auto outcome = mover.move(leg(source), leg(sink), table_->scratch(), table_->budget());
+  if (end_watch_.is_watching()) hear(flow, outcome.moved > 0, outcome.ended);
   if (outcome.moved > 0) stamps_.flow_moved(flow, now());
   if (outcome.moved >= FlowMover::copy_size) table_->note_bulk();
   stamps_.blocked[base::index(flow)] = mover.waiting();
@@ -154,6 +155,9 @@ void Session::look_whether_gone(bool found_before) {
 // R4: the other leg gets what came before the failure; this one gets nothing more.
 void Session::leg_failed(Side side) {
   if (!policy_.failing()) note_failure(side);
+  if (end_watch_.is_watching() && side == base::sink_of(first_end_)) {
+    learn(end_watch_.failure(leg(side).failed_by_probe()));
+  }
   note_undelivered(side);
   movers_[base::index(base::flow_into(side))].release(table_->scratch());
   stamps_.phase = now();
@@ -181,11 +185,13 @@ void Session::apply(const core::Actions& actions) {
       holding_ = true;
       was_held_ = true;
       held_since_ = now();
+      watch_held_end(flow);
     }
     if (!actions.send_fin[base::index(base::sink_of(flow))]) continue;
     if (holding_ && flow == first_end_) {
       holding_ = false;
       held_ms_ = now() - held_since_;
+      end_watch_.released(policy_.release(flow));
     }
     // The last FIN goes out with close(), which saves a system call.
     if (!actions.finished) leg(base::sink_of(flow)).send_fin();
@@ -199,6 +205,51 @@ void Session::apply(const core::Actions& actions) {
     ending_ = core::Ending::finished;
     close_legs();
   }
+}
+
+// They may all have arrived since the last look, and "auto" waits for no more than a few round
+// trips.
+// (Answers to keepalives say nothing of that: so only if some were on their way then.)
+void Session::note_delivery_of_held(Flow flow, int on_their_way) {
+  Leg& to = leg(base::sink_of(flow));
+  core::Instant& in_flight = stamps_.in_flight[base::index(flow)];
+  if (to.unacknowledged() > 0) {
+    in_flight = now();
+  } else if (const TcpLeg* const tcp = to.tcp(); tcp != nullptr && on_their_way > 0) {
+    in_flight = std::max(in_flight, now() - std::min(tcp->last_answer_ms(), now()));
+  }
+}
+
+// R3(c), "auto": how long the FIN is held, and what that shows.
+void Session::watch_held_end(Flow flow) {
+  if (!route_->fin.learns_quiet[base::index(flow)]) return;
+  const TcpLeg* const to = leg(base::sink_of(flow)).tcp();
+  const base::Milliseconds round_trip = to != nullptr ? to->round_trip() : base::Milliseconds(0);
+  end_needs_ = table_->end_needs(*this, flow);
+  short_quiet_ms_ = static_cast<std::uint16_t>(core::short_quiet(round_trip).count());
+  in_kernel_[base::index(flow)] = leg(base::sink_of(flow)).unacknowledged();
+  stamps_.quiet_ms = static_cast<std::uint32_t>(end_needs_.quiet(round_trip).count());
+  end_watch_.held();
+}
+
+// What came that way while a FIN was held, or behind it.
+void Session::hear(Flow flow, bool bytes, bool end) {
+  if (flow == first_end_ || (!bytes && !end)) return;
+  core::Instant since = core::quiet_since(stamps_, first_end_, now());
+  base::Milliseconds round_trip{0};
+  if (end_watch_.waits_for_answer()) {
+    since = held_since_ + held_ms_;
+    const TcpLeg* const to = leg(base::source_of(flow)).tcp();
+    if (to != nullptr) round_trip = to->least_round_trip();
+  }
+  const core::EndWatch::Heard heard{now() - std::min(since, now()), short_quiet_ms_,
+                                    static_cast<core::Instant>(round_trip.count())};
+  if (bytes) learn(end_watch_.bytes(heard));
+  if (end) learn(end_watch_.end(heard));
+}
+
+void Session::learn(core::EndLesson lesson) {
+  if (lesson != core::EndLesson::none) table_->learn(*this, first_end_, lesson);
 }
 
 // Each flow has ended, or waits for its reader, perhaps with its end behind what waits.
@@ -244,6 +295,7 @@ void Session::watch_deadlines() {
 
 // The time of watch_deadlines() has come.
 void Session::relaying_on_time() {
+  const std::array<int, 2> before = in_kernel_;
   // Asked again: bytes may have moved since the timer was set.
   if (policy_.failing()) {
     note_deliveries();
@@ -257,9 +309,7 @@ void Session::relaying_on_time() {
   // the clock of R3(c) stands while some are unacknowledged. (2026-11-22;
   // tests/unit/core/deadlines_test.cc.)
   for (const Flow flow : both_flows) {
-    if (policy_.waits_for_quiet(flow) && leg(base::sink_of(flow)).unacknowledged() > 0) {
-      stamps_.in_flight[base::index(flow)] = now();
-    }
+    if (policy_.waits_for_quiet(flow)) note_delivery_of_held(flow, before[base::index(flow)]);
   }
   const auto deadline = core::next_deadline(policy_, stamps_, now());
   if (deadline && deadline->at <= now()) {

@@ -74,6 +74,8 @@ SessionState state_of(const Session& session, net::Instant now) {
     }
     if (session.any_end_ && session.first_end_ == flow) {
       one.held_ms = session.holding_ ? now - session.held_since_ : session.held_ms_;
+      one.quiet_ms = session.quiet_ms();
+      one.needs = session.end_needs();
     }
   }
   return state;

@@ -96,6 +96,19 @@ RouteQuota& SessionTable::quota_of(const Route& route) {
   return *quota;
 }
 
+core::EndNeeds SessionTable::end_needs(const Session& session, base::Flow flow) {
+  return ends_.needs(session.route().name, server_text(session), flow);
+}
+
+void SessionTable::learn(const Session& session, base::Flow flow, core::EndLesson lesson) {
+  const auto needs = ends_.learn(session.route().name, server_text(session), flow, lesson);
+  constexpr net::Instant hour_ms = 3'600'000;
+  if (!needs.is_lost_again_and_again()) return;
+  if (advised_at_ != 0 && loop_.now() < advised_at_ + hour_ms) return;
+  advised_at_ = loop_.now();
+  log_lost_behind_ends(session);
+}
+
 void SessionTable::note_dial(const Session& session, net::Instant took_ms) {
   done_[session.route().name].dials.add(took_ms);
 }

@@ -15,6 +15,7 @@
 #include "net/poller.h"
 #include "net/resolver.h"
 #include "net/timers.h"
+#include "relay/end_table.h"
 #include "relay/gone_watch.h"
 #include "relay/log_rate_limit.h"
 #include "relay/own_dials.h"
@@ -79,6 +80,9 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   // Its dial is over, well or not.
   void note_dial(const Session& session, net::Instant took_ms);
   RouteQuota& quota_of(const Route& route);
+  // Of who gets the end of that flow of the session.
+  [[nodiscard]] core::EndNeeds end_needs(const Session& session, base::Flow flow);
+  void learn(const Session& session, base::Flow flow, core::EndLesson lesson);
   // How many bytes of one flow may be moved before others have their turn: the bulk flows of a turn
   // share most_per_turn, so that they do not raise the latency of small ones however many they are.
   [[nodiscard]] std::size_t budget() const { return budget_; }
@@ -91,6 +95,7 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   [[nodiscard]] Scratch& scratch() { return scratch_; }
   [[nodiscard]] LogRateLimit& refusals() { return refusals_; }  // lines about refused clients
   [[nodiscard]] LogRateLimit& dial_failures() { return dial_failures_; }  // lines about servers
+  [[nodiscard]] LogRateLimit& long_holds() { return long_holds_; }        // lines about held FINs
   [[nodiscard]] OwnDials& own_dials() { return quota_.own_dials(); }
   std::unique_ptr<Leg> leg_to_server(const Session& session) {
     return owner_.leg_to_server(session);
@@ -121,6 +126,9 @@ class SessionTable final : private net::TurnEnd, private net::Timer {
   GoneWatch gone_watch_;
   LogRateLimit refusals_;
   LogRateLimit dial_failures_;
+  LogRateLimit long_holds_;
+  EndTable ends_;
+  net::Instant advised_at_ = 0;  // that sessions are lost behind ends; 0: never
   std::size_t budget_ = most_per_turn;
   std::size_t bulk_flows_ = 0;  // that moved in this turn
   std::vector<std::unique_ptr<Session>> sessions_;

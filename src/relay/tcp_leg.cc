@@ -237,6 +237,12 @@ int TcpLeg::undelivered() const { return std::max(unacknowledged() - (fin_sent_ 
 
 bool TcpLeg::all_sent() const { return net::unsent_bytes(fd_.get()) == 0; }
 
+base::Milliseconds TcpLeg::round_trip() const { return net::round_trip(fd_.get()); }
+
+base::Milliseconds TcpLeg::least_round_trip() const { return net::least_round_trip(fd_.get()); }
+
+std::uint64_t TcpLeg::last_answer_ms() const { return net::answers(fd_.get()).last_answer_ms; }
+
 bool TcpLeg::holds_bytes() const { return net::unread_bytes(fd_.get()) > 0; }
 
 void TcpLeg::set_keepalive(const net::KeepaliveOptions& keepalive) {

@@ -70,6 +70,11 @@ class TcpLeg final : public Leg, private net::Watcher {
   // Whether all is on its way, the FIN included: it needs room in the other end's window, too. One
   // system call.
   [[nodiscard]] bool all_sent() const;
+  // Smoothed, rounded up; and the shortest, rounded down. 0: not known.
+  [[nodiscard]] base::Milliseconds round_trip() const;
+  [[nodiscard]] base::Milliseconds least_round_trip() const;
+  // Since the other end's kernel said anything.
+  [[nodiscard]] std::uint64_t last_answer_ms() const;
   // One system call.
   [[nodiscard]] bool holds_bytes() const override;
 

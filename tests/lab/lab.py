@@ -78,7 +78,7 @@ class Network:
         return self.run(side, command + steps, Traffic)
 
     def finhold(self, side: str, server: str, crosses: str = "server", listen: str = "127.0.0.1:0",
-                fin: dict[str, str] | None = None, keepalive: str = "", program: Path | None = None) -> Finhold:
+                fin: dict[str, str] | None = None, keepalive: str = "", program: Path | None = None, workers: int = 0) -> Finhold:
         """finhold beside the client ("c") or the server ("s"): by flags, or by a file if flags cannot say it."""
         program = program or finhold_program()
         if not fin and not keepalive:
@@ -89,6 +89,7 @@ class Network:
             lines += [f'crosses = "{crosses}"']
             lines += [f"keepalive = {keepalive}"] if keepalive else []
             lines += ["[route.fin]", *(f'{key} = "{value}"' for key, value in (fin or {}).items())]
+            lines += ["[limits]", f"workers = {workers}"] if workers else []
             file.write_text("\n".join(lines) + "\n")
             command = ["--config", str(file)]
         return self.run(side, [str(program), "run", *command], Finhold)

@@ -156,6 +156,11 @@ Scenario scenario_of(std::uint64_t seed) {
   made.client = some_script(random, false);
   made.server = some_script(random, true);
   if (random.one_in(4)) made.fault = {1 + random.below(80), random.below(16)};
+  // One session learns nothing, but watches.
+  for (std::size_t flow = 0; flow < 2; ++flow) {
+    const bool is_patient = route.fin.release_when_quiet[flow] == base::Limit(core::patient_quiet);
+    route.fin.learns_quiet[flow] = is_patient && random.one_in(2);
+  }
   return made;
 }
 

@@ -85,6 +85,13 @@ TEST_CASE("--release-when-quiet takes one duration, or one for each way") {
     REQUIRE(outcome.command.kind == Command::Kind::run);
     return outcome.command.config.routes[0].fin.release_when_quiet;
   };
+  const auto learns = [](const char* value) {
+    return run_with({"--release-when-quiet", value}).command.config.routes[0].fin.learns_quiet;
+  };
+  CHECK(learns("auto") == std::array{true, true});
+  CHECK(learns("7s") == std::array{false, false});
+  CHECK(learns("to_client=auto") == std::array{true, true});
+  CHECK(learns("to_server=5s") == std::array{false, false});
   using Limits = std::array<finhold::base::Limit, 2>;
   using std::chrono::seconds;
   CHECK(quiet("7s") == Limits{seconds(7), seconds(7)});
@@ -96,7 +103,7 @@ TEST_CASE("--release-when-quiet takes one duration, or one for each way") {
     return refused({"run", "--listen", "127.0.0.1:7000", "--server", "db:1", "--release-when-quiet",
                     value.c_str()});
   };
-  const std::string cure = " is not known here; write to_server=5s,to_client=0s\n";
+  const std::string cure = " is not known here; write to_server=auto,to_client=0s\n";
   CHECK(refused_value("server=1s") == "finhold: --release-when-quiet: \"server=1s\"" + cure);
   CHECK(refused_value("to_server=1s,,to_client=1s") ==
         "finhold: --release-when-quiet: \"\"" + cure);
@@ -352,7 +359,7 @@ TEST_CASE("the help of run shows every flag with its default") {
   const std::string help = parse({"run", "--help"}).out;
   for (const char* words :
        {"--config FILE", "--listen ADDRESS:PORT", "--server HOST:PORT", "--crosses LEG", "[server]",
-        "--release-when-quiet DURATION", "[to_server=5s,to_client=0s]", "--workers N", "[auto]",
+        "--release-when-quiet DURATION", "[to_server=auto,to_client=0s]", "--workers N", "[auto]",
         "--log-level LEVEL", "[info]", "--log-format FORMAT", "[text]"}) {
     CHECK_MESSAGE(help.find(words) != std::string::npos, words);
   }

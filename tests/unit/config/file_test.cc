@@ -88,6 +88,7 @@ void check_same(const Route& a, const Route& b) {
   CHECK(a.keepalive.probing == b.keepalive.probing);
   CHECK(a.fin.crosses == b.fin.crosses);
   CHECK(a.fin.release_when_quiet == b.fin.release_when_quiet);
+  CHECK(a.fin.learns_quiet == b.fin.learns_quiet);
   CHECK(a.fin.hold_at_most == b.fin.hold_at_most);
   CHECK(a.fin.nurse_every == b.fin.nurse_every);
   CHECK(a.fin.half_closed_idle == b.fin.half_closed_idle);

@@ -219,17 +219,18 @@ TEST_CASE(
   CHECK(said_of_fin("release_when_quiet = { to_server = \"never\", to_client = \"0s\" }") ==
         "ok\n");
   CHECK(said_of_fin("release_when_quiet = { to_client = \"0s\" }") == "ok\n");
+  CHECK(said_of_fin("release_when_quiet = \"auto\"") == "ok\n");
   CHECK(said_of_fin("[route.fin.release_when_quiet]\nto_server = \"1s\"") == "ok\n");
   CHECK(said_of_fin("release_when_quiet = { to_servr = \"5s\" }") ==
         "6:24: unknown key \"to_servr\" in release_when_quiet; did you mean \"to_server\"?\n");
   CHECK(said_of_fin("release_when_quiet = { to_server = \"5\" }") ==
         "6:36: to_server: \"5\" is not a duration; write whole numbers with units h, m, s or ms, "
         "such as \"5s\", \"2h4m\" or \"250ms\", or \"never\"\n");
-  CHECK(
-      said_of_fin("release_when_quiet = 5") ==
-      "6:22: release_when_quiet: expected a string such as \"10s\" or \"never\", or { to_server = "
-      "\"5s\", to_client = \"0s\" }, found the integer 5; write \"5s\", in quotes and with its "
-      "unit\n");
+  CHECK(said_of_fin("release_when_quiet = 5") ==
+        "6:22: release_when_quiet: expected a string such as \"10s\", \"never\" or \"auto\", or { "
+        "to_server = \"auto\", to_client = \"0s\" }, found the integer 5; write \"5s\", in quotes "
+        "and "
+        "with its unit\n");
   CHECK(said_of_fin("to_server = \"5s\"") ==
         "6:1: unknown key \"to_server\" in [route.fin]; it belongs in release_when_quiet\n");
 }

@@ -31,6 +31,7 @@ struct Closing : Sessions {
 TEST_CASE("R3: it is not quiet while bytes are on their way to who may wait for the end") {
   Sessions sessions;
   sessions.route.fin.release_when_quiet = {milliseconds(20), milliseconds(20)};
+  sessions.route.fin.learns_quiet = {};
   sessions.open();
   sessions.client->send("question");
   sessions.server->keep_on_the_way(5);
