@@ -30,9 +30,9 @@ struct SessionState {
     bool blocked = false;       // bytes wait for a slow sink
     net::Instant ended_ms = 0;  // since its end was read; 0 while it flows
     net::Instant held_ms = 0;   // how long its FIN is, or was, held
-    net::Instant quiet_ms =
-        0;                 // of a held one, "auto": how long the other way is to be silent; or 0
-    core::EndNeeds needs = {};  // ... since this is known of who waits for it
+    // Of a held one, "auto": how long the other way is to be silent, or 0; and what that is so for.
+    net::Instant quiet_ms = 0;
+    core::EndNeeds needs = {};
   };
 
   std::uint64_t id = 0;
