@@ -59,6 +59,15 @@ def expect_it_soon(finhold, server, flow):
     assert 0.1 <= seconds(line, "quiet") <= 0.5 and 0.1 <= seconds(line, "held") < 3, line.line
 
 
+def expect_it_held(finhold, server, flow, needs):
+    before = len(finhold.found("session ended"))
+    session = server.session(finhold.address())
+    _, sink = ends_early(session, flow)
+    sink.expect_nothing(1.5)
+    session.close()
+    assert finhold.endings(before + 1)[before]["end_needs"] == needs
+
+
 def test_an_end_goes_soon_to_who_has_waited_for_it_twice(start, server, flow):
     finhold = start(auto(server.address, flow), **ONE_WORKER)
     teach(finhold, server, flow)
@@ -68,15 +77,11 @@ def test_an_end_goes_soon_to_who_has_waited_for_it_twice(start, server, flow):
 def test_once_is_not_enough(start, server, flow):
     finhold = start(auto(server.address, flow), **ONE_WORKER)
     teach(finhold, server, flow, 1)
-    session = server.session(finhold.address())
-    _, sink = ends_early(session, flow)
-    sink.expect_nothing(1.5)
-    session.close()
-    assert finhold.endings(2)[1]["end_needs"] == "unknown"
+    expect_it_held(finhold, server, flow, "unknown")
 
 
 def test_who_talks_on_has_its_5_s_again(start, server, flow):
-    """Also after it has waited, and whatever it does later."""
+    """Whatever it does later."""
     finhold = start(auto(server.address, flow), **ONE_WORKER)
     session = server.session(finhold.address())
     source, sink = ends_early(session, flow)
@@ -94,11 +99,7 @@ def test_who_talks_on_has_its_5_s_again(start, server, flow):
     for session in sessions:
         answers_at_the_end(session, flow)
     assert {line["end_needs"] for line in finhold.endings(3)[1:]} == {"talks-on"}
-    session = server.session(finhold.address())
-    _, sink = ends_early(session, flow)
-    sink.expect_nothing(1.5)
-    session.close()
-    assert finhold.endings(4)[3]["end_needs"] == "talks-on"
+    expect_it_held(finhold, server, flow, "talks-on")
 
 
 def test_who_has_waited_and_then_talks_on_has_its_5_s_again(start, server, flow):
@@ -116,11 +117,7 @@ def test_who_has_waited_and_then_talks_on_has_its_5_s_again(start, server, flow)
     source.expect_end()
     session.close()
     assert finhold.endings(3)[2]["end_needs"] == "waits"
-    session = server.session(finhold.address())
-    _, sink = ends_early(session, flow)
-    sink.expect_nothing(1.5)
-    session.close()
-    assert finhold.endings(4)[3]["end_needs"] == "talks-on"
+    expect_it_held(finhold, server, flow, "talks-on")
 
 
 def test_what_was_learned_survives_a_reload(start, server, tmp_path):
